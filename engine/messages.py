@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: MIT
+"""What the engine and a front end say to each other: frozen, documented, no live tensors.
+
+Commands are imperative and go to the worker; events are past tense and come back, none dropped. Statistics and frames
+travel in latest-wins slots instead (`worker.py`). A command with `supersedes` replaces a queued one with the same key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from engine.cameras import Camera
+from engine.methods.common import AdaptReport, StructureStats
+
+
+class TrainState(Enum):
+    """What the worker is doing. One state, no overlapping flags."""
+
+    EMPTY = "no scene"
+    LOADING = "loading"
+    PAUSED = "paused"
+    TRAINING = "training"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+class Command:
+    """Base of everything sent to the worker."""
+
+    supersedes: str | None = None
+
+
+class Event:
+    """Base of everything the worker reports, in order."""
+
+
+# --- commands -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class OpenScene(Command):
+    """Load a scene (path or "demo") and make an untrained method on it. `options` are dotted loader options."""
+
+    path: str
+    method: str = "svraster"
+    values: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    start: bool = False
+
+
+@dataclass(frozen=True)
+class OpenRun(Command):
+    """Continue a run folder from its newest readable checkpoint."""
+
+    path: str
+    start: bool = False
+
+
+@dataclass(frozen=True)
+class Train(Command):
+    """Train until paused, or for `steps` more steps, or for `seconds` more seconds of training time."""
+
+    steps: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Pause(Command):
+    """Stop training after the step in flight."""
+
+
+@dataclass(frozen=True)
+class Reset(Command):
+    """Throw the trained model away and start again on the same scene with the same options."""
+
+
+@dataclass(frozen=True)
+class SetOptions(Command):
+    """Change live options of the method, by dotted name."""
+
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PruneNow(Command):
+    """Drop the voxels below the pruning threshold now."""
+
+
+@dataclass(frozen=True)
+class SubdivideNow(Command):
+    """Split the voxels of highest priority now."""
+
+
+@dataclass(frozen=True)
+class PreviewAdapt(Command):
+    """Ask what pruning and subdividing would do; the answer is AdaptPreviewed."""
+
+    supersedes = "preview"
+
+
+@dataclass(frozen=True)
+class Evaluate(Command):
+    """Render all held-out views and report PSNR and SSIM; training goes on afterwards."""
+
+    supersedes = "evaluate"
+
+
+@dataclass(frozen=True)
+class SaveCheckpoint(Command):
+    """Write a checkpoint into the run folder now."""
+
+
+@dataclass(frozen=True)
+class GetBoxes(Command):
+    """Ask for leaf boxes of some levels for the wireframe; the answer is BoxesReady."""
+
+    levels: tuple[int, ...]
+    limit: int = 200_000
+    supersedes = "boxes"
+
+
+@dataclass(frozen=True)
+class StartJob(Command):
+    """Render a list of cameras beside training; frames come through `RenderJob.frames` (see worker.py)."""
+
+    job: Any
+
+
+@dataclass(frozen=True)
+class CancelJob(Command):
+    """Stop a job; its JobEnded says cancelled."""
+
+    job_id: str
+
+
+@dataclass(frozen=True)
+class Stop(Command):
+    """Save if there is anything to save, then end the worker thread."""
+
+
+# --- events -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StateChanged(Event):
+    """The worker entered a state; `reason` is a sentence for people."""
+
+    state: TrainState
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """A long step (loading, compiling, evaluating) got further. `total` 0 means unknown."""
+
+    stage: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class ViewInfo:
+    """A view as the window needs it."""
+
+    name: str
+    camera: Camera
+    held_out: bool
+
+
+@dataclass(frozen=True)
+class SceneOpened(Event):
+    """A scene is ready. Training views first in `views`, then the held-out ones."""
+
+    name: str
+    path: str
+    kind: str
+    method: str
+    views: tuple[ViewInfo, ...]
+    n_train: int
+    warnings: tuple[str, ...]
+    up: np.ndarray
+    data_from_engine: np.ndarray
+    outside_levels: int
+    background: str
+    image_bytes: int
+    run_folder: str
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StructureChanged(Event):
+    """Voxels were pruned or split."""
+
+    report: AdaptReport
+    stats: StructureStats
+
+
+@dataclass(frozen=True)
+class AdaptPreviewed(Event):
+    """The answer to PreviewAdapt."""
+
+    report: AdaptReport
+
+
+@dataclass(frozen=True)
+class Evaluated(Event):
+    """Held-out quality at a step. `per_view` holds (name, PSNR in dB, SSIM)."""
+
+    step: int
+    seconds: float
+    psnr: float
+    ssim: float
+    voxels: int
+    per_view: tuple[tuple[str, float, float], ...]
+
+
+@dataclass(frozen=True)
+class OptionsChanged(Event):
+    """Live options took effect; all values by dotted name."""
+
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CheckpointSaved(Event):
+    """A checkpoint is on disk, complete."""
+
+    path: str
+    step: int
+
+
+@dataclass(frozen=True)
+class BoxesReady(Event):
+    """Leaf boxes [n,4] float32 for the wireframe; `total` counts the leaves of these levels before the limit."""
+
+    levels: tuple[int, ...]
+    boxes: np.ndarray
+    total: int
+
+
+@dataclass(frozen=True)
+class JobProgress(Event):
+    """A render job finished `done` of `total` frames."""
+
+    job_id: str
+    done: int
+    total: int
+    eta_s: float | None
+
+
+@dataclass(frozen=True)
+class JobEnded(Event):
+    """A render job is over: `outcome` is "finished", "cancelled" or "failed"; `detail` a path or a sentence."""
+
+    job_id: str
+    outcome: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Failed(Event):
+    """Something went wrong and the worker goes on. `what` was being done; `chain` are the messages, outermost first."""
+
+    what: str
+    chain: tuple[str, ...]
+    fatal: bool = False
+
+
+@dataclass(frozen=True)
+class Logged(Event):
+    """A line for the log panel."""
+
+    level: str
+    text: str
+
+
+# --- slots --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Numbers about training, newest wins. Times are of the worker thread; shares sum to at most 1."""
+
+    state: TrainState
+    step: int
+    target_step: int | None
+    train_seconds: float
+    steps_per_s: float
+    eta_s: float | None
+    losses: tuple[tuple[str, float], ...]
+    psnr: float
+    structure: StructureStats
+    memory_bytes: int
+    train_ms: float
+    view_ms: float
+    train_share: float
+    view_share: float
+    fps: float
+    scale: float
+
+
+@dataclass(frozen=True)
+class ViewRequest:
+    """The picture a viewport wants, newest wins.
+
+    `camera` is at full viewport resolution; the worker renders it `scale` times as large. `mode` is one of VIEW_MODES,
+    `view_index` the training view whose photo the error mode compares with (None: none). `serial` grows by one per request.
+    """
+
+    serial: int
+    camera: Camera
+    mode: str = "colour"
+    colour_map: str = "turbo"
+    scale: float = 1.0
+    moving: bool = False
+    background: tuple[float, float, float] | None = None
+    view_index: int | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A finished picture: `rgba [h,w,4]` uint8, `depth_z [h,w]` float32 engine units (inf where nothing is)."""
+
+    serial: int
+    request: ViewRequest
+    rgba: np.ndarray
+    depth_z: np.ndarray
+    step: int
+    render_ms: float
+    legend: tuple[float, float, str] | None = None

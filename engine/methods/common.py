@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""What every method (SVRaster, Plenoxels, InfNeRF) offers the worker, and the registry that finds one by name.
+
+All calls come from one thread (`engine/worker.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol
+
+import numpy as np
+
+from engine.cameras import Camera
+from engine.datasets.scene import Scene
+from engine.errors import UserError
+
+VIEW_MODES = ("colour", "depth", "normal", "alpha", "error", "level", "size", "samples")
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one training step did. `losses` are (name, weighted value) pairs; `psnr` is of the view that was trained on."""
+
+    step: int
+    view: int
+    losses: tuple[tuple[str, float], ...]
+    psnr: float
+    adapted: AdaptReport | None = None
+
+
+@dataclass(frozen=True)
+class AdaptReport:
+    """What a structure change did, or would do (a preview)."""
+
+    step: int
+    before: int
+    pruned: int
+    split: int
+    after: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class StructureStats:
+    """Voxel counts. `per_level[l]` counts leaves of level l (0..16); levels above `outside_levels` lie in the cube."""
+
+    voxels: int
+    points: int
+    per_level: tuple[int, ...]
+    bytes: int
+    budget: int
+    occupancy: float
+
+
+@dataclass(frozen=True)
+class Buffers:
+    """A rendered view; everything asked for is there, the rest is None.
+
+    `rgb [H,W,3]` float32 with the background in it, `trans [H,W]` what is left of the light, `depth_z [H,W]` mean depth
+    along the camera axis divided by opacity (0 where nothing is), `depth_median [H,W]`, `normal [H,W,3]` in the world,
+    facing the viewer, unit or zero; `count [H,W]` int32 contributing voxels; `level`, `size [H,W]` opacity-weighted means.
+    """
+
+    rgb: np.ndarray
+    trans: np.ndarray
+    depth_z: np.ndarray | None = None
+    depth_median: np.ndarray | None = None
+    normal: np.ndarray | None = None
+    count: np.ndarray | None = None
+    level: np.ndarray | None = None
+    size: np.ndarray | None = None
+
+
+class Method(Protocol):
+    """One radiance field in training on one scene."""
+
+    name: str
+    scene: Scene
+    config: Any
+    step: int
+
+    def train_step(self) -> StepReport:
+        """Take one step, structure changes included when they are due."""
+
+    def render(
+        self,
+        camera: Camera,
+        want: frozenset[str] = frozenset(),
+        *,
+        supersample: float = 1.0,
+        background: tuple[float, float, float] | None = None,
+    ) -> Buffers:
+        """Render a view. `want` names optional fields of Buffers; `background` None takes the scene's own."""
+
+    def structure(self) -> StructureStats:
+        """Count voxels. Cheap enough for every refresh."""
+
+    def preview_adapt(self) -> AdaptReport:
+        """Say what `prune_now` and `subdivide_now` would do with the present options, changing nothing."""
+
+    def prune_now(self) -> AdaptReport:
+        """Drop the voxels below the pruning threshold."""
+
+    def subdivide_now(self) -> AdaptReport:
+        """Split the voxels of highest priority."""
+
+    def boxes(self, levels: tuple[int, ...], limit: int) -> np.ndarray:
+        """Return up to `limit` leaves of the given levels as [n,4] float32: centre x y z and edge, for wireframes."""
+
+    def set_options(self, values: dict[str, Any]) -> None:
+        """Change live options by dotted name; others raise OptionError."""
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return (tensors, JSON-able header) from which `load_state` continues exactly."""
+
+    def load_state(self, tensors: dict[str, np.ndarray], header: dict[str, Any]) -> None:
+        """Take over a state written by `state`, by this or another process."""
+
+
+_METHODS = {"svraster": ("engine.methods.svraster", "SVRaster")}
+
+
+def method_names() -> tuple[str, ...]:
+    """Return the names that `create_method` knows."""
+    return tuple(_METHODS)
+
+
+def method_class(name: str) -> type:
+    """Return the class of a method; it has `Config`, a configuration dataclass, and takes (scene, config, seed)."""
+    if name not in _METHODS:
+        raise UserError(f"There is no method {name!r}; choose one of {', '.join(_METHODS)}.")
+    module, attribute = _METHODS[name]
+    return getattr(import_module(module), attribute)
+
+
+def create_method(name: str, scene: Scene, config: Any = None, seed: int = 0) -> Method:
+    """Return a fresh, untrained method on a scene. `config` None takes the method's defaults."""
+    cls = method_class(name)
+    return cls(scene, cls.Config() if config is None else config, seed)
