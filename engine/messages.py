@@ -7,6 +7,8 @@ travel in latest-wins slots instead (`worker.py`). A command with `supersedes` r
 
 from __future__ import annotations
 
+import queue
+import threading
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -126,9 +128,9 @@ class GetBoxes(Command):
 
 @dataclass(frozen=True)
 class StartJob(Command):
-    """Render a list of cameras beside training; frames come through `RenderJob.frames` (see worker.py)."""
+    """Render a list of cameras beside training; frames come through `RenderJob.frames`."""
 
-    job: Any
+    job: RenderJob
 
 
 @dataclass(frozen=True)
@@ -277,6 +279,30 @@ class Logged(Event):
 
     level: str
     text: str
+
+
+# --- render jobs --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class RenderJob:
+    """Frames to render beside training, and the bounded queue they come through.
+
+    The worker puts (index, rgb [H,W,3] uint8) into `frames` in order, then None when it will send no more; it renders only
+    while the queue has room and spends at most `share` of its time while training runs. Whoever takes the frames (`app/jobs`)
+    emits JobProgress and JobEnded through `Worker.emit`. Setting `cancelled` makes the worker stop and send None.
+    A failure is put as an exception object in place of a frame, followed by None.
+    """
+
+    job_id: str
+    cameras: tuple[Camera, ...]
+    supersample: float = 1.0
+    background: tuple[float, float, float] | None = None
+    mode: str = "colour"
+    colour_map: str = "turbo"
+    share: float = 0.5
+    frames: queue.Queue[Any] = field(default_factory=lambda: queue.Queue(maxsize=4))
+    cancelled: threading.Event = field(default_factory=threading.Event)
 
 
 # --- slots --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""What is open and how it is looked at: plain data that panels read and change, no engine objects, no widgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engine.messages import AdaptPreviewed, Evaluated, SceneOpened, Stats, TrainState
+
+
+@dataclass
+class ViewSettings:
+    """How the viewport looks at the scene. Panels and commands change it; the viewport reads it every frame."""
+
+    mode: str = "colour"
+    colour_map: str = "turbo"
+    max_scale: float = 1.0  # largest resolution scale a still picture is rendered at
+    background: tuple[float, float, float] | None = None  # None: the scene's own
+    utilisation: float = 0.9  # share of the worker's time that training gets while nothing moves
+    view_index: int | None = None  # the capture view the camera sits in, into SceneOpened.views
+    ground_truth: str = "off"  # "off", "photo" or "split"
+    split: float = 0.5  # where the split slider stands, 0 left .. 1 right
+    show_frusta: bool = True
+    show_box: bool = True
+    show_axes: bool = True
+    show_wireframe: bool = False
+    wire_levels: tuple[int, ...] = ()
+    show_panels: bool = True
+    fov_y_deg: float = 50.0
+    fly_speed: float = 0.5  # engine units per second
+
+
+@dataclass
+class CurvePoint:
+    """One sample of a training curve."""
+
+    step: int
+    seconds: float
+    value: float
+
+
+@dataclass
+class Session:
+    """Everything a panel may show. The window's loop fills it from events and slots; panels never call the engine."""
+
+    scene: SceneOpened | None = None
+    state: TrainState = TrainState.EMPTY
+    state_reason: str = ""
+    stats: Stats | None = None
+    evaluated: Evaluated | None = None
+    preview: AdaptPreviewed | None = None
+    values: dict[str, object] = field(default_factory=dict)  # the method's options by dotted name
+    curves: dict[str, list[CurvePoint]] = field(default_factory=dict)  # by name: loss terms, "psnr", "held-out psnr", ...
+    warnings: list[str] = field(default_factory=list)
+    view: ViewSettings = field(default_factory=ViewSettings)
+    frame_fps: float = 0.0  # new pictures per second
+    ui_fps: float = 0.0  # window redraws per second
+    present: str = "copy"  # "texture" or "copy", how pictures reach the window
