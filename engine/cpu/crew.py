@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""The threads that run kernels: every member calls the same `nogil` kernel, which hands out its own work.
+
+Why not `numba.prange`: its thread pool depends on what is installed (OpenMP, TBB or a work queue that must not be entered
+twice), compiles slowly, and cuts the work into equal parts. Here a kernel takes a shared counter as its first argument
+and draws the next chunk with `simd.fetch_add`, so tiles are balanced whatever they cost, for any number of threads.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+_COUNTERS = 8  # int64 slots in a counter array: one cache line, kernels use slot 0
+
+
+def default_threads() -> int:
+    """Return NUMBA_NUM_THREADS if it is set, else the processors this process may use."""
+    wanted = os.environ.get("NUMBA_NUM_THREADS", "")
+    if wanted.isdigit() and int(wanted) > 0:
+        return int(wanted)
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return max(1, os.cpu_count() or 1)
+
+
+class Crew:
+    """`n` threads that work together: the caller and n - 1 helpers, which sleep between calls."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self._entry = threading.Lock()  # one kernel at a time, whoever calls
+        self._job: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
+        self._go = [threading.Semaphore(0) for _ in range(n - 1)]
+        self._done = threading.Semaphore(0)
+        self._error: BaseException | None = None
+        for go in self._go:
+            threading.Thread(target=self._help, args=(go,), name="nerfviewer-kernel", daemon=True).start()
+
+    def run(self, kernel: Callable[..., Any], *args: Any) -> None:
+        """Call kernel(counter, *args) on every thread and return when all have returned.
+
+        `counter` is a fresh int64 array of zeros, shared by the threads. An exception in any of them is raised here.
+        """
+        with self._entry:
+            counter = np.zeros(_COUNTERS, dtype=np.int64)
+            self._job, self._error = (kernel, (counter, *args)), None
+            for go in self._go:
+                go.release()
+            try:
+                kernel(counter, *args)
+            finally:
+                for _ in self._go:
+                    self._done.acquire()
+                self._job = None
+            if self._error is not None:
+                raise self._error
+
+    def _help(self, go: threading.Semaphore) -> None:
+        while True:
+            go.acquire()
+            job = self._job
+            if job is None:
+                return
+            try:
+                job[0](*job[1])
+            except BaseException as error:  # handed to the caller, which raises it
+                self._error = error
+            self._done.release()
+
+    def close(self) -> None:
+        """End the helper threads."""
+        self._job = None
+        for go in self._go:
+            go.release()
+
+
+_crew: Crew | None = None
+_crew_lock = threading.Lock()
+
+
+def crew() -> Crew:
+    """Return the process' crew, hired at the first call with `default_threads()` members."""
+    global _crew
+    with _crew_lock:
+        if _crew is None:
+            _crew = Crew(default_threads())
+        return _crew
+
+
+def set_threads(n: int) -> None:
+    """Replace the crew by one of `n` threads."""
+    global _crew
+    with _crew_lock:
+        if _crew is not None and _crew.n != n:
+            _crew.close()
+            _crew = None
+        if _crew is None:
+            _crew = Crew(max(1, n))
