@@ -229,14 +229,32 @@ def vsqrt(typingctx: Any, a: Any) -> Any:
     return f32x16(f32x16), codegen
 
 
+def _rounding(name: str) -> Any:
+    def typed(typingctx: Any, a: Any) -> Any:
+        def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+            return _call(builder, f"llvm.{name}.v16f32", _VEC, list(args))
+
+        return f32x16(f32x16), codegen
+
+    return typed
+
+
+vround = intrinsic(_rounding("rint"))  # to the nearest whole number, halves to even
+vfloor = intrinsic(_rounding("floor"))
+vceil = intrinsic(_rounding("ceil"))
+
+
 @intrinsic
-def vround(typingctx: Any, a: Any) -> Any:
-    """Return each lane rounded to the nearest whole number, halves to even."""
+def store_int(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write sixteen lanes, truncated to whole numbers, to array[index : index + 16] of an int32 array."""
 
     def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
-        return _call(builder, "llvm.rint.v16f32", _VEC, list(args))
+        address = _address(context, builder, sig.args[0], args[0], args[1])
+        pointer = builder.bitcast(address, _VECI.as_pointer())
+        builder.store(builder.fptosi(args[2], _VECI), pointer, align=4)
+        return context.get_dummy_value()
 
-    return f32x16(f32x16), codegen
+    return types.void(array, types.int64, f32x16), codegen
 
 
 @intrinsic
