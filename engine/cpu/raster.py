@@ -16,17 +16,16 @@ from numba import njit
 from engine.constants import MAX_ALPHA, MIN_ALPHA, NORMAL_EPS, STOP_TRANS
 from engine.cpu.simd import any_lane, fetch_add, fma, lane_max, load, select, splat, store, vexp, vmax, vmin
 from engine.cpu.tile_math import (
-    DIR_X,
-    DIR_Y,
-    DIR_Z,
     RAY_FIELDS,
     SCALE,
     TILE_PIXELS,
     aligned,
     box_corner,
     cell_position,
+    clear_tile,
     exp_linear,
     log_1_to_2,
+    pixel_slot,
     segment,
     set_up_rays,
     trilinear,
@@ -79,7 +78,7 @@ def optical_depth(s, i, ax, ay, az, inv_size, t_in, t_out, samples, terms):
 
 
 @njit(cache=True, nogil=True)
-def _corner_colour(corner_rgb, voxel, channel):
+def corner_colours(corner_rgb, voxel, channel):
     row = corner_rgb[voxel]
     return trilinear_terms(
         row[0, channel],
@@ -150,7 +149,7 @@ def _raster_tile(
             if eight:
                 for channel in range(3):
                     field = i + (_R + channel) * TILE_PIXELS
-                    colours = _corner_colour(rgb, voxel, channel)
+                    colours = corner_colours(rgb, voxel, channel)
                     colour = mean_trilinear(s, i, ax, ay, az, inv_size, t_in, t_out, samples, colours)
                     # a lane without a segment has no midpoint: keep its garbage out of the sum
                     store(s, field, load(s, field) + select(weight > 0.0, weight * colour, 0.0))
@@ -209,8 +208,7 @@ def raster_tiles(
             break
         tile_x, tile_y = tile % tiles_x, tile // tiles_x
         x0, y0 = tile_x * 16, tile_y * 16
-        s[base + _T * TILE_PIXELS : base + (_T + 1) * TILE_PIXELS] = 1.0
-        s[base + _R * TILE_PIXELS : base + _FIELDS * TILE_PIXELS] = 0.0
+        clear_tile(s, base, _T, _FIELDS, min(16, width - x0), min(16, height - y0))
         first, last = tile_start[tile], tile_start[tile + 1]
         if last > first:
             set_up_rays(view, tile_x, tile_y, s, base)
@@ -219,6 +217,6 @@ def raster_tiles(
             )
         for row in range(min(16, height - y0)):
             for column in range(min(16, width - x0)):
-                at = base + (((row >> 2) << 2) + (column >> 2)) * 16 + ((row & 3) << 2) + (column & 3)
+                at = base + pixel_slot(row, column)
                 for channel in range(channels):
                     image[y0 + row, x0 + column, channel] = s[at + (_T + channel) * TILE_PIXELS]

@@ -34,6 +34,28 @@ def aligned(n):
 
 
 @njit(cache=True, nogil=True)
+def pixel_slot(row, column):
+    """Return where a tile's pixel stands within a field: block of 4 x 4 by block."""
+    return (((row >> 2) << 2) + (column >> 2)) * 16 + ((row & 3) << 2) + (column & 3)
+
+
+@njit(cache=True, nogil=True)
+def clear_tile(s, base, trans_field, n_fields, columns, rows):
+    """Set all fields from `trans_field` on to zero, then the transmittance of the pixels inside the image to one.
+
+    Pixels of the last tiles that lie outside the image keep transmittance 0: they count as finished.
+    """
+    start = base + trans_field * TILE_PIXELS
+    s[start : base + n_fields * TILE_PIXELS] = 0.0
+    if columns == 16 and rows == 16:
+        s[start : start + TILE_PIXELS] = 1.0
+        return
+    for row in range(rows):
+        for column in range(columns):
+            s[start + pixel_slot(row, column)] = 1.0
+
+
+@njit(cache=True, nogil=True)
 def _inverse(d):
     guarded = select((d < _TINY_DIRECTION) & (d > -_TINY_DIRECTION), _TINY_DIRECTION, d)
     return 1.0 / guarded
