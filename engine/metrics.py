@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""How close a rendered image is to a photo: PSNR and SSIM as the papers report them.
+
+Images are [H,W,3] sRGB in [0,1]; both measures clamp to that range first, as a screen would.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+SSIM_WINDOW = 11  # pixels a side, Wang et al. 2004
+SSIM_SIGMA = 1.5
+SSIM_C1 = 0.01**2  # steadies the ratio of means where both are dark
+SSIM_C2 = 0.03**2  # steadies the ratio of variances where both are flat
+_LEAST_MSE = 1e-10  # an exact match counts as 100 dB, so that means over images stay finite
+
+
+def psnr(image: np.ndarray, target: np.ndarray) -> float:
+    """Return the peak signal-to-noise ratio of two images [H,W,3] in dB, at most 100."""
+    _check_pair("psnr", image, target)
+    difference = np.clip(image, 0.0, 1.0).astype(np.float64) - np.clip(target, 0.0, 1.0)
+    return float(-10.0 * np.log10(max(float(np.mean(difference * difference)), _LEAST_MSE)))
+
+
+def ssim(image: np.ndarray, target: np.ndarray) -> float:
+    """Return the structural similarity of two images [H,W,3], 1 for equal ones.
+
+    11x11 Gaussian windows (sigma 1.5) that lie wholly inside the image; mean over windows and channels.
+    An image with fewer than 11 pixels a side gets a window of its own size along that side.
+    """
+    _check_pair("ssim", image, target)
+    x = np.clip(image, 0.0, 1.0).astype(np.float64)
+    y = np.clip(target, 0.0, 1.0).astype(np.float64)
+    mean_x, mean_y = _blur(x), _blur(y)
+    variances = _blur(x * x + y * y) - mean_x * mean_x - mean_y * mean_y
+    covariance = _blur(x * y) - mean_x * mean_y
+    luminance = (2.0 * mean_x * mean_y + SSIM_C1) / (mean_x * mean_x + mean_y * mean_y + SSIM_C1)
+    structure = (2.0 * covariance + SSIM_C2) / (variances + SSIM_C2)
+    return float(np.mean(luminance * structure))
+
+
+def ssim_weights(n: int) -> np.ndarray:
+    """Return the window's weights along an axis of `n` pixels: at most 11 float64 numbers that sum to 1."""
+    count = min(SSIM_WINDOW, n)
+    offset = np.arange(count) - 0.5 * (count - 1)
+    weights = np.exp(-0.5 * (offset / SSIM_SIGMA) ** 2)
+    return weights / weights.sum()
+
+
+def _blur(field: np.ndarray) -> np.ndarray:
+    """Return the Gaussian mean [H-10,W-10,3] of every whole window of a field [H,W,3]."""
+    for axis in (0, 1):
+        weights = ssim_weights(field.shape[axis])
+        rows = np.moveaxis(field, axis, 0)
+        n = rows.shape[0] - len(weights) + 1
+        total = weights[0] * rows[:n]
+        for k in range(1, len(weights)):
+            total += weights[k] * rows[k : k + n]
+        field = np.moveaxis(total, 0, axis)
+    return field
+
+
+def _check_pair(caller: str, image: np.ndarray, target: np.ndarray) -> None:
+    if image.shape != target.shape or image.ndim != 3 or image.size == 0:
+        raise ValueError(
+            f"{caller}(): two images [H,W,3] of one size are needed, got {image.shape} and {target.shape}."
+        )
