@@ -4,13 +4,15 @@
 Computes: mean SSIM (Wang et al. 2004, windows as in `metrics.ssim`, but no clamping) and its exact gradient.
 With G the window, m = G*x, n = G*y, p = G*(xx + yy), q = G*(xy), each window's value is
 
-    S = A1 A2 / (B1 B2),   A1 = 2 m n + C1,  A2 = 2 (q - m n) + C2,  B1 = m m + n n + C1,  B2 = p - m m - n n + C2
+    S = A1 A2 / (B1 B2)
+    A1 = 2 m n + C1,  A2 = 2 (q - m n) + C2,  B1 = m m + n n + C1,  B2 = p - m m - n n + C2
 
 and, G' being the transposed blur,  dS/dx = G'(dS/dm) + 2 x G'(dS/dp) + y G'(dS/dq).
 
-Order of work: one sweep down the image. Each row is blurred along x into a ring of 11 rows; once the ring is full, it is
-blurred along y, turned into S and its derivatives, blurred back along x into a second ring, and one gradient row comes out.
-So everything but the images stays in the second-level cache. Colours stay interleaved: a step along x is three floats.
+Order of work: one sweep down the image. Each row is blurred along x into a ring of 11 rows; once the ring is
+full, it is blurred along y, turned into S and its derivatives, blurred back along x into a second ring, and one
+gradient row comes out. So everything but the images stays in the second-level cache. Colours stay interleaved:
+a step along x is three floats.
 """
 
 from __future__ import annotations
@@ -26,11 +28,10 @@ _HALF = np.float32(0.5)
 
 
 def ssim_and_gradient(image: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return the mean SSIM of two images [H,W,3] and its gradient [H,W,3] float32 with respect to the first."""
+    """Return the mean SSIM of two images [H,W,3] and its gradient [H,W,3] float32 in the first."""
     if image.shape != target.shape or image.ndim != 3 or image.size == 0:
-        raise ValueError(
-            f"ssim_and_gradient(): two images [H,W,3] of one size are needed, got {image.shape} and {target.shape}."
-        )
+        got = f"{image.shape} and {target.shape}"
+        raise ValueError(f"ssim_and_gradient(): two images [H,W,3] of one size are needed, got {got}.")
     height, width, channels = image.shape
     x = np.ascontiguousarray(image, dtype=np.float32).reshape(height, width * channels)
     y = np.ascontiguousarray(target, dtype=np.float32).reshape(height, width * channels)
@@ -43,7 +44,7 @@ def ssim_and_gradient(image: np.ndarray, target: np.ndarray) -> tuple[float, np.
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def _ssim_sweep(x, y, down, along, stride, v_image):  # type: ignore[no-untyped-def]
-    """Fill `v_image [H,N]` and return the sum of S. `x, y [H,N]` float32, N = width * stride; weights `down, along`."""
+    """Fill `v_image [H,N]` and return the sum of S over `x, y [H,N]` float32, N = width * stride."""
     height, n = x.shape
     taps = down.shape[0]
     n_out = n - (along.shape[0] - 1) * stride
@@ -141,7 +142,7 @@ def _gradient_row(back, down, i, rows_out, gathered, x, y, out):  # type: ignore
     taps = down.shape[0]
     first = max(0, i - taps + 1)
     end = min(i + 1, rows_out)
-    # The window starting at row r sees row i with weight down[i - r]; the window is symmetric, so down[taps - 1 - i + r].
+    # The window starting at row r sees row i with weight down[i - r] = down[taps - 1 - i + r]: it is symmetric.
     for f in range(3):
         _weighted_row(back, f, first, end, down, taps - 1 - i + first, gathered[f])
     for j in range(x.shape[0]):
