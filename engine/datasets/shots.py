@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""What every reader finds in its files: photos with a lens and a pose, still in the files' own units."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+HOLD_OUT_EVERY = (
+    8  # the split of the published methods: photos 0, 8, 16, ... of the sorted names are never trained on
+)
+MIN_TO_SPLIT = 3  # with fewer photos, holding one out would leave a single training view
+
+
+@dataclass(frozen=True)
+class Lens:
+    """A pinhole with OpenCV's distortion: radial `k1 k2 k3`, tangential `p1 p2`; `fx fy cx cy` in pixels."""
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    k1: float = 0.0
+    k2: float = 0.0
+    k3: float = 0.0
+    p1: float = 0.0
+    p2: float = 0.0
+
+    @property
+    def distorted(self) -> bool:
+        """Whether straight lines come out bent."""
+        return any((self.k1, self.k2, self.k3, self.p1, self.p2))
+
+    def resized(self, width: int, height: int) -> Lens:
+        """Return the same view with another number of pixels; distortion is free of pixels and stays."""
+        sx, sy = width / self.width, height / self.height
+        return replace(
+            self,
+            width=width,
+            height=height,
+            fx=self.fx * sx,
+            fy=self.fy * sy,
+            cx=self.cx * sx,
+            cy=self.cy * sy,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """One photo: `lens` as the file is on disk, `world_from_cam [4,4]` with OpenCV axes in the data's units."""
+
+    name: str
+    path: Path
+    lens: Lens
+    world_from_cam: np.ndarray
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Return a sort key under which "r_2" comes before "r_10"."""
+    parts = re.split(r"(\d+)", name.lower())
+    return [(1, int(part), "") if part.isdigit() and part.isascii() else (0, 0, part) for part in parts]
+
+
+def hold_out(shots: list[Shot]) -> tuple[list[Shot], list[Shot]]:
+    """Return (training, held-out) shots in natural file-name order: every 8th, from the first on, is held out."""
+    ordered = sorted(shots, key=lambda shot: natural_key(shot.name))
+    if len(ordered) < MIN_TO_SPLIT:
+        return ordered, []
+    held_out = ordered[::HOLD_OUT_EVERY]
+    return [shot for i, shot in enumerate(ordered) if i % HOLD_OUT_EVERY], held_out
