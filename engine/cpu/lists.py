@@ -11,7 +11,7 @@ from engine.cameras import Camera
 from engine.constants import NEAR, TILE_PX
 from engine.cpu.crew import Crew
 from engine.cpu.project import PAD, VIEW_SIZE, chunk_keys, cut_into_chunks, project_chunks
-from engine.cpu.tiles import GROUPS, count_pairs, empty_pairs, group_bounds, prefix_sums, scatter_pairs
+from engine.cpu.tiles import GROUPS, count_pairs, group_bounds, prefix_sums, scatter_pairs
 from engine.morton import order_code
 from engine.octree import Octree
 
@@ -55,6 +55,29 @@ class VoxelTable:
         )
 
 
+class Workspace:
+    """Arrays that are used again frame after frame, so that no frame pays for fresh pages.
+
+    What `take` returns is valid until the next `take` of the same name. One workspace per thread that renders.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, np.ndarray] = {}
+
+    def take(self, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+        """Return an uninitialised array, at least one entry long in memory, growing by half when it must."""
+        n = int(np.prod(shape))
+        held = self._held.get(name)
+        if held is None or len(held) < max(1, n) or held.dtype != dtype:
+            held = np.empty(max(1, n + n // 2 if held is not None else n), dtype=dtype)
+            self._held[name] = held
+        return held[:n].reshape(shape)
+
+    def nbytes(self) -> int:
+        """Return the bytes held."""
+        return sum(array.nbytes for array in self._held.values())
+
+
 def view_array(camera: Camera) -> np.ndarray:
     """Return the float64 array that the kernels read a camera from: see `project.VIEW_*`."""
     view = np.zeros(VIEW_SIZE)
@@ -89,14 +112,20 @@ class ViewLists:
         return int(self.tile_start[-1])
 
 
-def build_lists(table: VoxelTable, camera: Camera, crew: Crew, keep_slots: bool = False) -> ViewLists:
-    """Return the tile lists of a view. `keep_slots` records where each voxel's pairs are, for the backward pass."""
+def build_lists(
+    table: VoxelTable, camera: Camera, crew: Crew, room: Workspace | None = None, keep_slots: bool = False
+) -> ViewLists:
+    """Return the tile lists of a view. `keep_slots` records where each voxel's pairs are, for the backward pass.
+
+    With a workspace the lists are valid until it is used for the next ones.
+    """
+    room = room or Workspace()
     view = view_array(camera)
     direction = camera.forward if camera.orthographic else None
     code = order_code(camera.position, table.root_size, direction)
     n, n_chunks = table.n_voxels, len(table.chunks)
-    visible = np.empty(n, dtype=np.int32)
-    rect = np.empty((n, 4), dtype=np.uint16)
+    visible = room.take("visible", (n,), np.int32)
+    rect = room.take("rect", (n, 4), np.uint16)
     n_visible = np.zeros(n_chunks, dtype=np.int64)
     n_pairs = np.zeros(n_chunks, dtype=np.int64)
     crew.run(
@@ -118,8 +147,8 @@ def build_lists(table: VoxelTable, camera: Camera, crew: Crew, keep_slots: bool 
     crew.run(count_pairs, table.chunks, order, bounds, visible, n_visible, rect, tiles_x, counts)
     tile_start = np.empty(n_tiles + 1, dtype=np.int64)
     total = prefix_sums(counts, tile_start)
-    pair_voxel = empty_pairs(total)
-    pair_slot = empty_pairs(total if keep_slots else 1)
+    pair_voxel = room.take("pair_voxel", (total,), np.int32)
+    pair_slot = room.take("pair_slot", (total if keep_slots else 1,), np.int32)
     crew.run(
         scatter_pairs, table.chunks, order, bounds, visible, n_visible, rect, tiles_x, counts, chunk_pair,
         pair_voxel, pair_slot, keep_slots,

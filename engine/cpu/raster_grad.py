@@ -335,7 +335,7 @@ def _loss(
                     for sub in range(shrink * shrink):
                         p = base + pixel_slot(row + sub // shrink, column + sub % shrink)
                         mean += s[p + (_R + channel) * TILE_PIXELS] + s[p + _T * TILE_PIXELS] * background[channel]
-                    goal = target[(y0 + row) // shrink, (x0 + column) // shrink, channel]
+                    goal = target[(y0 + row) // shrink, (x0 + column) // shrink, channel] * (1.0 / 255.0)
                     error = mean * share - goal
                     loss, slope = _photometric(mode, error)
                     sums[SUM_PHOTO] += weights[W_PHOTO] * loss
@@ -379,7 +379,7 @@ def raster_gradients(
 ):  # fmt: skip
     """Rasterise all tiles, form the loss and go back: gradient rows per pair.
 
-    Inputs: as `raster.raster_tiles`; mode GIVEN, MSE, L1 or HUBER against target float32 [H/shrink, W/shrink, 3]; with
+    Inputs: as `raster.raster_tiles`; mode GIVEN, MSE, L1 or HUBER against target uint8 [H/shrink, W/shrink, 3]; with
     `given` also v_rgb [H,W,3], v_trans [H,W], v_depth [H,W]; background float32 [3]; weights float64 [N_WEIGHTS].
     Outputs: pair_live uint8 [P]; rows float32 [P * ROW], valid where live; colour_rows float32 [P, COLOUR_ROW] with
     `eight`; tile_sums float64 [T, N_SUMS].

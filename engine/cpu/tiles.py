@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit
 
 from engine.cpu.simd import fetch_add
@@ -90,8 +89,3 @@ def scatter_pairs(
                         if keep:
                             pair_slot[base] = slot
                             base += 1
-
-
-def empty_pairs(n: int) -> np.ndarray:
-    """Return room for n pairs (int32), at least one."""
-    return np.empty(max(1, n), dtype=np.int32)

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""One training view on the CPU: lists, colours, forward, loss, backward and Adam, in five kernel calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.cameras import Camera
+from engine.cpu.crew import Crew
+from engine.cpu.lists import ViewLists, VoxelTable, Workspace, build_lists
+from engine.cpu.raster import CHANNELS, raster_tiles
+from engine.cpu.raster_grad import COLOUR_ROW, N_SUMS, ROW, raster_gradients
+from engine.cpu.shade import shade_voxels
+from engine.cpu.update import update_points, update_voxels
+
+_NO_IMAGE = np.zeros((1, 1, 3), dtype=np.float32)
+_NO_PLANE = np.zeros((1, 1), dtype=np.float32)
+
+
+@dataclass(eq=False)
+class FieldArrays:
+    """What Adam changes, row by row. V voxels, G grid points, R = shade.sh_stride(degree).
+
+    `density, density_m, density_v [G]` float32, `density_age [G]` uint16; `sh, sh_m, sh_v [V,R]` float32, `sh_age [V]` uint16;
+    `priority, heaviest, footprint [V]` float32: accumulated |dL/dalpha alpha|, heaviest weight, smallest pixel seen.
+    """
+
+    density: np.ndarray
+    density_m: np.ndarray
+    density_v: np.ndarray
+    density_age: np.ndarray
+    sh: np.ndarray
+    sh_m: np.ndarray
+    sh_v: np.ndarray
+    sh_age: np.ndarray
+    priority: np.ndarray
+    heaviest: np.ndarray
+    footprint: np.ndarray
+
+
+def shaded_lists(
+    table: VoxelTable, sh: np.ndarray, degree: int, camera: Camera, crew: Crew, room: Workspace, keep_slots: bool = False
+) -> tuple[ViewLists, np.ndarray]:
+    """Return the tile lists of a view and rgb [V,1,3], filled in for the visible voxels."""
+    lists = build_lists(table, camera, crew, room, keep_slots)
+    rgb = room.take("rgb", (table.n_voxels, 1, 3), np.float32)
+    crew.run(
+        shade_voxels, table.chunks, lists.visible, lists.n_visible, table.soa, table.stride, lists.view, sh, degree, rgb
+    )
+    return lists, rgb
+
+
+def render_lists(
+    lists: ViewLists,
+    table: VoxelTable,
+    density: np.ndarray,
+    rgb: np.ndarray,
+    crew: Crew,
+    room: Workspace,
+    samples: int = 1,
+    want: int = 0,
+    pair_weight: np.ndarray | None = None,
+) -> np.ndarray:
+    """Rasterise lists into image [H, W, CHANNELS] of the workspace: T, rgb without background, and what `want` asks for."""
+    height, width = int(lists.view[17]), int(lists.view[16])
+    image = room.take("image", (height, width, CHANNELS), np.float32)
+    weights = np.empty(1, dtype=np.float32) if pair_weight is None else pair_weight
+    crew.run(
+        raster_tiles, lists.view, lists.tile_start, lists.pair_voxel, lists.rect, table.box, table.corner_idx, density, rgb,
+        rgb.shape[1] == 8, samples, want, image, weights,
+    )  # fmt: skip
+    return image
+
+
+def train_on_view(
+    table: VoxelTable,
+    field: FieldArrays,
+    owners: tuple[np.ndarray, np.ndarray],
+    scratch: tuple[np.ndarray, np.ndarray],
+    lists: ViewLists,
+    rgb: np.ndarray,
+    crew: Crew,
+    room: Workspace,
+    *,
+    mode: int,
+    shrink: int,
+    target: np.ndarray,
+    background: np.ndarray,
+    weights: np.ndarray,
+    v_rgb: np.ndarray | None,
+    samples: int,
+    degree: int,
+    adam: np.ndarray,
+    corrections: tuple[np.ndarray, np.ndarray],
+    step: int,
+) -> np.ndarray:
+    """Take one Adam step on a view and return the loss sums [N_SUMS] (see raster_grad.SUM_*).
+
+    `target` uint8 [H/shrink, W/shrink, 3]; `v_rgb [H,W,3]` is an image gradient from outside (SSIM), added when given;
+    `scratch` is (v_corners [V,8], stamp int32 [V]) that nobody else touches; `owners` from `owners_of_points`.
+    """
+    pairs = lists.n_pairs
+    live = room.take("pair_live", (pairs,), np.uint8)
+    rows = room.take("rows", (pairs * ROW,), np.float32)
+    colour_rows = room.take("colour_rows", (1, COLOUR_ROW), np.float32)
+    tile_sums = room.take("tile_sums", (len(lists.tile_start) - 1, N_SUMS), np.float64)
+    given = v_rgb is not None
+    plane = np.zeros(v_rgb.shape[:2], dtype=np.float32) if given else _NO_PLANE
+    crew.run(
+        raster_gradients, lists.view, lists.tile_start, lists.pair_voxel, lists.rect, table.box, table.corner_idx,
+        field.density, rgb, False, samples, mode, shrink, target, given, v_rgb if given else _NO_IMAGE, plane, plane,
+        background, weights, live, rows, colour_rows, tile_sums,
+    )  # fmt: skip
+    v_corners, stamp = scratch
+    crew.run(
+        update_voxels, table.chunks, lists.visible, lists.n_visible, lists.rect, lists.chunk_pair, lists.pair_slot, live, rows,
+        table.soa, table.stride, lists.view, rgb, table.corner_idx, field.density, degree, adam, corrections[0], corrections[1],
+        step, field.sh, field.sh_m, field.sh_v, field.sh_age, v_corners, stamp, field.priority, field.heaviest, field.footprint,
+    )  # fmt: skip
+    crew.run(
+        update_points, owners[0], owners[1], v_corners, stamp, step, adam, corrections[0], corrections[1],
+        field.density, field.density_m, field.density_v, field.density_age,
+    )  # fmt: skip
+    return tile_sums.sum(axis=0)
