@@ -9,10 +9,10 @@ With G the window, m = G*x, n = G*y, p = G*(xx + yy), q = G*(xy), each window's 
 
 and, G' being the transposed blur,  dS/dx = G'(dS/dm) + 2 x G'(dS/dp) + y G'(dS/dq).
 
-Order of work: one sweep down the image. Each row is blurred along x into a ring of 11 rows; once the ring is
-full, it is blurred along y, turned into S and its derivatives, blurred back along x into a second ring, and one
-gradient row comes out. So everything but the images stays in the second-level cache. Colours stay interleaved:
-a step along x is three floats.
+Order of work: one sweep down the image. Each row is blurred along x into a ring of 11 rows; once the ring
+is full, it is blurred along y, turned into S and its derivatives, blurred back along x into a second ring,
+and one gradient row comes out. So everything but the images stays in the second-level cache. Colours stay
+interleaved: a step along x is three floats.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _gradient_row(back, down, i, rows_out, gathered, x, y, out):  # type: ignore
     taps = down.shape[0]
     first = max(0, i - taps + 1)
     end = min(i + 1, rows_out)
-    # The window starting at row r sees row i with weight down[i - r] = down[taps - 1 - i + r]: it is symmetric.
+    # The window from row r on sees row i with weight down[i - r] = down[taps - 1 - i + r]: it is symmetric.
     for f in range(3):
         _weighted_row(back, f, first, end, down, taps - 1 - i + first, gathered[f])
     for j in range(x.shape[0]):
