@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""When to ask the worker for a picture, and how large: smooth in motion, gentle to training at rest.
+
+While it moves, every change is served at about 30 pictures a second, at the scale that fits the time. At rest
+the picture is sharp: once, if nothing trains; else refreshed so that training keeps its share `u`, that is
+after u / (1 - u) times the picture's cost. One request is in flight at a time. All times are seconds of the
+given clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.messages import TrainState
+
+FRAME_S = 1 / 30
+MIN_RENDER_S = 1 / 60  # what a picture may cost even behind a long training step
+SPACING_S = (
+    0.75 * FRAME_S
+)  # between moving requests while training; less than a frame, for the window ticks unevenly
+MIN_SCALE = 0.25
+FIRST_SCALE = 0.5  # while moving, before any cost is known
+HYSTERESIS = 1.2  # the moving scale stays until the right number of pixels differs by this factor
+SETTLE_S = 0.2  # from the last input to the sharp picture
+REFRESH_S = (
+    0.25  # a resting picture is at most this old while training, as long as that leaves training GUARD_SHARE
+)
+GUARD_SHARE = 0.85
+TIMEOUT_S = 2.0  # a request that was never answered is forgotten after this
+IDLE_STATES = (TrainState.EMPTY, TrainState.LOADING)  # nothing to show
+
+
+class CostModel:
+    """Seconds per picture as a line a + b * pixels, fitted robustly to recent ones.
+
+    The slope is the median over all pairs (Theil and Sen), so that a hiccup in a few of them changes nothing.
+    A factor, the median of the last three ratios of real to fitted cost, follows quickly when the scene
+    becomes dearer.
+    """
+
+    def __init__(self, memory: int = 24) -> None:
+        self._frames: deque[tuple[float, float]] = deque(maxlen=memory)
+        self._a, self._b, self._factor = 0.0, 0.0, 1.0
+
+    @property
+    def known(self) -> bool:
+        """Whether any picture was measured."""
+        return bool(self._frames)
+
+    def add(self, pixels: int, seconds: float) -> None:
+        """Learn from one picture."""
+        self._frames.append((float(pixels), seconds))
+        x, y = np.array(self._frames).T
+        dx, dy = x[:, None] - x, y[:, None] - y
+        apart = dx > 0.1 * x.max()
+        # Pictures of one size do not tell the slope: most of the cost is then taken to grow with the pixels.
+        slope = np.median(dy[apart] / dx[apart]) if apart.sum() >= 3 else 0.7 * np.median(y / x)
+        self._b = float(np.clip(slope, 0.0, np.median(y / x)))
+        self._a = max(0.0, float(np.median(y - self._b * x)))
+        fitted = np.maximum(self._a + self._b * x[-3:], 1e-6)
+        self._factor = float(np.median(y[-3:] / fitted))
+
+    def seconds(self, pixels: float) -> float:
+        """Return the expected cost of a picture."""
+        return self._factor * (self._a + self._b * pixels)
+
+    def pixels(self, seconds: float) -> float:
+        """Return how many pixels fit into a time; infinitely many if pixels cost nothing."""
+        left = seconds - self._factor * self._a
+        return left / max(self._factor * self._b, 1e-15) if left > 0.0 else 0.0
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Ask the worker now for a picture `scale` times the viewport's size; `serial` is for the ViewRequest."""
+
+    serial: int
+    scale: float
+    moving: bool
+
+
+class FrameScheduler:
+    """Decides size and moment of view requests. Tell it what happens, `poll` once per window frame."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.cost = CostModel()
+        self._clock = clock
+        self._pixels = 1
+        self._utilisation = 0.9
+        self._max_scale = 1.0
+        self._state = TrainState.EMPTY
+        self._train_s = 0.0  # one training step
+        self._serial = 0
+        self._in_flight: tuple[int, float] | None = None  # serial, when it was sent
+        self._last_input_s = -np.inf
+        self._last_sent_s = -np.inf
+        self._last_frame_s = -np.inf
+        self._stale = True  # something changed that must be shown at once
+        self._structure_stale = False  # something changed that must be shown soon
+        self._moving_scale: float | None = None
+        self._sent_moving = True
+
+    @property
+    def moving(self) -> bool:
+        """Whether the last input is so recent that speed counts more than sharpness."""
+        return self._clock() - self._last_input_s < SETTLE_S
+
+    # --- what happened --------------------------------------------------------------------------------------
+
+    def resized(self, width: int, height: int) -> None:
+        """The viewport has another size."""
+        pixels = max(1, width * height)
+        if pixels != self._pixels:
+            self._pixels = pixels
+            self._stale = True
+
+    def camera_changed(self) -> None:
+        """The camera moved, by the mouse, a key or an animation."""
+        self._last_input_s = self._clock()
+        self._stale = True
+
+    def setting_changed(self) -> None:
+        """The mode, colour map, background or whatever else shapes the picture is another one."""
+        self._stale = True
+
+    def structure_changed(self) -> None:
+        """Voxels were pruned or split, or the model became another one: show it, even if nothing trains."""
+        self._structure_stale = True
+
+    def configure(self, utilisation: float, max_scale: float) -> None:
+        """Take the user's settings: training's share at rest (0..0.99) and the scale of a sharp picture."""
+        max_scale = max(max_scale, MIN_SCALE)
+        if max_scale != self._max_scale:
+            self._max_scale = max_scale
+            self._stale = True
+        self._utilisation = min(max(utilisation, 0.0), 0.99)
+
+    def state_changed(self, state: TrainState) -> None:
+        """The worker entered a state: whatever it is, the picture of that moment is wanted."""
+        if self._state in IDLE_STATES or state in IDLE_STATES:
+            self._in_flight = None  # asked of a model that is gone
+        self._stale = self._stale or state != self._state
+        self._state = state
+
+    def step_took(self, train_ms: float) -> None:
+        """A training step takes so long at present."""
+        self._train_s = 1e-3 * max(0.0, train_ms)
+
+    def frame_received(self, serial: int, render_ms: float, pixels: int) -> None:
+        """A picture came back."""
+        self.cost.add(pixels, 1e-3 * render_ms)
+        if self._in_flight is not None and serial >= self._in_flight[0]:
+            self._in_flight = None
+            self._last_frame_s = self._clock()
+
+    def frame_lost(self) -> None:
+        """The request in flight failed. It is not repeated before something changes."""
+        self._in_flight = None
+        self._last_frame_s = self._clock()
+
+    # --- what to do -----------------------------------------------------------------------------------------
+
+    def poll(self, waiting: bool = False) -> Decision | None:
+        """Return the request to make now, or None.
+
+        `waiting` says that the last request has not been begun, so that a newer one may take its place:
+        behind a long training step the picture then shows where the camera is, not where it was.
+        """
+        now = self._clock()
+        if self._state in IDLE_STATES:
+            return None
+        if self._in_flight is not None:
+            if now - self._in_flight[1] > max(TIMEOUT_S, 4.0 * self.cost.seconds(self._pixels)):
+                self._in_flight = None
+                self._stale = True
+            elif not (waiting and self._stale):
+                return None
+        moving = self.moving
+        if not (self._due_moving(now) if moving else self._due_still(now)):
+            return None
+        return self._send(now, self._scale_moving() if moving else self._max_scale, moving)
+
+    def _due_moving(self, now: float) -> bool:
+        spacing = SPACING_S if self._state is TrainState.TRAINING else 0.5 * SPACING_S
+        return (self._stale or self._structure_stale) and now - self._last_sent_s >= spacing
+
+    def _due_still(self, now: float) -> bool:
+        if self._stale or self._sent_moving:
+            return True
+        if self._state is not TrainState.TRAINING:
+            return self._structure_stale
+        view_s = self.cost.seconds(self._pixels * self._max_scale**2)
+        since = now - self._last_frame_s
+        guard_s = _gap(min(self._utilisation, GUARD_SHARE), view_s)
+        if self._structure_stale:
+            return since >= guard_s
+        # The picture's own cost and half a step of waiting belong to the time between two pictures, too.
+        refresh_s = REFRESH_S - view_s - 0.5 * self._train_s
+        return since >= max(guard_s, min(_gap(self._utilisation, view_s), refresh_s))
+
+    def _scale_moving(self) -> float:
+        if not self.cost.known:
+            return min(FIRST_SCALE, self._max_scale)
+        training = self._state is TrainState.TRAINING
+        budget_s = max(MIN_RENDER_S, FRAME_S - self._train_s) if training else FRAME_S
+        right = float(np.sqrt(self.cost.pixels(budget_s) / self._pixels))
+        right = min(max(right, MIN_SCALE), max(self._max_scale, MIN_SCALE))
+        last = self._moving_scale
+        if last is None or last > self._max_scale or not 1 / HYSTERESIS < (right / last) ** 2 < HYSTERESIS:
+            self._moving_scale = right
+        return self._moving_scale
+
+    def _send(self, now: float, scale: float, moving: bool) -> Decision:
+        self._serial += 1
+        first_sent = now if self._in_flight is None else self._in_flight[1]
+        self._in_flight = (self._serial, first_sent)
+        self._last_sent_s = now
+        self._stale = self._structure_stale = False
+        self._sent_moving = moving
+        return Decision(self._serial, scale, moving)
+
+
+def _gap(share: float, view_s: float) -> float:
+    """Return how long training must run between two pictures to have a share of the time."""
+    return share / (1.0 - share) * view_s
