@@ -41,7 +41,7 @@ def build_scene(
     warnings: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Scene:
-    """Return a scene, its photos decoded as far as the cache holds them. `path` is the file the shots come from."""
+    """Return a scene, its photos decoded as far as the cache holds them. `path` is the file of the shots."""
     background = layout.background if options.background == "auto" else options.background
     outside = layout.outside_levels if options.outside_levels < 0 else options.outside_levels
     matrix = engine_from_data(layout.centre, layout.edge * options.scene_scale)
@@ -57,9 +57,11 @@ def build_scene(
     notes = list(warnings)
     if sum(wanted) > cache_bytes:
         notes.append(
-            f"Decoded photos need {sum(wanted) / 1e6:,.0f} MB and {options.cache_mb:,} MB are allowed, so they are read "
-            "again and again, which is slow; raise cache_mb or downscale."
+            f"Decoded photos need {sum(wanted) / 1e6:,.0f} MB and {options.cache_mb:,} MB are allowed, so "
+            "they are read again and again, which is slow; raise cache_mb or downscale."
         )
+    if not test:
+        notes.append("Too few photos to hold any out, so no quality is measured.")
     poses = np.stack([shot.world_from_cam for shot in (*train, *test)])
     return Scene(
         name=path.resolve().parent.name,

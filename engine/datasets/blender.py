@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reader of the synthetic Blender scenes: `transforms_train.json`, `transforms_test.json`, objects cut out in RGBA."""
+"""Reader of synthetic Blender scenes: `transforms_train.json`, `transforms_test.json`, RGBA cut-outs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from engine.datasets.options import SceneOptions
 from engine.datasets.scene import Scene
 from engine.datasets.shots import Shot, hold_out
 from engine.datasets.transforms import OUTSIDE_LEVELS, read_shots
-from engine.errors import SceneError
 
 EDGE = 3.0  # by convention of this format the object lies within 1.5 units of the origin
 TRAIN_FILE, TEST_FILE = "transforms_train.json", "transforms_test.json"
 
 
 def load_blender(folder: Path, options: SceneOptions, progress: Progress | None) -> Scene:
-    """Return the scene of a Blender folder. Without a usable test file every 8th training photo is held out."""
+    """Return the scene of a Blender folder. Without test photos every 8th training photo is held out."""
     path = folder / TRAIN_FILE
     train, warnings = read_shots(path, read_json(path))
     check_enough(path, train)
@@ -30,7 +29,8 @@ def load_blender(folder: Path, options: SceneOptions, progress: Progress | None)
     warnings += test_warnings
     if not test:
         train, test = hold_out(train)
-        warnings.append(f"There are no photos for {TEST_FILE}, so every 8th training photo is held out.")
+        if test:
+            warnings.append(f"There are no photos for {TEST_FILE}, so every 8th training photo is held out.")
     layout = _layout([*train, *test])
     if layout.edge != EDGE:
         warnings.append("The cameras do not look at the origin, so the scene box was placed where they look.")
@@ -41,17 +41,11 @@ def _read_test(path: Path) -> tuple[list[Shot], list[str]]:
     """Return the shots of the test file, none where it or all its photos are missing."""
     if not path.is_file():
         return [], []
-    data = read_json(path)
-    try:
-        return read_shots(path, data)
-    except SceneError as error:
-        if "has a file" not in str(error):
-            raise
-        return [], []
+    return read_shots(path, read_json(path), required=False)
 
 
 def _layout(shots: list[Shot]) -> Layout:
-    """Return the format's own cube, or one where the cameras look if fewer than half of them see the origin."""
+    """Return the format's own cube, or one where the cameras look if under half of them see the origin."""
     poses = np.stack([shot.world_from_cam for shot in shots])
     fov = np.array(
         [2.0 * np.arctan(0.5 * max(s.lens.width / s.lens.fx, s.lens.height / s.lens.fy)) for s in shots]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a scene's files must satisfy, each refusal a sentence: which file, what was wanted, what came, what to do."""
+"""What a scene's files must satisfy; a refusal says which file, what was wanted, what came, what to do."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def positive(path: Path, where: str, key: str, value: Any) -> float:
 
 
 def pose(path: Path, where: str, value: Any) -> np.ndarray:
-    """Return the rigid camera matrix [4,4] in a file, its rotation made exactly orthonormal. [3,4] is accepted."""
+    """Return the rigid camera matrix [4,4] in a file ([3,4] is accepted), its rotation made orthonormal."""
     key = "transform_matrix"
     shape_ok = (
         isinstance(value, list)
@@ -123,7 +123,7 @@ def _check_rotation(path: Path, where: str, rotation: np.ndarray) -> None:
         raise cannot_read(path, problem, "correct it or remove the frame")
     if np.abs(rotation @ rotation.T - np.eye(3)).max() > ROTATION_TOLERANCE:
         lengths = " ".join(f"{x:.3g}" for x in np.linalg.norm(rotation, axis=0))
-        problem = f"the pose of {where} is no rotation: three unit axes at right angles were wanted, got lengths {lengths}"
+        problem = f"the pose of {where} is no rotation: orthonormal axes were wanted, got lengths {lengths}"
         raise cannot_read(path, problem, "remove scale and shear from it or remove the frame")
     if det < 0.0:
         problem = f"the pose of {where} mirrors the scene (determinant {det:.3g}) where a rotation was wanted"

@@ -5,8 +5,8 @@ Model (OpenCV): with x, y on the plane z = 1 and r^2 = x^2 + y^2,
     x' = x (1 + k1 r^2 + k2 r^4 + k3 r^6) + 2 p1 x y + p2 (r^2 + 2 x^2)
     y' = y (1 + k1 r^2 + k2 r^4 + k3 r^6) + p1 (r^2 + 2 y^2) + 2 p2 x y
 
-The straight photo keeps the focal lengths, so the middle is neither blurred nor enlarged, and is cropped or grown to the
-largest box around the principal point whose border still lies inside the bent photo: no pixel is invented, none is black.
+The straight photo keeps the focal lengths, so the middle is neither blurred nor enlarged; it is cropped or
+grown to the largest box whose border still lies inside the bent photo: no pixel is invented, none is black.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def jacobian(lens: Lens, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def undistort(lens: Lens, xd: np.ndarray, yd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points of the plane z = 1 that `distort` moves to (xd, yd), by Newton's method; NaN where none is."""
+    """Return the points that `distort` moves to (xd, yd), by Newton's method; NaN where there is none."""
     x, y = xd.copy(), yd.copy()
     with np.errstate(all="ignore"):
         for _ in range(_NEWTON_STEPS):
@@ -61,7 +61,7 @@ def undistort(lens: Lens, xd: np.ndarray, yd: np.ndarray) -> tuple[np.ndarray, n
 
 
 def straight_lens(lens: Lens) -> Lens:
-    """Return the pinhole lens of the straight photo, or raise ValueError where the coefficients cannot be right."""
+    """Return the pinhole of the straight photo; ValueError where the coefficients cannot be right."""
     if not lens.distorted:
         return lens
     left, right, top, bottom = _inner_box(lens)
@@ -80,7 +80,7 @@ def straight_lens(lens: Lens) -> Lens:
 
 
 def _inner_box(lens: Lens) -> tuple[float, float, float, float]:
-    """Return left, right, top, bottom on the plane z = 1 that the outermost pixel centres of the bent photo allow."""
+    """Return left, right, top, bottom on z = 1 that the bent photo's outermost pixel centres allow."""
     u = (np.linspace(0.5, lens.width - 0.5, 129) - lens.cx) / lens.fx
     v = (np.linspace(0.5, lens.height - 0.5, 129) - lens.cy) / lens.fy
     sides = [
@@ -123,7 +123,7 @@ class RemapTable:
 
 
 def remap_table(bent: Lens, straight: Lens) -> RemapTable:
-    """Return the table that makes a photo of the pinhole `straight` from one of `bent` (both at least 2x2 pixels)."""
+    """Return the table that makes a photo of `straight`, a pinhole, from one of `bent`."""
     x = (np.arange(straight.width) + 0.5 - straight.cx) / straight.fx
     y = (np.arange(straight.height) + 0.5 - straight.cy) / straight.fy
     xd, yd = distort(bent, *np.meshgrid(x, y))

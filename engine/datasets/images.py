@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """From photo files to pixels: decode, composite, straighten, shrink; and a bounded cache over all that.
 
-Decoded photos are kept as 8-bit sRGB, least recently used first to go. Every function here may be called from any thread.
+Decoded photos are kept as 8-bit sRGB, the least recently used goes first. Any thread may call any of it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from engine.errors import SceneError
 if TYPE_CHECKING:
     from PIL import Image
 
+_T = TypeVar("_T")
 Progress = Callable[[str, int, int], None]
 
 MAX_THREADS = 8  # decoding is bound by memory bandwidth beyond this
@@ -45,7 +46,7 @@ _ALPHA_SAMPLES = (
 
 @dataclass(frozen=True)
 class Photo:
-    """How one view's pixels are made: `lens` as on disk, `straight` as shown (same size ratio on both axes or nearly)."""
+    """How one view's pixels are made: `lens` as on disk, the pinhole `straight` as shown, no larger."""
 
     path: Path
     lens: Lens
@@ -65,7 +66,7 @@ def photo_size(path: Path) -> tuple[int, int]:
 
 
 def are_cut_out(paths: Sequence[Path]) -> bool:
-    """Whether the photos show objects cut out of their surroundings: a few of them have transparent pixels."""
+    """Whether the photos show objects cut out of their surroundings: a few are looked at for transparency."""
     step = max(1, len(paths) // _ALPHA_SAMPLES)
     for path in paths[::step][:_ALPHA_SAMPLES]:
         with _open(path) as image:
@@ -131,7 +132,7 @@ class PhotoSource:
         return self._held
 
     def prefetch(self, progress: Progress | None = None, stage: str = "Reading photos") -> None:
-        """Decode as many photos as the cache holds, in parallel, the first ones first; raises on the first bad one."""
+        """Decode as many photos as the cache holds, in parallel; raises on the first bad one."""
         fits = np.cumsum([photo.nbytes for photo in self._photos]) <= self._cache_bytes
         count = int(fits.sum())
         pool = ThreadPoolExecutor(min(MAX_THREADS, _cores()), thread_name_prefix="photos")
@@ -161,8 +162,8 @@ class PhotoSource:
         if image.shape[:2] != (lens.height, lens.width):
             came = f"{image.shape[1]} x {image.shape[0]}"
             raise SceneError(
-                f"Cannot read {photo.path}: it was {lens.width} x {lens.height} pixels when the scene was opened and "
-                f"now is {came}; open the scene again."
+                f"Cannot read {photo.path}: {lens.width} x {lens.height} pixels were wanted, as when the "
+                f"scene was opened, got {came}; open the scene again."
             )
         if not lens.distorted:
             return area_resized(image, target.width, target.height).copy()
@@ -172,7 +173,7 @@ class PhotoSource:
 def _straightened(
     image: np.ndarray, lens: Lens, target: Lens, table: Callable[[Lens, Lens], RemapTable]
 ) -> np.ndarray:
-    """Undistort and shrink at once: shrink to about twice the target, remap bilinearly there, average the rest.
+    """Undistort and shrink: shrink to about twice the target, remap bilinearly there, average the rest.
 
     Remapping at twice the resolution keeps bilinear blur below half a target pixel and costs little.
     """
@@ -233,7 +234,7 @@ def _open(path: Path) -> Image.Image:
     return _guarded(path, lambda: Image.open(path))
 
 
-def _guarded(path: Path, action: Callable[[], object]) -> object:
+def _guarded(path: Path, action: Callable[[], _T]) -> _T:
     """Do something with a photo file and turn what Pillow raises on a bad one into a sentence."""
     from PIL import Image, UnidentifiedImageError
 

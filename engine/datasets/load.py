@@ -45,7 +45,7 @@ def _load_folder(folder: Path, options: SceneOptions, progress: Progress | None)
         return load_blender(folder, options, progress)
     if (folder / "transforms.json").is_file():
         return load_transforms(folder / "transforms.json", options, progress)
-    problem = "this is not a scene: transforms.json or transforms_train.json was wanted and neither is in the folder"
+    problem = "this is not a scene: transforms.json or transforms_train.json was wanted, neither is there"
     raise cannot_read(folder, problem, _hint(folder))
 
 

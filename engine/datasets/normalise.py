@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Where the scene is and which way is up, guessed from the cameras alone.
 
-The foreground cube gets the finest voxels and becomes [-0.5, 0.5]^3. It is centred on what the cameras look at, the point
-nearest to all optical axes, and its edge is 1.2 times their median distance to that point: cameras that circle an object
-stand just outside the cube, and the object fills a good share of it.
+The foreground cube gets the finest voxels and becomes [-0.5, 0.5]^3. It is centred on what the cameras look
+at, the point nearest to all optical axes, and its edge is 1.2 times their median distance to that point:
+cameras that circle an object stand just outside the cube, and the object fills a good share of it.
 
-Cameras whose axes do not meet (a forward-facing row, a panorama from inside) give no such point. There the cube is put in front
-of them at six times their spread, which is where handheld forward-facing captures have their nearest objects.
+Cameras whose axes do not meet (a forward-facing row, a panorama from inside) give no such point. There the
+cube is put in front of them at six times their spread, where handheld forward-facing captures tend to have
+their middle.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def engine_from_data(centre: np.ndarray, edge: float) -> np.ndarray:
 
 
 def sees(poses: np.ndarray, fov_rad: np.ndarray, point: np.ndarray) -> np.ndarray:
-    """Return [C] whether `point [3]` lies in front of each camera, within a cone of full angle `fov_rad [C]`."""
+    """Return [C] whether `point [3]` lies before each camera, in a cone of full angle `fov_rad [C]`."""
     to_point = point - poses[:, :3, 3]
     distance = np.maximum(np.linalg.norm(to_point, axis=1), 1e-12)
     return np.einsum("ci,ci->c", to_point, poses[:, :3, 2]) > distance * np.cos(0.5 * fov_rad)
@@ -53,7 +54,7 @@ def sees(poses: np.ndarray, fov_rad: np.ndarray, point: np.ndarray) -> np.ndarra
 def estimate_up(poses: np.ndarray) -> np.ndarray:
     """Return the unit direction [3] that is up, from OpenCV poses [C,4,4].
 
-    People hold cameras level: `up` is at right angles to the cameras' right vectors, and on the side of their mean up vector.
+    People hold cameras level: `up` is at right angles to all right vectors, on the side of the mean up.
     Where the right vectors all agree they only fix a plane; the part of the mean up vector in it serves.
     """
     right, up = poses[:, :3, 0], -poses[:, :3, 1].mean(axis=0)

@@ -24,7 +24,7 @@ class SceneOptions:
     )
     background: str = option(
         "auto",
-        "What lies behind everything; auto takes white for cut-out objects and learns a colour for photographs.",
+        "What lies behind everything; auto is white for cut-out objects and learned for photographs.",
         choices=("auto", "white", "black", "learned"),
     )
     scene_scale: float = option(

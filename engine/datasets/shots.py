@@ -52,7 +52,7 @@ class Lens:
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """One photo: `lens` as the file is on disk, `world_from_cam [4,4]` with OpenCV axes in the data's units."""
+    """One photo: `lens` of the file on disk, `world_from_cam [4,4]` with OpenCV axes in the data's units."""
 
     name: str
     path: Path
@@ -67,7 +67,7 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 
 
 def hold_out(shots: list[Shot]) -> tuple[list[Shot], list[Shot]]:
-    """Return (training, held-out) shots in natural file-name order: every 8th, from the first on, is held out."""
+    """Return (training, held-out) shots in natural file-name order: shots 0, 8, 16, ... are held out."""
     ordered = sorted(shots, key=lambda shot: natural_key(shot.name))
     if len(ordered) < MIN_TO_SPLIT:
         return ordered, []

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,17 @@ def load_transforms(path: Path, options: SceneOptions, progress: Progress | None
     shots, warnings = read_shots(path, data)
     check_enough(path, shots)
     train, test = _split(path, data, shots)
-    if not test:
-        warnings.append("Too few photos to hold any out, so no quality is measured.")
     cut_out = are_cut_out([shot.path for shot in shots])
     centre, edge = foreground_cube(np.stack([shot.world_from_cam for shot in shots]))
     layout = Layout(centre, edge, "white" if cut_out else "learned", 0 if cut_out else OUTSIDE_LEVELS)
     return build_scene(path, "transforms", train, test, layout, options, warnings, progress)
 
 
-def read_shots(path: Path, data: dict[str, Any]) -> tuple[list[Shot], list[str]]:
-    """Return the shots of a transforms file whose photos exist, and warnings about the others."""
+def read_shots(path: Path, data: dict[str, Any], required: bool = True) -> tuple[list[Shot], list[str]]:
+    """Return the shots of a transforms file whose photos exist, and warnings about the others.
+
+    When `required`, a file none of whose photos exist is refused.
+    """
     frames = frames_of(path, data)
     shots: list[Shot] = []
     missing: list[str] = []
@@ -54,7 +56,7 @@ def read_shots(path: Path, data: dict[str, Any]) -> tuple[list[Shot], list[str]]
         lens, same_size = _lens(path, where, frame, data, photo)
         rescaled += not same_size
         shots.append(Shot(_name(path.parent, photo), photo, lens, opencv_from_opengl(matrix)))
-    if not shots:
+    if required and not shots:
         problem = (
             f"none of its {len(frames)} photos has a file (the first wanted is {path.parent / missing[0]})"
         )
@@ -63,11 +65,11 @@ def read_shots(path: Path, data: dict[str, Any]) -> tuple[list[Shot], list[str]]
 
 
 def find_photo(folder: Path, file_path: str) -> Path | None:
-    """Return the file that a 'file_path' means, which may lack its extension or use backslashes; None without one."""
+    """Return the file that a 'file_path' means, which may lack its extension or use backslashes, or None."""
     for name in dict.fromkeys((file_path, file_path.replace("\\", "/"))):
         for extension in ("", *_EXTENSIONS):
             candidate = folder / (name + extension)
-            if candidate.is_file():
+            if os.path.isfile(candidate):  # unlike Path.is_file, false for names the system refuses
                 return candidate
     return None
 
@@ -79,7 +81,7 @@ def _split(path: Path, data: dict[str, Any], shots: list[Shot]) -> tuple[list[Sh
         if isinstance(names, list) and names:
             chosen = {find_photo(path.parent, name) for name in names if isinstance(name, str)}
             held_out = [shot for shot in shots if shot.path in chosen]
-            if held_out and len(held_out) < len(shots):
+            if held_out and len(held_out) <= len(shots) - 2:
                 return [shot for shot in shots if shot.path not in chosen], held_out
     return hold_out(shots)
 
@@ -87,7 +89,7 @@ def _split(path: Path, data: dict[str, Any], shots: list[Shot]) -> tuple[list[Sh
 def _lens(
     path: Path, where: str, frame: dict[str, Any], data: dict[str, Any], photo: Path
 ) -> tuple[Lens, bool]:
-    """Return the lens at the photo's true size, and whether the file gave that size. Frames override the globals."""
+    """Return the lens at the photo's true size, and whether the file gave that size."""
     both = {**data, **frame}
     _check_model(path, where, both)
     size = photo_size(photo)
