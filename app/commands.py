@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: MIT
+"""Everything a person can do: menus, keys, tooltips, the help window and the README table read this registry.
+
+A command is found by id, says in a sentence why it cannot run now, and acts through `AppActions`, which the
+window implements. `python -m app.commands --write-readme` refreshes the table in README.md.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from app.session import Session
+from engine import messages
+from engine.messages import TrainState
+from engine.methods.common import VIEW_MODES
+
+MENUS = ("File", "Train", "View", "Structure", "Export", "Help")
+MORE_STEPS = 1000
+TABLE_START, TABLE_END = "<!-- commands:start -->", "<!-- commands:end -->"
+
+
+class AppActions(Protocol):
+    """What the window can do on behalf of a command."""
+
+    session: Session
+
+    def send(self, command: messages.Command) -> None:
+        """Hand a command to the worker."""
+
+    def goto_view(self, index: int) -> None:
+        """Move the camera into `session.scene.views[index]` and set `session.view.view_index`."""
+
+    def frame_scene(self) -> None:
+        """Keep the viewing direction and move so that the whole scene is in the picture."""
+
+    def go_home(self) -> None:
+        """Return to the first camera of the scene, upright."""
+
+    def open_dialog(self, kind: str) -> None:
+        """Show the file dialog for a "scene" or a "run"."""
+
+    def confirm(self, question: str, button: str, then: Callable[[], None]) -> None:
+        """Ask a question; call `then` if the person presses `button`."""
+
+    def export(self, kind: str) -> None:
+        """Start a "spiral" or "orbit" video with the other settings of `session.export`."""
+
+    def screenshot(self) -> None:
+        """Save the viewport's picture."""
+
+    def toggle_help(self) -> None:
+        """Show or hide the window of commands and keys."""
+
+    def quit(self) -> None:
+        """Leave, after asking if there is unsaved work."""
+
+
+def always(session: Session) -> str | None:
+    """Return None: the command can run at any time."""
+    return None
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something a person can do. `shortcut` is text such as "T", "Ctrl+O", "[" or "" (none)."""
+
+    id: str
+    label: str
+    menu: str
+    shortcut: str
+    help: str
+    act: Callable[[AppActions], None]
+    enabled_when: Callable[[Session], str | None] = always  # None, or why it cannot run
+    checked: Callable[[Session], bool] | None = None  # of a toggle or a choice: whether it is on
+
+
+def with_scene(session: Session) -> str | None:
+    """Return why a command that needs a scene cannot run."""
+    if session.state is TrainState.LOADING:
+        return "The scene is still loading."
+    return "Open a scene first." if session.scene is None else None
+
+
+def in_view(session: Session) -> str | None:
+    """Return why a command that needs the camera in a capture view cannot run."""
+    if session.scene is not None and session.view.view_index is None:
+        return "Jump to a capture view first, with ] or in the Views panel."
+    return with_scene(session)
+
+
+def _while_still(session: Session) -> str | None:
+    return "Pause training first." if session.state is TrainState.TRAINING else with_scene(session)
+
+
+def _with_held_out(session: Session) -> str | None:
+    if session.scene is not None and len(session.scene.views) == session.scene.n_train:
+        return "This scene has no held-out views."
+    return with_scene(session)
+
+
+def _when_photo_can_show(session: Session) -> str | None:
+    return with_scene(session) if session.view.ground_truth != "off" else in_view(session)
+
+
+def _toggle_training(app: AppActions) -> None:
+    training = app.session.state is TrainState.TRAINING
+    app.send(messages.Pause() if training else messages.Train())
+
+
+def _reset(app: AppActions) -> None:
+    step = app.session.stats.step if app.session.stats else 0
+    question = f"Throw away {step:,} steps of training and start again on the same scene?"
+    app.confirm(question, "Reset", lambda: app.send(messages.Reset()))
+
+
+def _step_view(offset: int) -> Callable[[AppActions], None]:
+    def act(app: AppActions) -> None:
+        count, here = app.session.scene.n_train, app.session.view.view_index
+        if here is None or here >= count:
+            app.goto_view(0 if offset > 0 else count - 1)
+        else:
+            app.goto_view((here + offset) % count)
+
+    return act
+
+
+def _next_ground_truth(app: AppActions) -> None:
+    kinds = ("off", "photo", "split")
+    view = app.session.view
+    view.ground_truth = kinds[(kinds.index(view.ground_truth) + 1) % len(kinds)]
+
+
+def _toggle_wireframe(app: AppActions) -> None:
+    view, stats = app.session.view, app.session.stats
+    view.show_wireframe = not view.show_wireframe
+    if view.show_wireframe and not view.wire_levels and stats is not None:
+        # All levels at once are a solid wall of lines; the two coarsest show where there is anything.
+        occupied = [level for level, count in enumerate(stats.structure.per_level) if count]
+        view.wire_levels = tuple(occupied[:2])
+
+
+def _mode(mode: str) -> Command:
+    number, explanation = VIEW_MODES.index(mode) + 1, _MODE_HELP[mode]
+    enabled = in_view if mode == "error" else with_scene
+
+    def act(app: AppActions) -> None:
+        app.session.view.mode = mode
+
+    def checked(session: Session) -> bool:
+        return session.view.mode == mode
+
+    label = f"{mode.capitalize()} view"
+    return Command(f"mode_{mode}", label, "View", str(number), explanation, act, enabled, checked)
+
+
+def _toggle(command_id: str, label: str, shortcut: str, field: str, explanation: str) -> Command:
+    def act(app: AppActions) -> None:
+        setattr(app.session.view, field, not getattr(app.session.view, field))
+
+    def checked(session: Session) -> bool:
+        return bool(getattr(session.view, field))
+
+    return Command(command_id, label, "View", shortcut, explanation, act, always, checked)
+
+
+_MODE_HELP = {
+    "colour": "Show the picture.",
+    "depth": "Colour each pixel by its distance along the viewing axis.",
+    "normal": "Colour each pixel by the direction its surface faces.",
+    "alpha": "Show how opaque each pixel is.",
+    "error": "Colour each pixel by its difference from the photo of the capture view the camera is in.",
+    "level": "Colour each pixel by the octree level of the voxels behind it.",
+    "size": "Colour each pixel by the edge length of the voxels behind it.",
+    "samples": "Colour each pixel by the number of voxels that contribute to it.",
+}
+
+COMMANDS: tuple[Command, ...] = (
+    Command("open_scene", "Open scene", "File", "Ctrl+O",
+            "Open a folder of posed photos.",
+            lambda app: app.open_dialog("scene")),
+    Command("open_run", "Open run", "File", "Ctrl+Shift+O",
+            "Continue a saved run from its newest checkpoint.",
+            lambda app: app.open_dialog("run")),
+    Command("open_demo", "Open demo scene", "File", "Ctrl+D",
+            "Open the built-in still life.",
+            lambda app: app.send(messages.OpenScene("demo"))),
+    Command("save_checkpoint", "Save checkpoint", "File", "Ctrl+S",
+            "Write a checkpoint into the run folder now.",
+            lambda app: app.send(messages.SaveCheckpoint()), with_scene),
+    Command("quit", "Quit", "File", "Ctrl+Q",
+            "Close the window; what was trained is saved first.",
+            lambda app: app.quit()),
+    Command("toggle_training", "Train / pause", "Train", "T",
+            "Start training, or pause it after the step in flight.",
+            _toggle_training, with_scene, lambda session: session.state is TrainState.TRAINING),
+    Command("train_one_step", "One step", "Train", ".",
+            "Take a single training step.",
+            lambda app: app.send(messages.Train(steps=1)), _while_still),
+    Command("train_more", f"Run {MORE_STEPS:,} more steps", "Train", "Shift+T",
+            f"Train {MORE_STEPS:,} more steps, then pause.",
+            lambda app: app.send(messages.Train(steps=MORE_STEPS)), with_scene),
+    Command("evaluate", "Evaluate now", "Train", "Ctrl+E",
+            "Measure PSNR and SSIM on the held-out views.",
+            lambda app: app.send(messages.Evaluate()), _with_held_out),
+    Command("reset", "Reset training", "Train", "Ctrl+R",
+            "Throw the trained model away and start again, after asking.",
+            _reset, with_scene),
+    *(_mode(mode) for mode in VIEW_MODES),
+    Command("previous_view", "Previous training view", "View", "[",
+            "Move the camera into the training view before.",
+            _step_view(-1), with_scene),
+    Command("next_view", "Next training view", "View", "]",
+            "Move the camera into the next training view.",
+            _step_view(+1), with_scene),
+    Command("ground_truth", "Photo / split / render", "View", "G",
+            "In a capture view: show its photo, then photo and render side by side, then the render.",
+            _next_ground_truth, _when_photo_can_show, lambda session: session.view.ground_truth != "off"),
+    Command("frame_scene", "Frame scene", "View", "F",
+            "Move until the whole scene is in the picture.",
+            lambda app: app.frame_scene(), with_scene),
+    Command("go_home", "Home view", "View", "H",
+            "Return to the first view, upright.",
+            lambda app: app.go_home(), with_scene),
+    _toggle("toggle_frusta", "Camera frusta", "C", "show_frusta",
+            "Show where the photos were taken; click one to jump there."),
+    _toggle("toggle_box", "Scene box", "B", "show_box",
+            "Show the cube that holds the foreground."),
+    _toggle("toggle_axes", "Axes", "X", "show_axes",
+            "Show the axes of the scene."),
+    Command("toggle_wireframe", "Voxel wireframe", "View", "L",
+            "Show the edges of the voxels of the chosen levels.",
+            _toggle_wireframe, with_scene, lambda session: session.view.show_wireframe),
+    _toggle("toggle_panels", "Panels", "Tab", "show_panels",
+            "Hide the panels, leaving only the scene, or bring them back."),
+    Command("preview_adapt", "Preview", "Structure", "U",
+            "Count what pruning and subdividing would do now.",
+            lambda app: app.send(messages.PreviewAdapt()), with_scene),
+    Command("prune_now", "Prune now", "Structure", "Ctrl+K",
+            "Drop the voxels below the pruning threshold.",
+            lambda app: app.send(messages.PruneNow()), with_scene),
+    Command("subdivide_now", "Subdivide now", "Structure", "Ctrl+U",
+            "Split the voxels of highest priority.",
+            lambda app: app.send(messages.SubdivideNow()), with_scene),
+    Command("export_spiral", "Spiral video", "Export", "Ctrl+Shift+S",
+            "Record a video that winds around the scene, with the settings of the Export panel.",
+            lambda app: app.export("spiral"), with_scene),
+    Command("export_orbit", "Orbit video", "Export", "Ctrl+Shift+R",
+            "Record a video on a circle around the scene, with the settings of the Export panel.",
+            lambda app: app.export("orbit"), with_scene),
+    Command("screenshot", "Screenshot", "Export", "P",
+            "Save the picture in the viewport as PNG.",
+            lambda app: app.screenshot(), with_scene),
+    Command("help", "Commands and keys", "Help", "?",
+            "Show this list in a window.",
+            lambda app: app.toggle_help()),
+)  # fmt: skip
+
+_BY_ID = {command.id: command for command in COMMANDS}
+_BY_SHORTCUT = {command.shortcut: command for command in COMMANDS if command.shortcut}
+
+
+def find(command_id: str) -> Command:
+    """Return the command of that id; KeyError if there is none."""
+    return _BY_ID[command_id]
+
+
+def by_shortcut(shortcut: str) -> Command | None:
+    """Return the command behind a shortcut as the registry spells it, or None."""
+    return _BY_SHORTCUT.get(shortcut)
+
+
+def perform(command_id: str, app: AppActions) -> str | None:
+    """Run a command; return None, or the reason why it cannot run now."""
+    command = find(command_id)
+    reason = command.enabled_when(app.session)
+    if reason is None:
+        command.act(app)
+    return reason
+
+
+def tooltip(command: Command) -> str:
+    """Return help and shortcut of a command in one line."""
+    return f"{command.help}  ({command.shortcut})" if command.shortcut else command.help
+
+
+def markdown_table() -> str:
+    """Return the table of commands for the README, without the markers."""
+    rows = ["| Menu | Command | Shortcut | What it does |", "| --- | --- | --- | --- |"]
+    for menu in MENUS:
+        for command in COMMANDS:
+            if command.menu == menu:
+                key = f"`{command.shortcut}`" if command.shortcut else ""
+                rows.append(f"| {menu} | {command.label} | {key} | {command.help} |")
+    return "\n".join(rows)
+
+
+def with_table(text: str) -> str:
+    """Return README text with a fresh table between the markers; ValueError without markers."""
+    start, end = text.find(TABLE_START), text.find(TABLE_END)
+    if start < 0 or end < start:
+        raise ValueError(
+            f"The README has no {TABLE_START} and {TABLE_END} to put the table of commands between."
+        )
+    return f"{text[: start + len(TABLE_START)]}\n{markdown_table()}\n{text[end:]}"
+
+
+def main(arguments: list[str]) -> int:
+    """Print the table of commands, or with --write-readme put it into README.md."""
+    if arguments != ["--write-readme"]:
+        print(markdown_table())
+        return 0
+    readme = Path(__file__).resolve().parent.parent / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(with_table(text), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

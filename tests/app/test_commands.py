@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: MIT
+"""The registry: unique, documented, wired, and honest about what cannot run now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app import commands
+from app.session import Session
+from engine import messages
+from engine.cameras import Camera
+from engine.messages import SceneOpened, Stats, TrainState, ViewInfo
+from engine.methods.common import VIEW_MODES, StructureStats
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+ALL = pytest.mark.parametrize("command", commands.COMMANDS, ids=lambda command: command.id)
+
+
+class FakeApp:
+    """Records what a command asked for."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.calls: list[tuple[object, ...]] = []
+
+    def send(self, command: messages.Command) -> None:
+        self.calls.append(("send", command))
+
+    def goto_view(self, index: int) -> None:
+        self.calls.append(("goto_view", index))
+
+    def frame_scene(self) -> None:
+        self.calls.append(("frame_scene",))
+
+    def go_home(self) -> None:
+        self.calls.append(("go_home",))
+
+    def open_dialog(self, kind: str) -> None:
+        self.calls.append(("open_dialog", kind))
+
+    def confirm(self, question: str, button: str, then: Callable[[], None]) -> None:
+        self.calls.append(("confirm", question, button, then))
+
+    def export(self, kind: str) -> None:
+        self.calls.append(("export", kind))
+
+    def screenshot(self) -> None:
+        self.calls.append(("screenshot",))
+
+    def toggle_help(self) -> None:
+        self.calls.append(("toggle_help",))
+
+    def quit(self) -> None:
+        self.calls.append(("quit",))
+
+
+def open_session() -> Session:
+    camera = Camera.from_fov(64, 64, 0.8, np.eye(4))
+    views = tuple(ViewInfo(f"view {i}", camera, held_out=i >= 3) for i in range(4))
+    scene = SceneOpened(
+        "lego",
+        "lego",
+        "blender",
+        "svraster",
+        views,
+        3,
+        (),
+        np.array([0, 0, 1.0]),
+        np.eye(4),
+        0,
+        "white",
+        0,
+        "",
+        {},
+    )
+    structure = StructureStats(30, 60, (0, 0, 0, 10, 15, 5), 4096, 1000, 0.1)
+    stats = Stats(
+        TrainState.PAUSED, 40, None, 1.0, 40.0, None, (), 20.0, structure, 0, 20.0, 10.0, 0.9, 0.1, 30.0, 1.0
+    )
+    session = Session(scene=scene, state=TrainState.PAUSED, stats=stats)
+    session.view.view_index = 1
+    return session
+
+
+def sent(app: FakeApp) -> list[object]:
+    return [call[1] for call in app.calls if call[0] == "send"]
+
+
+def test_ids_and_shortcuts_are_unique():
+    ids = [command.id for command in commands.COMMANDS]
+    shortcuts = [command.shortcut for command in commands.COMMANDS if command.shortcut]
+    assert len(set(ids)) == len(ids)
+    assert len(set(shortcuts)) == len(shortcuts)
+
+
+def test_no_shortcut_is_a_flying_key():
+    assert not {command.shortcut for command in commands.COMMANDS} & set("WASDQE")
+
+
+@ALL
+def test_every_command_has_help_a_label_and_a_menu(command):
+    assert command.help.endswith(".") and command.help[0].isupper()
+    assert command.label and not command.label.endswith(".")
+    assert command.menu in commands.MENUS
+
+
+def test_every_menu_holds_a_command():
+    assert {command.menu for command in commands.COMMANDS} == set(commands.MENUS)
+
+
+@ALL
+def test_every_command_changes_something(command):
+    app = FakeApp(open_session())
+    app.session.view.mode = "error" if command.id == "mode_colour" else "colour"
+    before = repr(app.session.view)
+    assert commands.perform(command.id, app) is None
+    assert app.calls or repr(app.session.view) != before
+
+
+@ALL
+def test_a_disabled_command_gives_a_sentence_and_does_nothing(command):
+    app = FakeApp(Session())
+    before = repr(app.session.view)
+    reason = commands.perform(command.id, app)
+    if reason is None:
+        assert command.enabled_when is commands.always
+    else:
+        assert reason.endswith(".")
+        assert not app.calls and repr(app.session.view) == before
+
+
+def test_training_is_toggled_by_one_command():
+    app = FakeApp(open_session())
+    commands.perform("toggle_training", app)
+    app.session.state = TrainState.TRAINING
+    commands.perform("toggle_training", app)
+    assert sent(app) == [messages.Train(), messages.Pause()]
+
+
+def test_a_single_step_waits_for_a_pause():
+    app = FakeApp(open_session())
+    app.session.state = TrainState.TRAINING
+    assert commands.perform("train_one_step", app) == "Pause training first."
+    app.session.state = TrainState.PAUSED
+    commands.perform("train_one_step", app)
+    assert sent(app) == [messages.Train(steps=1)]
+
+
+def test_reset_asks_before_it_throws_training_away():
+    app = FakeApp(open_session())
+    commands.perform("reset", app)
+    (_, question, button, then) = app.calls[0]
+    assert "40 steps" in question and button == "Reset" and not sent(app)
+    then()
+    assert sent(app) == [messages.Reset()]
+
+
+def test_training_views_are_stepped_through_in_a_ring():
+    app = FakeApp(open_session())
+    for here, command in ((2, "next_view"), (0, "previous_view"), (None, "next_view"), (3, "previous_view")):
+        app.session.view.view_index = here
+        commands.perform(command, app)
+    assert app.calls == [("goto_view", 0), ("goto_view", 2), ("goto_view", 0), ("goto_view", 2)]
+
+
+def test_ground_truth_cycles_and_can_always_be_left():
+    app = FakeApp(open_session())
+    seen = []
+    for _ in range(3):
+        commands.perform("ground_truth", app)
+        seen.append(app.session.view.ground_truth)
+    assert seen == ["photo", "split", "off"]
+    app.session.view.view_index = None
+    assert commands.perform("ground_truth", app) is not None
+    app.session.view.ground_truth = "split"
+    assert commands.perform("ground_truth", app) is None
+
+
+def test_keys_1_to_8_choose_the_modes_of_the_engine():
+    app = FakeApp(open_session())
+    for number, mode in enumerate(VIEW_MODES, start=1):
+        command = commands.by_shortcut(str(number))
+        commands.perform(command.id, app)
+        assert app.session.view.mode == mode and command.checked(app.session)
+
+
+def test_error_mode_needs_a_capture_view():
+    session = open_session()
+    session.view.view_index = None
+    assert commands.perform("mode_error", FakeApp(session)) is not None
+    assert session.view.mode == "colour"
+
+
+def test_wireframe_starts_with_the_two_coarsest_levels_in_use():
+    app = FakeApp(open_session())
+    commands.perform("toggle_wireframe", app)
+    assert app.session.view.show_wireframe and app.session.view.wire_levels == (3, 4)
+    app.session.view.wire_levels = (5,)
+    commands.perform("toggle_wireframe", app)
+    commands.perform("toggle_wireframe", app)
+    assert app.session.view.wire_levels == (5,)
+
+
+def test_a_scene_without_held_out_views_cannot_be_evaluated():
+    session = open_session()
+    assert commands.find("evaluate").enabled_when(session) is None
+    session.scene = messages.SceneOpened(**{**session.scene.__dict__, "views": session.scene.views[:3]})
+    assert commands.find("evaluate").enabled_when(session) == "This scene has no held-out views."
+
+
+def test_table_lists_every_command_once():
+    table = commands.markdown_table()
+    assert len(table.splitlines()) == len(commands.COMMANDS) + 2
+    assert all(f"| {command.label} |" in table for command in commands.COMMANDS)
+
+
+def test_the_readme_table_is_written_between_its_markers_only():
+    text = f"before\n{commands.TABLE_START}\nstale row\n{commands.TABLE_END}\nafter\n"
+    fresh = commands.with_table(text)
+    assert fresh.startswith("before\n") and fresh.endswith("\nafter\n") and "stale row" not in fresh
+    assert commands.with_table(fresh) == fresh
+    with pytest.raises(ValueError, match="has no"):
+        commands.with_table("nothing here")
+
+
+def test_the_readme_is_in_step_with_the_registry():
+    if not README.exists():
+        pytest.skip("README.md is not part of this checkout")
+    text = README.read_text(encoding="utf-8")
+    assert commands.with_table(text) == text, "run: python -m app.commands --write-readme"
