@@ -31,6 +31,7 @@ REFRESH_S = (
     0.25  # a resting picture is at most this old while training, as long as that leaves training GUARD_SHARE
 )
 GUARD_SHARE = 0.85
+MAX_TICK_S = 0.1
 TIMEOUT_S = 2.0  # a request that was never answered is forgotten after this
 IDLE_STATES = (TrainState.EMPTY, TrainState.LOADING)  # nothing to show
 
@@ -100,6 +101,8 @@ class FrameScheduler:
         self._last_input_s = -np.inf
         self._last_sent_s = -np.inf
         self._last_frame_s = -np.inf
+        self._tick_s = 1 / 60  # between two polls
+        self._last_poll_s = -np.inf
         self._stale = True  # something changed that must be shown at once
         self._structure_stale = False  # something changed that must be shown soon
         self._moving_scale: float | None = None
@@ -172,6 +175,8 @@ class FrameScheduler:
         behind a long training step the picture then shows where the camera is, not where it was.
         """
         now = self._clock()
+        self._tick_s += 0.1 * (min(now - self._last_poll_s, MAX_TICK_S) - self._tick_s)
+        self._last_poll_s = now
         if self._state in IDLE_STATES:
             return None
         if self._in_flight is not None:
@@ -199,8 +204,9 @@ class FrameScheduler:
         guard_s = _gap(min(self._utilisation, GUARD_SHARE), view_s)
         if self._structure_stale:
             return since >= guard_s
-        # The picture's own cost and half a step of waiting belong to the time between two pictures, too.
-        refresh_s = REFRESH_S - view_s - 0.5 * self._train_s
+        # Between two pictures lie also the picture's own cost, half a training step until the worker is free, and a tick
+        # of the window: half of one until it sees a picture, half until it asks for the next.
+        refresh_s = REFRESH_S - view_s - 0.5 * self._train_s - self._tick_s
         return since >= max(guard_s, min(_gap(self._utilisation, view_s), refresh_s))
 
     def _scale_moving(self) -> float:

@@ -72,7 +72,7 @@ def test_depth_range_is_near_to_far() -> None:
 
 def test_point_at_undoes_projection() -> None:
     view = ViewCamera.from_capture(_capture(), UP, 1.0)
-    point = view.pivot + [0.1, -0.05, 0.2]
+    point = view.pivot + np.array([0.1, -0.05, 0.2])
     (pixel,), (depth,) = view.engine_camera(800, 600).project(point[None])
     assert np.allclose(view.point_at(*pixel, depth, 800, 600), point)
 

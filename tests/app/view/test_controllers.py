@@ -28,7 +28,9 @@ def _settle(controller: CameraController, seconds: float = 2.0) -> None:
         controller.update(1 / 60)
 
 
-def _drag(controller: CameraController, button: str, dx: float, dy: float, depth_z: float | None = None) -> None:
+def _drag(
+    controller: CameraController, button: str, dx: float, dy: float, depth_z: float | None = None
+) -> None:
     controller.press(button, depth_z)
     for _ in range(10):
         controller.drag(dx / 10, dy / 10)
@@ -126,7 +128,14 @@ def test_wheel_over_a_point_keeps_it_under_the_cursor() -> None:
 
 @pytest.mark.parametrize(
     ("key", "direction"),
-    [("w", (0, 1, 0)), ("s", (0, -1, 0)), ("a", (-1, 0, 0)), ("d", (1, 0, 0)), ("q", (0, 0, -1)), ("e", (0, 0, 1))],
+    [
+        ("w", (0, 1, 0)),
+        ("s", (0, -1, 0)),
+        ("a", (-1, 0, 0)),
+        ("d", (1, 0, 0)),
+        ("q", (0, 0, -1)),
+        ("e", (0, 0, 1)),
+    ],
 )
 def test_fly_keys_move_their_way(key: str, direction: tuple[int, int, int]) -> None:
     controller = _controller()
