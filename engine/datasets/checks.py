@@ -41,7 +41,7 @@ def read_json(path: Path) -> dict[str, Any]:
         problem = f"the file cannot be opened ({error.strerror or error})"
         raise cannot_read(path, problem, "check that it exists and may be read") from error
     if not isinstance(data, dict):
-        problem = f"an object with a list 'frames' was expected, got a {_kind(data)}"
+        problem = f"an object with a list 'frames' was expected, got {_kind(data)}"
         raise cannot_read(path, problem, "export it again with instant-ngp's or nerfstudio's tools")
     return data
 
@@ -50,7 +50,7 @@ def frames_of(path: Path, data: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the list of frames in a transforms file; it has at least one."""
     frames = data.get("frames")
     if not isinstance(frames, list):
-        came = "there is none" if "frames" not in data else f"it is a {_kind(frames)}"
+        came = "there is none" if "frames" not in data else f"it is {_kind(frames)}"
         raise cannot_read(
             path, f"a list 'frames' was expected but {came}", "choose a transforms.json of posed photos"
         )
@@ -58,7 +58,7 @@ def frames_of(path: Path, data: dict[str, Any]) -> list[dict[str, Any]]:
         raise cannot_read(path, "its list 'frames' is empty", "add the posed photos to it or export it again")
     for index, frame in enumerate(frames):
         if not isinstance(frame, dict):
-            problem = f"frames[{index}] must be an object, got a {_kind(frame)}"
+            problem = f"frames[{index}] must be an object, got {_kind(frame)}"
             raise cannot_read(path, problem, "mend or remove it")
         name = frame.get("file_path")
         if not isinstance(name, str) or not name.strip():
@@ -144,13 +144,13 @@ def check_enough(path: Path, shots: Sequence[Shot]) -> None:
 
 
 def _kind(value: Any) -> str:
-    names = {dict: "object", list: "list", str: "text", bool: "truth value", int: "number", float: "number"}
-    return names.get(type(value), "null")
+    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
+    return names.get(type(value), "null" if value is None else "a number")
 
 
 def _shape(value: Any) -> str:
     if not isinstance(value, list):
-        return "nothing" if value is None else f"a {_kind(value)}"
+        return "nothing" if value is None else _kind(value)
     lengths = [len(row) if isinstance(row, list) else 1 for row in value]
     same = len(set(lengths)) == 1
     return f"{len(value)} x {lengths[0]}" if same else f"rows of {', '.join(str(n) for n in lengths)} numbers"

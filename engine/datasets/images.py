@@ -246,6 +246,11 @@ def _guarded(path: Path, action: Callable[[], _T]) -> _T:
             "replace the file or remove its frame."
         ) from error
     except (*_BROKEN, Image.DecompressionBombError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise SceneError(
+                f"Cannot read {path}: a photo was wanted and the file cannot be opened ({error.strerror}); "
+                "check that it exists and may be read."
+            ) from error
         detail = str(error).strip().rstrip(".") or type(error).__name__
         raise SceneError(
             f"Cannot read {path}: a whole photo was expected and it is damaged or cut short ({detail}); "

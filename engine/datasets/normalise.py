@@ -18,9 +18,7 @@ from engine.conventions import similarity
 
 EDGE_PER_DISTANCE = 1.2
 FORWARD_DISTANCE = 6.0  # camera spreads to the centre of the cube when the axes do not meet
-_LEAST_CROSSING = (
-    0.004  # mean sin^2 between the axes and their common direction, 3.6 degrees: below, depth is noise
-)
+_LEAST_CROSSING = 0.004  # mean sin^2 between the axes and their common direction: 3.6 degrees; below is noise
 _FARTHEST = 30.0  # camera spreads: a meeting point beyond is a rounding error of parallel axes
 _MIN_UP_GAP = 0.02  # second smallest mean squared right component: below, the right vectors leave `up` open
 

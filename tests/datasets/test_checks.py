@@ -95,7 +95,7 @@ def test_json_that_is_no_object_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "came"),
-    [("{}", "there is none"), ('{"frames": {}}', "it is a object"), ('{"frames": 3}', "it is a number")],
+    [("{}", "there is none"), ('{"frames": {}}', "it is an object"), ('{"frames": 3}', "it is a number")],
 )
 def test_a_file_without_a_list_of_frames_is_refused(tmp_path, text, came):
     (tmp_path / "transforms.json").write_text(text)

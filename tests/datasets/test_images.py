@@ -56,7 +56,9 @@ def test_memory_never_exceeds_its_bound_and_the_least_recent_goes_first(photos):
     assert source.nbytes() == 3 * 1800
     assert source.load_uint8(0) is first
     photos[1].path.unlink()
-    with pytest.raises(SceneError):
+    with pytest.raises(
+        SceneError, match=r"1\.png: a photo was wanted and the file cannot be opened \(No such file"
+    ):
         source.load(1)
 
 
