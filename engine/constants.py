@@ -11,7 +11,7 @@ TILE_PX = 16  # a screen tile is 16 x 16 pixels
 BLOCK_PX = 4  # a SIMD block is 4 x 4 pixels: 16 lanes
 LANES = BLOCK_PX * BLOCK_PX
 
-DENSITY_SCALE = 100.0  # optical depth is DENSITY_SCALE * exp_linear(raw) * length
+DENSITY_SCALE = 300.0  # optical depth is DENSITY_SCALE * exp_linear(raw) * length; 100 per unit of a cube 3 units wide, as published
 EXP_LINEAR_KNEE = 1.1  # exp_linear(x) is x above the knee, an exponential with the same value and slope below
 MAX_ALPHA = 0.99999  # keeps 1 - alpha invertible in float32
 MIN_ALPHA = 1e-5  # a contribution below this is skipped: invisible in 8 bits even 100 times over

@@ -93,8 +93,8 @@ class ViewLists:
     """The voxels that a camera sees, in order, per tile.
 
     `visible` int32 [V] holds chunk c's visible voxels from chunks[c,0] on, `n_visible` [n] of them; `rect` uint16 [V,4] their
-    pixels; `tile_start` int64 [T+1] and `pair_voxel` int32 [P] the tile lists; `chunk_pair` int64 [n] and `pair_slot`
-    int32 [P] lead from a voxel to its pairs (see `tiles.scatter_pairs`), when kept.
+    pixels; `tile_start` int64 [T+1] and `pair_voxel` int32 [P] the tile lists; `first_pair` int32 [V] (-1: unseen) and,
+    when kept, `pair_slot` int32 [P] lead from a voxel to its pairs (see `tiles.scatter_pairs`).
     """
 
     view: np.ndarray
@@ -103,7 +103,7 @@ class ViewLists:
     rect: np.ndarray
     tile_start: np.ndarray
     pair_voxel: np.ndarray
-    chunk_pair: np.ndarray
+    first_pair: np.ndarray
     pair_slot: np.ndarray
 
     @property
@@ -126,11 +126,12 @@ def build_lists(
     n, n_chunks = table.n_voxels, len(table.chunks)
     visible = room.take("visible", (n,), np.int32)
     rect = room.take("rect", (n, 4), np.uint16)
+    first_pair = room.take("first_pair", (n,), np.int32)
     n_visible = np.zeros(n_chunks, dtype=np.int64)
     n_pairs = np.zeros(n_chunks, dtype=np.int64)
     crew.run(
         project_chunks, table.chunks, n_chunks, table.soa, table.stride, table.path, table.level, view, code,
-        visible, n_visible, n_pairs, rect,
+        visible, n_visible, n_pairs, rect, first_pair,
     )  # fmt: skip
     keys = np.empty(n_chunks, dtype=np.int64)
     chunk_keys(table.chunks, n_chunks, code, keys)
@@ -150,7 +151,7 @@ def build_lists(
     pair_voxel = room.take("pair_voxel", (total,), np.int32)
     pair_slot = room.take("pair_slot", (total if keep_slots else 1,), np.int32)
     crew.run(
-        scatter_pairs, table.chunks, order, bounds, visible, n_visible, rect, tiles_x, counts, chunk_pair,
+        scatter_pairs, table.chunks, order, bounds, visible, n_visible, rect, tiles_x, counts, chunk_pair, first_pair,
         pair_voxel, pair_slot, keep_slots,
     )  # fmt: skip
-    return ViewLists(view, visible, n_visible, rect, tile_start, pair_voxel, chunk_pair, pair_slot)
+    return ViewLists(view, visible, n_visible, rect, tile_start, pair_voxel, first_pair, pair_slot)

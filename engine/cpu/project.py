@@ -143,11 +143,11 @@ def _sort_by_key(items, n, low_bit, bits, spare):
 
 
 @njit(cache=True, nogil=True)
-def project_chunks(counter, chunks, n_chunks, soa, stride, path, level, view, code, visible, n_visible, n_pairs, rect):
+def project_chunks(counter, chunks, n_chunks, soa, stride, path, level, view, code, visible, n_visible, n_pairs, rect, first_pair):
     """Find each chunk's visible voxels, their screen rectangles and their front-to-back order.
 
     Computes: for every chunk, visible[start : start + n_visible[chunk]] = its visible voxels, nearest first;
-    rect[voxel] = (x0, y0, x1, y1) inclusive pixels; n_pairs[chunk] = how many (voxel, tile) pairs they make.
+    rect[voxel] = (x0, y0, x1, y1) inclusive pixels; first_pair[voxel] = 0, or -1 when unseen; n_pairs[chunk] = how many (voxel, tile) pairs they make.
     Inputs: chunks [n,4]; soa float32 [4 * stride] centre x, y, z and half edge; path, level [V]; view, see VIEW_*;
     code, see `engine.morton.order_code`. Parallel over: chunks.
     """
@@ -167,8 +167,10 @@ def project_chunks(counter, chunks, n_chunks, soa, stride, path, level, view, co
                 z = load(soa, 2 * stride + i) - view[11]
                 bits = mask_bits(_rectangle(view, x, y, z, load(soa, 3 * stride + i), out))
                 for lane in range(min(16, end - i)):
+                    voxel = i + lane
+                    first_pair[voxel] = -1
                     if bits & (1 << lane):
-                        voxel = i + lane
+                        first_pair[voxel] = 0
                         x0, y0, x1, y1 = out[lane], out[16 + lane], out[32 + lane], out[48 + lane]
                         rect[voxel, 0], rect[voxel, 1], rect[voxel, 2], rect[voxel, 3] = x0, y0, x1, y1
                         pairs += ((x1 >> 4) - (x0 >> 4) + 1) * ((y1 >> 4) - (y0 >> 4) + 1)

@@ -61,12 +61,12 @@ def prefix_sums(counts, tile_start):
 
 @njit(cache=True, nogil=True)
 def scatter_pairs(
-    counter, chunks, order, bounds, visible, n_visible, rect, tiles_x, counts, chunk_pair, pair_voxel, pair_slot, keep
+    counter, chunks, order, bounds, visible, n_visible, rect, tiles_x, counts, chunk_pair, first_pair, pair_voxel, pair_slot, keep
 ):
     """Write pair_voxel int32 [P], the voxels of each tile nearest first. Parallel over: groups.
 
-    With `keep`, also record where each voxel's pairs went: the pairs of chunk c occupy pair_slot[chunk_pair[c] : ...], voxel
-    by voxel in visible order, tile by tile in row order.
+    With `keep`, also record where each voxel's pairs went: they stand in pair_slot[first_pair[voxel] : ...], tile by tile in
+    row order; chunk c's voxels begin at chunk_pair[c].
     """
     while True:
         group = fetch_add(counter, 0, 1)
@@ -80,6 +80,7 @@ def scatter_pairs(
             for k in range(start, start + n_visible[chunk]):
                 voxel = visible[k]
                 box = rect[voxel]
+                first_pair[voxel] = base
                 for ty in range(box[1] >> 4, (box[3] >> 4) + 1):
                     for tx in range(box[0] >> 4, (box[2] >> 4) + 1):
                         tile = ty * tiles_x + tx
@@ -88,4 +89,4 @@ def scatter_pairs(
                         pair_voxel[slot] = voxel
                         if keep:
                             pair_slot[base] = slot
-                            base += 1
+                        base += 1

@@ -21,9 +21,10 @@ _NO_PLANE = np.zeros((1, 1), dtype=np.float32)
 
 @dataclass(eq=False)
 class FieldArrays:
-    """What Adam changes, row by row. V voxels, G grid points, R = shade.sh_stride(degree).
+    """What Adam changes, row by row. V voxels, G grid points.
 
-    `density, density_m, density_v [G]` float32, `density_age [G]` uint16; `sh, sh_m, sh_v [V,R]` float32, `sh_age [V]` uint16;
+    `density, density_m, density_v [G]` float32, `density_age [G]` uint16; `sh, sh_m, sh_v` float32 in groups of
+    sixteen voxels (`shade.sh_groups`), `sh_age [V]` uint16;
     `priority, heaviest, footprint [V]` float32: accumulated |dL/dalpha alpha|, heaviest weight, smallest pixel seen.
     """
 
@@ -47,7 +48,7 @@ def shaded_lists(
     lists = build_lists(table, camera, crew, room, keep_slots)
     rgb = room.take("rgb", (table.n_voxels, 1, 3), np.float32)
     crew.run(
-        shade_voxels, table.chunks, lists.visible, lists.n_visible, table.soa, table.stride, lists.view, sh, degree, rgb
+        shade_voxels, table.n_voxels, lists.first_pair, table.soa, table.stride, lists.view, sh, degree, rgb
     )
     return lists, rgb
 
@@ -94,12 +95,11 @@ def train_on_view(
     degree: int,
     adam: np.ndarray,
     corrections: tuple[np.ndarray, np.ndarray],
-    step: int,
 ) -> np.ndarray:
     """Take one Adam step on a view and return the loss sums [N_SUMS] (see raster_grad.SUM_*).
 
     `target` uint8 [H/shrink, W/shrink, 3]; `v_rgb [H,W,3]` is an image gradient from outside (SSIM), added when given;
-    `scratch` is (v_corners [V,8], stamp int32 [V]) that nobody else touches; `owners` from `owners_of_points`.
+    `scratch` is (v_corners [V,8], has_gradient uint8 [V]), zero at first, that nobody else touches; `owners` from `owners_of_points`.
     """
     pairs = lists.n_pairs
     live = room.take("pair_live", (pairs,), np.uint8)
@@ -113,14 +113,14 @@ def train_on_view(
         field.density, rgb, False, samples, mode, shrink, target, given, v_rgb if given else _NO_IMAGE, plane, plane,
         background, weights, live, rows, colour_rows, tile_sums,
     )  # fmt: skip
-    v_corners, stamp = scratch
+    v_corners, has_gradient = scratch
     crew.run(
-        update_voxels, table.chunks, lists.visible, lists.n_visible, lists.rect, lists.chunk_pair, lists.pair_slot, live, rows,
-        table.soa, table.stride, lists.view, rgb, table.corner_idx, field.density, degree, adam, corrections[0], corrections[1],
-        step, field.sh, field.sh_m, field.sh_v, field.sh_age, v_corners, stamp, field.priority, field.heaviest, field.footprint,
+        update_voxels, lists.rect, lists.first_pair, lists.pair_slot, live, rows, table.soa, table.stride, lists.view, rgb,
+        table.corner_idx, field.density, degree, adam, corrections[0], corrections[1], field.sh, field.sh_m, field.sh_v,
+        field.sh_age, v_corners, has_gradient, field.priority, field.heaviest, field.footprint,
     )  # fmt: skip
     crew.run(
-        update_points, owners[0], owners[1], v_corners, stamp, step, adam, corrections[0], corrections[1],
+        update_points, owners[0], owners[1], v_corners, adam, corrections[0], corrections[1],
         field.density, field.density_m, field.density_v, field.density_age,
     )  # fmt: skip
     return tile_sums.sum(axis=0)

@@ -11,20 +11,17 @@ import numpy as np
 from numba import njit
 
 from engine.cpu.raster_grad import ROW, ROW_PRIORITY, ROW_WEIGHT
-from engine.cpu.shade import MAX_COEFFICIENTS, direction_to, sh_basis_into
-from engine.cpu.simd import fetch_add, fma, load, splat, store, vsqrt
+from engine.cpu.shade import GROUP, MAX_COEFFICIENTS, RUN_GROUPS, basis_of_group
+from engine.cpu.simd import fetch_add, fma, load, select, splat, store, vsqrt
 from engine.cpu.tile_math import corner_gradients
 
 # Entries of the `adam` array (float32).
 BETA1, BETA2, EPS, RATE_DENSITY, RATE_SH0, RATE_SHS, TV = range(7)
 N_ADAM = 7
 
-_CHANNEL = np.array([[1.0 if lane % 3 == c else 0.0 for lane in range(48)] for c in range(3)], dtype=np.float32)
-
-
 @njit(cache=True, nogil=True)
 def sum_rows(voxel, first, rect, pair_slot, pair_live, rows, total):
-    """Add up a voxel's live rows into total [16]; return how many pairs it has and whether any was live."""
+    """Add up a voxel's live rows into total [16]; return whether any was live."""
     box = rect[voxel]
     pairs = ((box[2] >> 4) - (box[0] >> 4) + 1) * ((box[3] >> 4) - (box[1] >> 4) + 1)
     live = False
@@ -38,7 +35,7 @@ def sum_rows(voxel, first, rect, pair_slot, pair_live, rows, total):
             heaviest = max(heaviest, rows[slot * ROW + ROW_WEIGHT])
     store(total, 0, lanes)
     total[ROW_WEIGHT] = heaviest
-    return pairs, live
+    return live
 
 
 @njit(cache=True, nogil=True)
@@ -55,44 +52,81 @@ def _total_variation(density, corners, out, weight):
 
 
 @njit(cache=True, nogil=True)
+def _pixel_size(voxel, soa, stride, view):
+    """Return the world size of a pixel at a voxel's centre."""
+    if view[19] > 0.5:
+        return np.float32(1.0 / view[12])
+    depth = (
+        (soa[voxel] - view[9]) * view[6]
+        + (soa[stride + voxel] - view[10]) * view[7]
+        + (soa[2 * stride + voxel] - view[11]) * view[8]
+    )
+    return np.float32(max(depth, view[18]) / view[12])
+
+
+@njit(cache=True, nogil=True)
+def _adam_group(at, n_basis, lanes, basis, on, adam, c1, c2, sh, sh_m, sh_v):
+    """Take one Adam step on a group's coefficients, in the lanes of `on`; lanes [48] holds the colours' gradients."""
+    b1, b2, eps = adam[BETA1], adam[BETA2], adam[EPS]
+    rest1, rest2 = np.float32(1.0) - b1, np.float32(1.0) - b2
+    v_r, v_g, v_b = load(lanes, 0), load(lanes, 16), load(lanes, 32)
+    for k in range(n_basis):
+        value = load(basis, 16 * k)
+        rate = c1 * (adam[RATE_SH0] if k == 0 else adam[RATE_SHS])
+        for channel in range(3):
+            g = value * (v_r if channel == 0 else (v_g if channel == 1 else v_b))
+            old_m, old_v, old = load(sh_m, at), load(sh_v, at), load(sh, at)
+            m = fma(old_m, b1, g * rest1)
+            v = fma(old_v, b2, g * g * rest2)
+            new = old - rate * m / (vsqrt(v * c2) + eps)
+            store(sh_m, at, select(on, m, old_m))
+            store(sh_v, at, select(on, v, old_v))
+            store(sh, at, select(on, new, old))
+            at += 16
+
+
+@njit(cache=True, nogil=True)
 def update_voxels(
-    counter, chunks, visible, n_visible, rect, chunk_pair, pair_slot, pair_live, rows,
-    soa, stride, view, rgb, corner_idx, density, degree, adam, correction1, correction2, step,
-    sh, sh_m, sh_v, age, v_corners, stamp, priority, heaviest, footprint,
+    counter, rect, first_pair, pair_slot, pair_live, rows,
+    soa, stride, view, rgb, corner_idx, density, degree, adam, correction1, correction2,
+    sh, sh_m, sh_v, age, v_corners, has_gradient, priority, heaviest, footprint,
 ):  # fmt: skip
     """Update the colour coefficients of every voxel that the view saw; leave its corner gradients for `update_points`.
 
-    Inputs: rows of `raster_gradients`; adam, see above; correction1/2 float32: 1 / (1 - beta^n) by n.
-    In and out: sh, sh_m, sh_v [V, row]; age uint16 [V]; priority, heaviest, footprint [V] (accumulated |dL/dalpha alpha|,
-    heaviest weight, smallest pixel footprint). Outputs: v_corners [V,8], valid where stamp [V] == step.
-    Parallel over: chunks.
+    Inputs: first_pair int32 [V], the first entry of pair_slot of a visible voxel, else -1; rows of `raster_gradients`;
+    adam, see above; correction1/2 float32: 1 / (1 - beta^n) by n.
+    In and out: sh, sh_m, sh_v grouped; age uint16 [V]; priority, heaviest, footprint [V] (accumulated |dL/dalpha alpha|,
+    heaviest weight, smallest pixel footprint). Outputs: v_corners [V,8], zero where has_gradient uint8 [V] is 0.
+    Parallel over: runs of groups.
     """
-    n_chunks = chunks.shape[0]
+    n_voxels, n_groups, n_rows = rect.shape[0], sh.shape[0], sh.shape[1]
     total = np.zeros(16, dtype=np.float32)
-    basis = np.empty(MAX_COEFFICIENTS, dtype=np.float32)
-    wide = np.zeros(3 * MAX_COEFFICIENTS, dtype=np.float32)
-    rate = np.full(3 * MAX_COEFFICIENTS, adam[RATE_SHS], dtype=np.float32)
-    rate[:3] = adam[RATE_SH0]
+    lanes = np.zeros(6 * GROUP, dtype=np.float32)
+    basis = np.empty(MAX_COEFFICIENTS * GROUP, dtype=np.float32)
     n_basis = (degree + 1) * (degree + 1)
-    n_vectors = (3 * n_basis + 15) // 16
-    b1, b2, eps = adam[BETA1], adam[BETA2], adam[EPS]
-    one = np.float32(1.0)
+    zero = np.float32(0.0)
     last = correction1.shape[0] - 1
-    row_stride = sh.shape[1]
     flat_sh, flat_m, flat_v = sh.reshape(-1), sh_m.reshape(-1), sh_v.reshape(-1)
     while True:
-        first = fetch_add(counter, 0, 4)
-        if first >= n_chunks:
+        first_group = fetch_add(counter, 0, RUN_GROUPS)
+        if first_group >= n_groups:
             break
-        for chunk in range(first, min(first + 4, n_chunks)):
-            start, slot = chunks[chunk, 0], chunk_pair[chunk]
-            for n in range(start, start + n_visible[chunk]):
-                voxel = visible[n]
-                pairs, live = sum_rows(voxel, slot, rect, pair_slot, pair_live, rows, total)
-                slot += pairs
+        for group in range(first_group, min(first_group + RUN_GROUPS, n_groups)):
+            any_live = False
+            start = group * GROUP
+            for voxel in range(start, min(start + GROUP, n_voxels)):
+                lane = voxel - start
+                lanes[48 + lane] = 0.0
+                live = False
+                if first_pair[voxel] >= 0:
+                    live = sum_rows(voxel, first_pair[voxel], rect, pair_slot, pair_live, rows, total)
                 if not live:
+                    if has_gradient[voxel]:
+                        v_corners[voxel, :] = 0.0
+                        has_gradient[voxel] = 0
                     continue
-                stamp[voxel] = step
+                any_live = True
+                has_gradient[voxel] = 1
                 corners = corner_gradients(
                     total[0], total[1], total[2], total[3], total[4], total[5], total[6], total[7]
                 )
@@ -102,52 +136,37 @@ def update_voxels(
                     _total_variation(density, corner_idx[voxel], v_corners[voxel], adam[TV])
                 priority[voxel] += total[ROW_PRIORITY]
                 heaviest[voxel] = max(heaviest[voxel], total[ROW_WEIGHT])
-                depth = (
-                    (soa[voxel] - view[9]) * view[6]
-                    + (soa[stride + voxel] - view[10]) * view[7]
-                    + (soa[2 * stride + voxel] - view[11]) * view[8]
-                )
-                pixel = (1.0 if view[19] > 0.5 else max(depth, view[18])) / view[12]
-                footprint[voxel] = min(footprint[voxel], np.float32(pixel))
-                x, y, z = direction_to(soa, stride, voxel, view)
-                sh_basis_into(x, y, z, degree, basis)
-                for k in range(n_basis):
-                    wide[3 * k] = basis[k]
-                    wide[3 * k + 1] = basis[k]
-                    wide[3 * k + 2] = basis[k]
+                footprint[voxel] = min(footprint[voxel], _pixel_size(voxel, soa, stride, view))
                 # a colour clamped at 0 hears only gradients that would raise it
-                v_r = total[8] if rgb[voxel, 0, 0] > 0.0 or total[8] < 0.0 else np.float32(0.0)
-                v_g = total[9] if rgb[voxel, 0, 1] > 0.0 or total[9] < 0.0 else np.float32(0.0)
-                v_b = total[10] if rgb[voxel, 0, 2] > 0.0 or total[10] < 0.0 else np.float32(0.0)
+                for channel in range(3):
+                    v = total[8 + channel]
+                    lanes[16 * channel + lane] = v if rgb[voxel, 0, channel] > 0.0 or v < 0.0 else zero
                 rounds = min(np.int64(age[voxel]) + 1, last)
                 age[voxel] = rounds
-                c1, c2 = correction1[rounds], correction2[rounds]
-                at = voxel * row_stride
-                for j in range(n_vectors):
-                    lane = 16 * j
-                    g = load(_CHANNEL[0], lane) * v_r + load(_CHANNEL[1], lane) * v_g + load(_CHANNEL[2], lane) * v_b
-                    g = g * load(wide, lane)
-                    m = fma(load(flat_m, at + lane), b1, g * (one - b1))
-                    v = fma(load(flat_v, at + lane), b2, g * g * (one - b2))
-                    store(flat_m, at + lane, m)
-                    store(flat_v, at + lane, v)
-                    delta = load(rate, lane) * m * c1 / (vsqrt(v * c2) + eps)
-                    store(flat_sh, at + lane, load(flat_sh, at + lane) - delta)
+                lanes[48 + lane] = 1.0
+                lanes[64 + lane] = correction1[rounds]
+                lanes[80 + lane] = correction2[rounds]
+            if any_live:
+                basis_of_group(soa, stride, start, view, degree, basis)
+                on = load(lanes, 48) > 0.0
+                _adam_group(
+                    group * n_rows * GROUP, n_basis, lanes, basis, on, adam, load(lanes, 64), load(lanes, 80),
+                    flat_sh, flat_m, flat_v,
+                )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
-def update_points(
-    counter, owner_start, owners, v_corners, stamp, step, adam, correction1, correction2, density, m, v, age
-):
-    """Sum each grid point's gradient over the voxel corners that meet in it and take an Adam step where one was seen.
+def update_points(counter, owner_start, owners, v_corners, adam, correction1, correction2, density, m, v, age):
+    """Sum each grid point's gradient over the voxel corners that meet in it and take an Adam step where it is not zero.
 
-    Inputs: owner_start int32 [G+1], owners int32 [8 V] (voxel * 8 + corner), see `owners_of_points`.
+    Inputs: owner_start int32 [G+1], owners int32 [8 V] (voxel * 8 + corner), see `owners_of_points`; v_corners [V,8].
     In and out: density, m, v float32 [G]; age uint16 [G]. Parallel over: runs of points.
     """
     n = density.shape[0]
     b1, b2, eps, rate = adam[BETA1], adam[BETA2], adam[EPS], adam[RATE_DENSITY]
     one = np.float32(1.0)
     last = correction1.shape[0] - 1
+    flat = v_corners.reshape(-1)
     run = 2048
     while True:
         first = fetch_add(counter, 0, run)
@@ -155,13 +174,9 @@ def update_points(
             break
         for point in range(first, min(first + run, n)):
             g = np.float32(0.0)
-            seen = False
             for k in range(owner_start[point], owner_start[point + 1]):
-                item = owners[k]
-                if stamp[item >> 3] == step:
-                    g += v_corners[item >> 3, item & 7]
-                    seen = True
-            if not seen:
+                g += flat[owners[k]]
+            if g == 0.0:
                 continue
             rounds = min(np.int64(age[point]) + 1, last)
             age[point] = rounds

@@ -25,7 +25,7 @@ from engine.cpu.raster_grad import (
     SUM_SQUARED,
     SUM_T_CONCENTRATION,
 )
-from engine.cpu.shade import sh_stride
+from engine.cpu.shade import carry_groups, sh_groups
 from engine.cpu.train_view import FieldArrays, render_lists, shaded_lists, train_on_view
 from engine.cpu.update import N_ADAM, bias_corrections, owners_of_points
 from engine.datasets.scene import Scene
@@ -57,6 +57,7 @@ class SVRaster:
         self.step = 0
         self._rng = np.random.default_rng(seed)
         self._queue: list[int] = []
+        self._window_start = 0  # `field.heaviest` holds the heaviest weights since this step
         self._targets = Targets(scene.train)
         self._room = Workspace()
         self._view_room = Workspace()
@@ -77,7 +78,7 @@ class SVRaster:
 
     def _start_with(self, octree: Octree) -> None:
         n, g = len(octree.path), len(octree.point_ijk)
-        row = sh_stride(self.config.model.sh_degree)
+        shape = sh_groups(n, self.config.model.sh_degree)
 
         def zeros(*shape: int, kind: type = np.float32) -> np.ndarray:
             return np.zeros(shape, dtype=kind)
@@ -85,7 +86,7 @@ class SVRaster:
         density = np.full(g, self.config.model.initial_density, dtype=np.float32)
         self.field = FieldArrays(
             density, zeros(g), zeros(g), zeros(g, kind=np.uint16),
-            zeros(n, row), zeros(n, row), zeros(n, row), zeros(n, kind=np.uint16),
+            zeros(*shape), zeros(*shape), zeros(*shape), zeros(n, kind=np.uint16),
             zeros(n), zeros(n), np.full(n, np.inf, dtype=np.float32),
         )  # fmt: skip
         self._heaviest_before = zeros(n)
@@ -97,18 +98,33 @@ class SVRaster:
         self.octree = octree
         self.table = VoxelTable.of(octree)
         self._owners = owners_of_points(octree.corner_idx, len(octree.point_ijk))
-        self._scratch = (np.empty((n, 8), dtype=np.float32), np.full(n, -1, dtype=np.int32))
+        self._scratch = (np.zeros((n, 8), dtype=np.float32), np.zeros(n, dtype=np.uint8))
         self._per_level = np.bincount(octree.level, minlength=17)
 
     def _change(self, octree: Octree, carry: Any) -> None:
-        """Move to another structure, every parameter and optimiser row with it."""
+        """Move to another structure, every parameter and optimiser row with it.
+
+        A child covers a quarter of its parent's pixels and half the length, so its gradients are that much smaller;
+        Adam's moments are scaled alike, else a fresh child would crawl until they had been forgotten.
+        """
         f = self.field
-        point = carry.point_from[:, 0]
+        shrink = octree.size / self.octree.size[carry.voxel_from]
+        point_shrink = np.ones(octree.n_points, dtype=np.float32)
+        point_shrink[octree.corner_idx[shrink < 1.0].reshape(-1)] = 0.5
+        area, volume = shrink**2, point_shrink**3
         self.field = FieldArrays(
-            carry.carry_points(f.density), carry.carry_points(f.density_m), carry.carry_points(f.density_v),
-            np.ascontiguousarray(f.density_age[point]),
-            *(carry.carry_voxels(array) for array in (f.sh, f.sh_m, f.sh_v, f.sh_age, f.priority, f.heaviest, f.footprint)),
-        )  # fmt: skip
+            density=carry.carry_points(f.density),
+            density_m=carry.carry_points(f.density_m) * volume,
+            density_v=carry.carry_points(f.density_v) * volume**2,
+            density_age=np.ascontiguousarray(f.density_age[carry.point_from[:, 0]]),
+            sh=carry_groups(f.sh, carry.voxel_from, np.ones_like(area), crew()),
+            sh_m=carry_groups(f.sh_m, carry.voxel_from, area, crew()),
+            sh_v=carry_groups(f.sh_v, carry.voxel_from, area**2, crew()),
+            sh_age=carry.carry_voxels(f.sh_age),
+            priority=carry.carry_voxels(f.priority),
+            heaviest=carry.carry_voxels(f.heaviest),
+            footprint=carry.carry_voxels(f.footprint),
+        )
         self._heaviest_before = carry.carry_voxels(self._heaviest_before)
         self._take_octree(octree)
 
@@ -122,11 +138,11 @@ class SVRaster:
 
     def prune_now(self) -> AdaptReport:
         """Drop the voxels below the pruning threshold."""
-        return self._prune(prune_threshold(self.config.adapt, self.step), "prune now")
+        return self._prune(self._weights_seen(), "prune now")
 
-    def _prune(self, threshold: float, reason: str) -> AdaptReport:
+    def _prune(self, heaviest: np.ndarray, reason: str) -> AdaptReport:
         before = len(self.octree.path)
-        keep = keep_mask(self._weights_seen(), threshold)
+        keep = keep_mask(heaviest, prune_threshold(self.config.adapt, self.step))
         if not keep.all():
             self._change(*self.octree.keep(keep))
         after = len(self.octree.path)
@@ -154,12 +170,16 @@ class SVRaster:
         return AdaptReport(self.step, before, pruned, split, before - pruned + 7 * split, "preview")
 
     def _adapt(self) -> AdaptReport:
-        options = self.config.adapt
-        pruned = self._prune(prune_threshold(options, self.step), "schedule")
+        """Prune once every view has been seen since the last pruning, then split."""
+        before, dropped = len(self.octree.path), 0
+        if self.step - self._window_start >= len(self.scene.train):
+            dropped = self._prune(self.field.heaviest, "schedule").pruned
         split = self._subdivide("schedule")
-        self._heaviest_before = self.field.heaviest.copy()
-        self.field.heaviest[:] = 0.0
-        return AdaptReport(self.step, pruned.before, pruned.pruned, split.split, split.after, "schedule")
+        if self.step - self._window_start >= len(self.scene.train):
+            self._window_start = self.step
+            self._heaviest_before = self.field.heaviest.copy()
+            self.field.heaviest[:] = 0.0
+        return AdaptReport(self.step, before, dropped, split.split, split.after, "schedule")
 
     # --- training -------------------------------------------------------------------------------------------------
 
@@ -219,7 +239,7 @@ class SVRaster:
             self.table, self.field, self._owners, self._scratch, lists, rgb, crew(), self._room,
             mode=_PHOTOMETRIC[self.config.losses.photometric], shrink=rays, target=target, background=self._background,
             weights=weights, v_rgb=v_rgb, samples=self.config.model.samples_per_voxel, degree=degree, adam=adam,
-            corrections=self._corrections, step=self.step,
+            corrections=self._corrections,
         )  # fmt: skip
         if self.scene.background == "learned":
             self._update_background(sums[SUM_BACKGROUND : SUM_BACKGROUND + 3].astype(np.float32))
@@ -347,6 +367,7 @@ class SVRaster:
             "step": self.step,
             "seed": self.seed,
             "options": flatten(self.config),
+            "window_start": self._window_start,
             "root_size": float(self.octree.root_size),
             "rng": json.dumps(self._rng.bit_generator.state),
         }
@@ -365,6 +386,7 @@ class SVRaster:
         self._rng = np.random.default_rng(self.seed)
         self._rng.bit_generator.state = json.loads(header["rng"])
         self._queue = [int(i) for i in tensors["queue"]]
+        self._window_start = int(header["window_start"])
         self._background, self._background_m, self._background_v = (row.copy() for row in tensors["background"])
         names = [f.name for f in dataclasses.fields(FieldArrays)]
         self.field = FieldArrays(**{name: np.array(tensors[f"field.{name}"]) for name in names})
