@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine.messages import AdaptPreviewed, Evaluated, SceneOpened, Stats, TrainState
+from engine.messages import AdaptPreviewed, Evaluated, Failed, Progress, SceneOpened, Stats, TrainState
 
 
 @dataclass
@@ -31,6 +31,21 @@ class ViewSettings:
 
 
 @dataclass
+class ExportSettings:
+    """What the next video is: the form of the export panel, which the menu's export commands use too."""
+
+    kind: str = "spiral"  # or "orbit"
+    radius: float = 1.0  # engine units, across
+    height: float = 0.4  # engine units, along the scene's up
+    turns: float = 1.0
+    frames: int = 120
+    fps: int = 30
+    width: int = 960
+    height_px: int = 540
+    file: str = ""  # "": named after the kind, in the run folder
+
+
+@dataclass
 class CurvePoint:
     """One sample of a training curve."""
 
@@ -50,8 +65,11 @@ class Session:
     evaluated: Evaluated | None = None
     preview: AdaptPreviewed | None = None
     values: dict[str, object] = field(default_factory=dict)  # the method's options by dotted name
-    curves: dict[str, list[CurvePoint]] = field(default_factory=dict)  # by name: loss terms, "psnr", "held-out psnr", ...
+    curves: dict[str, list[CurvePoint]] = field(default_factory=dict)  # loss terms, "psnr", "held-out psnr", ...
     warnings: list[str] = field(default_factory=list)
+    progress: Progress | None = None  # the long step under way: loading, compiling, evaluating
+    last_error: Failed | None = None  # until training goes on or another scene is opened
+    export: ExportSettings = field(default_factory=ExportSettings)
     view: ViewSettings = field(default_factory=ViewSettings)
     frame_fps: float = 0.0  # new pictures per second
     ui_fps: float = 0.0  # window redraws per second
