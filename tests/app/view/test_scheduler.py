@@ -270,6 +270,16 @@ def test_no_scene_asks_for_nothing_and_a_new_scene_is_shown() -> None:
     assert simulation.sent[-1][1].scale == 1.0
 
 
+def test_opening_another_scene_does_not_wait_for_a_picture_of_the_old_one() -> None:
+    simulation = Simulation(training=False).run(1)
+    simulation.scheduler.setting_changed()
+    assert simulation.scheduler.poll() is not None  # and no frame will ever answer it
+    simulation.scheduler.state_changed(TrainState.LOADING)
+    simulation.run(0.2)
+    simulation.scheduler.state_changed(TrainState.PAUSED)
+    assert simulation.scheduler.poll() is not None
+
+
 def test_a_request_that_is_never_answered_is_made_again() -> None:
     simulation = Simulation(training=False).run(1)
     simulation.scheduler.setting_changed()
