@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def _area_weights(n_from: int, n_to: int) -> np.ndarray:
+def area_weights(n_from: int, n_to: int) -> np.ndarray:
     """Return [n_to, n_from] float32: the share of each source pixel in each target pixel; rows sum to 1."""
     edges = np.linspace(0.0, n_from, n_to + 1)
     low, high = edges[:-1, None], edges[1:, None]
@@ -23,5 +23,5 @@ def box_downsample(image: np.ndarray, width: int, height: int) -> np.ndarray:
     if rows % height == 0 and columns % width == 0:
         blocks = image.reshape(height, rows // height, width, columns // width, channels)
         return blocks.mean(axis=(1, 3), dtype=np.float32)
-    across = np.tensordot(image, _area_weights(columns, width), axes=([1], [1]))  # [H, C, w]
-    return np.ascontiguousarray(np.einsum("hcw,vh->vwc", across, _area_weights(rows, height), optimize=True))
+    across = np.tensordot(image, area_weights(columns, width), axes=([1], [1]))  # [H, C, w]
+    return np.ascontiguousarray(np.einsum("hcw,vh->vwc", across, area_weights(rows, height), optimize=True))

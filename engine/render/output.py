@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+"""What every rasteriser returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class RasterOutput:
+    """A rendered view, torch tensors of the inputs' dtype.
+
+    `rgb [H,W,3]` with the background, unclamped; `trans [H,W]` what is left of the light; `depth_z [H,W]` sum of
+    weight * z-depth, not divided by opacity; `depth_median [H,W]` z-depth at which half the light is gone, 0 where it
+    never is; `normal [H,W,3]` sum of weight * unit normal facing the viewer; `count [H,W]` contributing voxels;
+    `max_weight [V]` each voxel's heaviest pixel; `distortion [H,W]`, from the reference twin only.
+    """
+
+    rgb: Tensor
+    trans: Tensor
+    depth_z: Tensor
+    depth_median: Tensor
+    normal: Tensor
+    count: Tensor
+    max_weight: Tensor
+    distortion: Tensor | None = None
