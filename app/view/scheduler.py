@@ -31,6 +31,7 @@ REFRESH_S = (
     0.25  # a resting picture is at most this old while training, as long as that leaves training GUARD_SHARE
 )
 GUARD_SHARE = 0.85
+TRUSTED_FRAMES = 4
 MAX_TICK_S = 0.1
 TIMEOUT_S = 2.0  # a request that was never answered is forgotten after this
 IDLE_STATES = (TrainState.EMPTY, TrainState.LOADING)  # nothing to show
@@ -52,6 +53,11 @@ class CostModel:
     def known(self) -> bool:
         """Whether any picture was measured."""
         return bool(self._frames)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether enough pictures were measured to outvote a first one that had kernels to compile."""
+        return len(self._frames) >= TRUSTED_FRAMES
 
     def add(self, pixels: int, seconds: float) -> None:
         """Learn from one picture."""
@@ -91,6 +97,7 @@ class FrameScheduler:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.cost = CostModel()
         self._clock = clock
+        self._size = (1, 1)
         self._pixels = 1
         self._utilisation = 0.9
         self._max_scale = 1.0
@@ -117,9 +124,9 @@ class FrameScheduler:
 
     def resized(self, width: int, height: int) -> None:
         """The viewport has another size."""
-        pixels = max(1, width * height)
-        if pixels != self._pixels:
-            self._pixels = pixels
+        if (width, height) != self._size:
+            self._size = width, height
+            self._pixels = max(1, width * height)
             self._stale = True
 
     def camera_changed(self) -> None:
@@ -201,7 +208,7 @@ class FrameScheduler:
             return self._structure_stale
         view_s = self.cost.seconds(self._pixels * self._max_scale**2)
         since = now - self._last_frame_s
-        guard_s = _gap(min(self._utilisation, GUARD_SHARE), view_s)
+        guard_s = _gap(min(self._utilisation, GUARD_SHARE), view_s) if self.cost.trusted else 0.0
         if self._structure_stale:
             return since >= guard_s
         # Between two pictures lie also the picture's own cost, half a training step until the worker is free, and a tick

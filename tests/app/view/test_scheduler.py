@@ -144,6 +144,18 @@ def test_moving_pictures_are_as_large_as_the_time_allows() -> None:
     assert hopeless.shown[-1].decision.scale == 0.25
 
 
+def test_a_first_picture_that_compiled_does_not_hold_up_the_next_ones() -> None:
+    simulation = _simulation(0.01, COSTS[1])
+    simulation.base_s = 1.5
+    while not simulation.on_the_way:
+        simulation.tick()
+    simulation.base_s = COSTS[1][0]
+    simulation.run(simulation.worker_free_s - simulation.now)
+    count = len(simulation.shown)
+    simulation.run(2)
+    assert len(simulation.shown) - count >= 7
+
+
 def test_the_moving_scale_does_not_flicker() -> None:
     simulation = _simulation(0.01, COSTS[2], hiccup=0.1).run(1).run(2, moving=True)
     count = len(simulation.sent)
@@ -218,7 +230,7 @@ def _force_cases() -> list:
         lambda s: s.state_changed(TrainState.FINISHED),
         lambda s: s.setting_changed(),
         lambda s: s.structure_changed(),
-        lambda s: s.resized(1000, 500),
+        lambda s: s.resized(HEIGHT, WIDTH),
         lambda s: s.configure(0.9, 0.5),
         lambda s: s.camera_changed(),
     ]
