@@ -89,10 +89,13 @@ class Method(Protocol):
         camera: Camera,
         want: frozenset[str] = frozenset(),
         *,
-        supersample: float = 1.0,
+        supersample: float | None = None,
         background: tuple[float, float, float] | None = None,
     ) -> Buffers:
-        """Render a view. `want` names optional fields of Buffers; `background` None takes the scene's own."""
+        """Render a view. `want` names optional fields of Buffers; `background` None takes the scene's own.
+
+        `supersample` rays a pixel side are averaged; None takes what the method is evaluated with.
+        """
 
     def structure(self) -> StructureStats:
         """Count voxels. Cheap enough for every refresh."""

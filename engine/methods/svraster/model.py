@@ -28,7 +28,7 @@ from engine.cpu.raster_grad import (
 from engine.cpu.shade import carry_groups, sh_groups
 from engine.cpu.train_view import FieldArrays, render_lists, shaded_lists, train_on_view
 from engine.cpu.update import N_ADAM, bias_corrections, owners_of_points
-from engine.datasets.scene import Scene
+from engine.datasets.scene import Scene, Split, View
 from engine.errors import CheckpointError, OptionError
 from engine.losses import ssim_and_gradient
 from engine.methods.common import AdaptReport, Buffers, StepReport, StructureStats
@@ -197,6 +197,16 @@ class SVRaster:
         s = self.config.schedule
         return 4 if self.step < s.quarter_until else (2 if self.step < s.half_until else 1)
 
+    @property
+    def background(self) -> np.ndarray:
+        """The colour [3] behind everything: the scene's, or what was learned."""
+        return self._background
+
+    @property
+    def supersample(self) -> int:
+        """Rays per pixel side at the present step; evaluation uses as many as training."""
+        return self.config.model.supersample if self.step >= self.config.schedule.supersample_from else 1
+
     def _rate_share(self) -> float:
         rates = self.config.rates
         share = 1.0 if rates.half_life <= 0.0 else max(rates.floor, 1.0 / (1.0 + self.step / rates.half_life))
@@ -225,7 +235,7 @@ class SVRaster:
         if 0 < self.step <= options.until_step and self.step % options.every_steps == 0:
             adapted = self._adapt()
         view = self._next_view()
-        shrink, rays = self._shrink(), self.config.model.supersample
+        shrink, rays = self._shrink(), self.supersample
         target = self._targets.get(view, shrink)
         camera = shrunk(self.scene.train.views[view].camera, target, shrink, rays)
         degree, adam = self._degree(), self._adam()
@@ -281,6 +291,24 @@ class SVRaster:
         delta = rates.background * self._rate_share() * mean / (np.sqrt(square) + 1e-15)
         self._background = np.clip(self._background - delta, 0.0, 1.0).astype(np.float32)
 
+    def warm_up(self, progress: Any = None) -> None:
+        """Compile (or load from the disk cache) every kernel that training and viewing use, on eight voxels."""
+        stages = ("training kernels", "structure kernels", "view kernels")
+        small = dataclasses.replace(self.config, model=dataclasses.replace(self.config.model, initial_level=1))
+        twin = SVRaster(_tiny_scene(self.scene.background), small, seed=0)
+        for done, stage in enumerate(stages):
+            if progress is not None:
+                progress(stage, done, len(stages))
+            if stage == "training kernels":
+                twin.train_step()
+            elif stage == "structure kernels":
+                twin.octree.subdivide(np.ones(8, dtype=bool))
+                twin._change(*twin.octree.keep(np.arange(8) < 7))
+            else:
+                twin.render(twin.scene.train.views[0].camera, frozenset({"depth_z"}))
+        if progress is not None:
+            progress(stages[-1], len(stages), len(stages))
+
     # --- looking --------------------------------------------------------------------------------------------------
 
     def render(
@@ -288,11 +316,12 @@ class SVRaster:
         camera: Camera,
         want: frozenset[str] = frozenset(),
         *,
-        supersample: float = 1.0,
+        supersample: float | None = None,
         background: tuple[float, float, float] | None = None,
     ) -> Buffers:
         """Render a view; see `engine.methods.common.Method.render`."""
-        fine = camera if supersample == 1.0 else camera.scaled(supersample)
+        rays = self.supersample if supersample is None else supersample
+        fine = camera if rays == 1.0 else camera.scaled(rays)
         room = self._view_room
         lists, rgb = shaded_lists(self.table, self.field.sh, self._degree(), fine, crew(), room)
         flags = {"depth_z": WANT_DEPTH, "depth_median": WANT_MEDIAN, "normal": WANT_NORMAL, "count": WANT_COUNT}
@@ -414,3 +443,22 @@ def shrunk(camera: Camera, target: np.ndarray, shrink: int, rays: int) -> Camera
         cx=camera.cx * factor,
         cy=camera.cy * factor,
     )
+
+
+class _Flat:
+    """An image source with one grey picture."""
+
+    def load(self, index: int) -> np.ndarray:
+        return np.full((16, 16, 3), 0.5, dtype=np.float32)
+
+    def nbytes(self) -> int:
+        return 0
+
+
+def _tiny_scene(background: str) -> Scene:
+    pose = np.eye(4)
+    pose[2, 3] = -1.5
+    views = (View("warm-up", Camera.from_fov(16, 16, 0.8, pose)),)
+    split = Split(views, _Flat())
+    up = np.array([0.0, -1.0, 0.0])
+    return Scene("warm-up", "", "built-in", split, Split((), _Flat()), background, 0, np.eye(4), up)
