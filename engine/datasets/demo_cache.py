@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""Where the demo's pictures are kept between starts, and how they get there whole.
+
+One uncompressed .npz of all views; its checksums tell a torn file, which is then made again. Written under another
+name and renamed, so a reader sees either nothing or all of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+def cache_folder() -> Path:
+    """Return the folder for things that can be made again: NERFVIEWER_CACHE or the platform's own place."""
+    chosen = os.environ.get("NERFVIEWER_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        return (
+            Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "nerfviewer" / "cache"
+        )
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "nerfviewer"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nerfviewer"
+
+
+def read_array(file: Path, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray | None:
+    """Return an array of a cache file, or None where the file is missing, torn or of another make."""
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            array = arrays[name]
+    except _UNREADABLE:
+        return None
+    return array if array.shape == shape and array.dtype == dtype else None
+
+
+def write_arrays(file: Path, arrays: dict[str, np.ndarray]) -> str:
+    """Write a cache file; return "" or, where that fails, a sentence saying why (the arrays are still good)."""
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as stream:
+            np.savez(stream, **arrays)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, file)
+    except OSError as error:
+        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
+        why = error.strerror or error
+        return f"The demo scene cannot be kept in {file.parent} ({why}); set NERFVIEWER_CACHE to a writable folder."
+    return ""
