@@ -16,6 +16,8 @@ from engine.datasets.demo_shapes import inner, turned
 
 TAU = 2.0 * math.pi
 
+TO_LAMP = (-0.53, -0.62, 0.58)  # unit length within 1e-3
+
 CREAM = (0.80, 0.67, 0.46)
 IVORY = (0.66, 0.52, 0.34)
 TERRACOTTA = (0.62, 0.13, 0.055)
@@ -144,8 +146,8 @@ def _cube_colour(x, y, z):  # type: ignore[no-untyped-def]
 @inner
 def _marble_colour(x, y):  # type: ignore[no-untyped-def]
     best, which = 1e9, 0
-    for i in range(shapes._MARBLES.shape[0]):
-        d = (x - shapes._MARBLES[i, 0]) ** 2 + (y - shapes._MARBLES[i, 1]) ** 2
+    for i in range(shapes.MARBLE_PLACES.shape[0]):
+        d = (x - shapes.MARBLE_PLACES[i, 0]) ** 2 + (y - shapes.MARBLE_PLACES[i, 1]) ** 2
         if d < best:
             best, which = d, i
     return _MARBLE_COLOURS[which, 0], _MARBLE_COLOURS[which, 1], _MARBLE_COLOURS[which, 2]
@@ -196,6 +198,6 @@ def room(dx, dy, dz):  # type: ignore[no-untyped-def]
     if dz < 0.0:
         return _mix((0.80, 0.76, 0.70), (0.35, 0.28, 0.22), min(-2.0 * dz, 1.0))
     wall = _mix((0.80, 0.78, 0.75), (0.20, 0.33, 0.52), min(1.3 * dz, 1.0))
-    side = -0.53 * dx - 0.62 * dy + 0.58 * dz  # towards the light
+    side = TO_LAMP[0] * dx + TO_LAMP[1] * dy + TO_LAMP[2] * dz
     window = min(max((side - 0.86) * 14.0, 0.0), 1.0)
     return _mix(wall, (2.6, 2.4, 2.1), window)

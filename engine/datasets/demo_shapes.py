@@ -2,7 +2,7 @@
 """The demo's still life: signed distances and colours of the things on a round table.
 
 Engine units, z up; everything lies inside [-0.5, 0.5]^3. `nearest(x, y, z)` gives the distance to the closest thing
-above the table and which it is; the table itself is a flat cylinder, met exactly by `demo_render.py`. Distances are
+above the table and which it is; the table itself is a flat cylinder, met exactly by `demo_light.py`. Distances are
 exact or too small by a little, so sphere tracing never steps through a surface.
 """
 
@@ -45,7 +45,7 @@ _CUBES = np.array(  # height of the centre above the table, half edge, cosine an
         for height, half, angle in ((0.055, 0.055, CUBES_ANGLE), (0.151, 0.041, 0.95), (0.221, 0.029, 1.75))
     ]
 )
-_MARBLES = np.array(  # x, y, radius
+MARBLE_PLACES = np.array(  # x, y, radius
     [
         [0.02, -0.31, 0.026],
         [0.085, -0.345, 0.018],
@@ -178,9 +178,8 @@ def _closer_than(x, y, z, cx, cy, cz, radius, best):  # type: ignore[no-untyped-
 
 
 @inner
-def nearest(x, y, z):  # type: ignore[no-untyped-def]
-    """Return the signed distance to the nearest thing on the table, and which one it is."""
-    h = z - TABLE_TOP
+def _spheres(x, y, z):  # type: ignore[no-untyped-def]
+    """The nearest of all round things: globe, ball, finial and marbles."""
     best, which = _sphere(x, y, z, GLOBE_AT, GLOBE_RADIUS), GLOBE
     d = _sphere(x, y, z, BALL_AT, BALL_RADIUS)
     if d < best:
@@ -188,12 +187,20 @@ def nearest(x, y, z):  # type: ignore[no-untyped-def]
     d = _sphere(x, y, z, FINIAL_AT, FINIAL_RADIUS)
     if d < best:
         best, which = d, FINIAL
-    for i in range(_MARBLES.shape[0]):
-        dx, dy, dh = x - _MARBLES[i, 0], y - _MARBLES[i, 1], h - _MARBLES[i, 2]
-        reach = best + _MARBLES[i, 2]
+    for i in range(MARBLE_PLACES.shape[0]):
+        dx, dy, dh = x - MARBLE_PLACES[i, 0], y - MARBLE_PLACES[i, 1], z - TABLE_TOP - MARBLE_PLACES[i, 2]
+        reach = best + MARBLE_PLACES[i, 2]
         square = dx * dx + dy * dy + dh * dh
         if reach > 0.0 and square < reach * reach:
-            best, which = math.sqrt(square) - _MARBLES[i, 2], MARBLES
+            best, which = math.sqrt(square) - MARBLE_PLACES[i, 2], MARBLES
+    return best, which
+
+
+@inner
+def nearest(x, y, z):  # type: ignore[no-untyped-def]
+    """Return the signed distance to the nearest thing on the table, and which one it is."""
+    h = z - TABLE_TOP
+    best, which = _spheres(x, y, z)
     if _closer_than(x, y, h, ARCH_AT[0], ARCH_AT[1], 0.15, 0.27, best):
         d = _arch(x, y, h)
         if d < best:

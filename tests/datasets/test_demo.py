@@ -13,6 +13,7 @@ from engine.cameras import Camera, look_at
 from engine.datasets import SceneOptions, demo, demo_shapes
 from engine.datasets.demo import DemoDepth, build_demo, demo_cameras, render_demo
 from engine.datasets.demo_cache import cache_folder
+from engine.datasets.demo_colours import TO_LAMP
 from engine.datasets.scene import Scene
 
 SIZE = 24
@@ -124,7 +125,7 @@ def test_the_grid_of_free_distances_never_promises_too_much() -> None:
 
 def test_the_glossy_globe_looks_different_from_another_side_and_a_matt_step_does_not() -> None:
     globe, r = np.array(demo_shapes.GLOBE_AT), demo_shapes.GLOBE_RADIUS
-    towards_lamp = np.array([-0.53, -0.62, 0.58])
+    towards_lamp = np.array(TO_LAMP)
     glossy = globe + r * towards_lamp / np.linalg.norm(towards_lamp)
     matt = np.array([demo_shapes.CUBES_AT[0], demo_shapes.CUBES_AT[1], demo_shapes.TABLE_TOP + 0.25])
     change = []
@@ -139,11 +140,11 @@ def test_the_glossy_globe_looks_different_from_another_side_and_a_matt_step_does
     assert change[0] > 40 and change[1] <= 2
 
 
-_SIDES = np.array([[-0.53, -0.62, 0.58], [0.30, -0.50, 0.80], [-0.70, 0.20, 0.68]])
+_SIDES = np.array([TO_LAMP, [0.30, -0.50, 0.80], [-0.70, 0.20, 0.68]])
 
 
 def test_the_lamp_casts_a_shadow_of_the_globe() -> None:
-    globe, lamp = np.array(demo_shapes.GLOBE_AT), np.array([-0.53, -0.62, 0.58])
+    globe, lamp = np.array(demo_shapes.GLOBE_AT), np.array(TO_LAMP)
     under = globe + lamp * (demo_shapes.TABLE_TOP - globe[2]) / lamp[2]
     lit = np.array([0.20, -0.33, demo_shapes.TABLE_TOP])
     views = [camera_at([*(p[:2] + 0.03), 0.6], list(p), 15, 5.0) for p in (under, lit)]
