@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""One model in training: the scene, the method on it, its run folder and how long it has been trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from engine import options, runs
+from engine.datasets.scene import Scene
+from engine.errors import CheckpointError
+from engine.messages import Logged, OpenRun, OpenScene, SceneOpened, ViewInfo
+from engine.methods.common import Method
+
+Report = Callable[[str, int, int], None]  # (stage, done, total); total 0 means unknown
+SceneLoader = Callable[[str, dict[str, Any], Report], Scene]  # (path, dotted loader options, report)
+MethodFactory = Callable[[str, Scene, dict[str, Any], int], Method]  # (name, scene, dotted options, seed)
+
+
+def load_scene(path: str, values: dict[str, Any], report: Report) -> Scene:
+    """Read a scene folder with loader options by dotted name."""
+    from engine.datasets import load_scene as load
+    from engine.datasets.options import SceneOptions
+
+    return load(path, options.build(SceneOptions, values), report)
+
+
+def make_method(name: str, scene: Scene, values: dict[str, Any], seed: int) -> Method:
+    """Return an untrained method with options by dotted name."""
+    from engine.methods.common import create_method, method_class
+
+    return create_method(name, scene, options.build(method_class(name).Config, values), seed)
+
+
+class Training:
+    """A method on a scene, and what the worker must remember beside it."""
+
+    def __init__(self, scene: Scene, method: Method, run: runs.RunFolder) -> None:
+        self.scene = scene
+        self.method = method
+        self.run = run
+        self.seconds = 0.0  # wall clock of training alone
+        self.cpu_seconds = 0.0  # of all threads of this process, during training
+        self.target_step: int | None = None
+        self.target_seconds: float | None = None
+        self.unsaved = False
+        self.resumed_from: int | None = None
+
+    def set_target(self, steps: int | None, seconds: float | None) -> None:
+        """Train this many steps or seconds more than now; None: without an end."""
+        self.target_step = None if steps is None else self.method.step + steps
+        self.target_seconds = None if seconds is None else self.seconds + seconds
+
+    def target_reached(self) -> bool:
+        """Whether a step or time target is met."""
+        if self.target_step is not None and self.method.step >= self.target_step:
+            return True
+        return self.target_seconds is not None and self.seconds >= self.target_seconds
+
+    def eta_s(self, steps_per_s: float) -> float | None:
+        """Return the seconds until the nearer target, None without one or without a rate."""
+        ends = []
+        if self.target_step is not None and steps_per_s > 0.0:
+            ends.append((self.target_step - self.method.step) / steps_per_s)
+        if self.target_seconds is not None:
+            ends.append(self.target_seconds - self.seconds)
+        return max(0.0, min(ends)) if ends else None
+
+    def begin(self) -> None:
+        """Make the run folder ready to be written: called when training starts."""
+        self.run.begin()
+        if self.resumed_from is not None:
+            self.run.continue_from(self.resumed_from)
+            self.resumed_from = None
+
+    def save(self) -> Path:
+        """Write a checkpoint."""
+        self.begin()
+        tensors, method_header = self.method.state()
+        header = {
+            "method": self.method.name,
+            "step": self.method.step,
+            "seed": self.run.spec.seed,
+            "values": options.flatten(self.method.config),
+            "train_seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
+            "state": method_header,
+        }
+        path = self.run.save(self.method.step, tensors, header)
+        self.unsaved = False
+        return path
+
+    def load(self, resumed: runs.Resumed) -> None:
+        """Take over a checkpoint."""
+        self.method.load_state(resumed.tensors, resumed.header["state"])
+        self.seconds = float(resumed.header["train_seconds"])
+        self.cpu_seconds = float(resumed.header["cpu_seconds"])
+        self.resumed_from = self.method.step
+
+    def opened(self) -> SceneOpened:
+        """Describe the scene and the model for a front end."""
+        scene = self.scene
+        views = [ViewInfo(v.name, v.camera, False) for v in scene.train.views]
+        views += [ViewInfo(v.name, v.camera, True) for v in scene.test.views]
+        return SceneOpened(
+            name=scene.name,
+            path=scene.path,
+            kind=scene.kind,
+            method=self.method.name,
+            views=tuple(views),
+            n_train=len(scene.train),
+            warnings=scene.warnings,
+            up=scene.up,
+            data_from_engine=scene.data_from_engine,
+            outside_levels=scene.outside_levels,
+            background=scene.background,
+            image_bytes=scene.train.images.nbytes() + scene.test.images.nbytes(),
+            run_folder=str(self.run.path),
+            values=options.flatten(self.method.config),
+        )
+
+
+class Opener:
+    """Makes a Training of a scene or of a run. What loads is injected, so that tests load nothing."""
+
+    def __init__(self, loader: SceneLoader, factory: MethodFactory, root: Path, out: Path | None) -> None:
+        self._loader = loader
+        self._factory = factory
+        self._root = root
+        self._out = out  # the folder asked for; the first run takes it
+
+    def scene(self, command: OpenScene, report: Report) -> Training:
+        """Load a scene and put an untrained method on it."""
+        report("loading", 0, 0)
+        scene = self._loader(command.path, command.options, report)
+        method = self._factory(command.method, scene, command.values, command.seed)
+        place = scene.path if command.path == "demo" else str(Path(command.path).resolve())
+        spec = runs.RunSpec(
+            scene="demo" if command.path == "demo" else place,
+            method=command.method,
+            seed=command.seed,
+            options=dict(command.options),
+            values=options.flatten(method.config),
+        )
+        return Training(scene, method, self._place(spec))
+
+    def run(self, command: OpenRun, report: Report) -> tuple[Training, list[Logged]]:
+        """Load the scene of a run and the newest checkpoint that can be read; log what had to be skipped."""
+        run = runs.open_run(command.path)
+        resumed = run.newest()
+        report("loading", 0, 0)
+        spec = run.spec
+        scene = self._loader(spec.scene, spec.options, report)
+        values = spec.values if resumed is None else resumed.header["values"]
+        training = Training(scene, self._factory(spec.method, scene, values, spec.seed), run)
+        if resumed is None:
+            training.resumed_from = 0
+            return training, [
+                Logged("warning", f"{run.path} holds no checkpoint yet; training starts from the beginning.")
+            ]
+        log = [Logged("warning", f"Skipped {path.name}: {reason}") for path, reason in resumed.skipped]
+        try:
+            training.load(resumed)
+        except (KeyError, ValueError, TypeError) as error:
+            raise CheckpointError(
+                f"{resumed.path} does not fit {spec.method}: {error}. "
+                "It may come from another version of nerfviewer; train again."
+            ) from error
+        return training, [*log, Logged("info", f"Resumed {run.path} at step {training.method.step:,}.")]
+
+    def again(self, training: Training) -> Training:
+        """Return an untrained copy: same scene, same options as they stand, a run folder of its own."""
+        spec = training.run.spec
+        values = options.flatten(training.method.config)
+        method = self._factory(spec.method, training.scene, values, spec.seed)
+        if not training.run.exists:
+            return Training(training.scene, method, training.run)
+        return Training(training.scene, method, runs.new_run(spec, training.run.path.parent))
+
+    def _place(self, spec: runs.RunSpec) -> runs.RunFolder:
+        out, self._out = self._out, None
+        return runs.new_run(spec, self._root, out)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""What each command does to the worker. A command that fails is reported, and the worker goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from engine import messages as m
+from engine.errors import UserError
+from engine.messages import TrainState
+from engine.training import Training
+
+if TYPE_CHECKING:
+    from engine.worker_core import Core
+
+
+def obey(core: Core, command: m.Command) -> None:
+    """Carry out a command."""
+    what, needs_scene, handler = _HANDLERS[type(command)]
+    try:
+        if needs_scene and core.training is None:
+            raise UserError("There is no scene yet; open one first.")
+        handler(core, command)
+    except Exception as error:
+        core.fail(what, error)
+
+
+def _open_scene(core: Core, command: m.OpenScene) -> None:
+    _open(core, lambda report: (core.opener.scene(command, report), []), command.start)
+
+
+def _open_run(core: Core, command: m.OpenRun) -> None:
+    _open(core, lambda report: core.opener.run(command, report), command.start)
+
+
+def _open(core: Core, make: Callable[[Any], tuple[Training, list[m.Logged]]], start: bool) -> None:
+    """Load something and put it in the place of what is open; if that fails, what is open stays."""
+    _save_if_needed(core)
+    back_to = TrainState.EMPTY if core.training is None else TrainState.PAUSED
+    core.enter(TrainState.LOADING)
+    begin = core.clock()
+    try:
+        training, log = make(lambda stage, done=0, total=0: core.emit(m.Progress(stage, done, total)))
+        core.timings["load"] += core.clock() - begin
+        _warm_up(core, training)
+    except Exception as error:
+        core.fail("The scene could not be opened", error)
+        core.enter(back_to, "Opening failed.")
+        return
+    core.install(training)
+    core.emit(training.opened())
+    for line in log:
+        core.emit(line)
+    core.enter(TrainState.PAUSED)
+    if start:
+        _train(core, m.Train())
+
+
+def _warm_up(core: Core, training: Training) -> None:
+    """Let the method compile its kernels now, so that the first step is as fast as the others."""
+    warm_up = getattr(training.method, "warm_up", None)
+    if warm_up is None:
+        return
+    begin = core.clock()
+    core.emit(m.Progress("compile", 0, 0))
+    warm_up(lambda done=0, total=0: core.emit(m.Progress("compile", done, total)))
+    core.timings["compile"] += core.clock() - begin
+
+
+def _train(core: Core, command: m.Train) -> None:
+    core.training.set_target(command.steps, command.seconds)
+    if core.training.target_reached():
+        core.finish()
+        return
+    try:
+        core.training.begin()
+    except (UserError, OSError) as error:  # no place to save to is a pity, not a reason not to train
+        core.fail("The run folder cannot be written; training goes on without saving", error, once=True)
+    core.begin_training()
+    core.enter(TrainState.TRAINING)
+
+
+def _pause(core: Core, command: m.Pause) -> None:
+    if core.state is TrainState.TRAINING:
+        core.save_due = core.training.unsaved
+        core.enter(TrainState.PAUSED)
+
+
+def _reset(core: Core, command: m.Reset) -> None:
+    _save_if_needed(core)
+    training = core.opener.again(core.training)
+    was_training = core.state is TrainState.TRAINING
+    core.install(training)
+    core.emit(m.Logged("info", f"Training starts again from step 0, to be saved in {training.run.path}."))
+    core.enter(TrainState.PAUSED, "Reset to step 0.")
+    if was_training:
+        _train(core, m.Train())
+
+
+def _set_options(core: Core, command: m.SetOptions) -> None:
+    core.training.method.set_options(command.values)
+    core.training.unsaved |= core.training.method.step > 0
+    core.emit(m.OptionsChanged(core.training.opened().values))
+
+
+def _prune(core: Core, command: m.PruneNow) -> None:
+    _changed(core, core.training.method.prune_now())
+
+
+def _subdivide(core: Core, command: m.SubdivideNow) -> None:
+    _changed(core, core.training.method.subdivide_now())
+
+
+def _changed(core: Core, report: m.AdaptReport) -> None:
+    core.training.unsaved = True
+    core.evaluation = None  # it would mix two models
+    core.structure_changed(report)
+    core.publish()
+
+
+def _preview(core: Core, command: m.PreviewAdapt) -> None:
+    core.emit(m.AdaptPreviewed(core.training.method.preview_adapt()))
+
+
+def _evaluate(core: Core, command: m.Evaluate) -> None:
+    core.start_evaluation()
+
+
+def _save(core: Core, command: m.SaveCheckpoint) -> None:
+    core.save()
+
+
+def _boxes(core: Core, command: m.GetBoxes) -> None:
+    method = core.training.method
+    per_level = method.structure().per_level
+    total = sum(per_level[level] for level in command.levels if 0 <= level < len(per_level))
+    core.emit(m.BoxesReady(command.levels, method.boxes(command.levels, command.limit), total))
+
+
+def _start_job(core: Core, command: m.StartJob) -> None:
+    if core.training is None:
+        core.jobs.refuse(command.job, UserError("There is nothing to render yet; open a scene first."))
+    else:
+        core.jobs.start(command.job)
+
+
+def _cancel_job(core: Core, command: m.CancelJob) -> None:
+    core.jobs.cancel(command.job_id)
+
+
+def _stop(core: Core, command: m.Stop) -> None:
+    core.stopped = True
+    core.jobs.cancel()
+    _save_if_needed(core)
+
+
+def _save_if_needed(core: Core) -> None:
+    if core.training is not None and core.training.unsaved:
+        core.save()
+
+
+# command -> (what failed, in words; whether it needs an open scene; what it does)
+_HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
+    m.OpenScene: ("The scene could not be opened", False, _open_scene),
+    m.OpenRun: ("The run could not be opened", False, _open_run),
+    m.Train: ("Training could not start", True, _train),
+    m.Pause: ("Training could not be paused", False, _pause),
+    m.Reset: ("The model could not be reset", True, _reset),
+    m.SetOptions: ("The options could not be changed", True, _set_options),
+    m.PruneNow: ("Pruning failed", True, _prune),
+    m.SubdivideNow: ("Subdividing failed", True, _subdivide),
+    m.PreviewAdapt: ("The preview failed", True, _preview),
+    m.Evaluate: ("The evaluation could not start", True, _evaluate),
+    m.SaveCheckpoint: ("The checkpoint could not be saved", True, _save),
+    m.GetBoxes: ("The wireframe could not be made", True, _boxes),
+    m.StartJob: ("The export could not start", False, _start_job),
+    m.CancelJob: ("The export could not be cancelled", False, _cancel_job),
+    m.Stop: ("The last save failed", False, _stop),
+}

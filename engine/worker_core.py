@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: MIT
+"""What the worker does next, without a thread: a command, else a view, else evaluation, a save, a job, a step.
+
+One `turn` does one piece of work. After a view something else gets a turn if there is anything, so that a front
+end that asks without pause cannot starve the training; a view waits for at most one training step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine import worker_commands
+from engine.cameras import Camera
+from engine.errors import UserError, cause_chain
+from engine.evaluation import Evaluation
+from engine.messages import (
+    CheckpointSaved,
+    Evaluated,
+    Event,
+    Failed,
+    Frame,
+    Progress,
+    RenderJob,
+    StateChanged,
+    Stats,
+    StructureChanged,
+    TrainState,
+)
+from engine.methods.common import AdaptReport
+from engine.slots import EventQueue, Inbox, Latest
+from engine.training import Opener, Training
+from engine.worker_jobs import JobRunner
+from engine.worker_meter import Meter
+from engine.worker_views import render_frame, render_job_frame
+
+STATS_EVERY_S = 0.1
+LOG_EVERY_S = 5.0  # of wall time, between training records in metrics.jsonl
+MEMORY_ADVICE = (
+    "There is not enough memory for this. Lower the voxel budget or the resolution (--downscale), "
+    "close other programs, then go on."
+)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where results go."""
+
+    events: EventQueue
+    frames: Latest[Frame]
+    stats: Latest[Stats]
+
+
+class Core:
+    """The worker's state. One thread calls it."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        outputs: Outputs,
+        opener: Opener,
+        clock: Callable[[], float],
+        cpu_clock: Callable[[], float],
+        autosave_s: float,
+        evaluate_every_s: float | None,
+    ) -> None:
+        self.inbox = inbox
+        self.outputs = outputs
+        self.opener = opener
+        self.clock = clock
+        self.cpu_clock = cpu_clock
+        self.autosave_s = autosave_s
+        self.evaluate_every_s = evaluate_every_s
+        self.state = TrainState.EMPTY
+        self.reason = ""
+        self.training: Training | None = None
+        self.evaluation: Evaluation | None = None
+        self.jobs = JobRunner(self._render_job, clock)
+        self.meter = Meter(clock())
+        self.timings = {"load": 0.0, "compile": 0.0, "evaluate": 0.0, "train": 0.0, "cpu": 0.0}
+        self.save_due = False
+        self.stopped = False
+        self._scale = 1.0  # of the last view
+        self._viewed = False  # the last turn rendered a view, so something else comes first now
+        self._saved_at = clock()
+        self._published_at = -math.inf
+        self._logged_at = -math.inf
+        self._evaluate_at = math.inf  # training seconds
+        self._told: set[tuple[str, ...]] = set()
+        self._losses: tuple[tuple[str, float], ...] = ()
+        self._psnr = float("nan")
+
+    # --- the loop -------------------------------------------------------------------------------------
+
+    def turn(self) -> bool:
+        """Do one piece of work; return whether there was any."""
+        command = self.inbox.next_command()
+        if command is not None:
+            worker_commands.obey(self, command)
+            return True
+        if self.training is None:
+            return self.jobs.turn(training=False) > 0.0
+        if self.inbox.has_request and not self._viewed:
+            self._view()
+            return True
+        self._viewed = False
+        if self.evaluation is not None:
+            self._evaluate_one(self.evaluation)
+        elif self.save_due:
+            self.save()
+        elif (seconds := self.jobs.turn(self.state is TrainState.TRAINING)) > 0.0:
+            self.meter.record("job", self.clock(), seconds)
+        elif self.state is TrainState.TRAINING:
+            self._train()
+        elif self.inbox.has_request:
+            self._view()
+        else:
+            return False
+        return True
+
+    def emit(self, event: Event) -> None:
+        """Report something."""
+        self.outputs.events.put(event)
+
+    def fail(self, what: str, error: BaseException, *, once: bool = False) -> None:
+        """Report that something went wrong; with `once`, each distinct message only once per scene."""
+        chain = tuple(cause_chain(error))
+        if isinstance(error, MemoryError):
+            gc.collect()
+            chain = (MEMORY_ADVICE, *chain)
+        if once and (what, *chain) in self._told:
+            return
+        self._told.add((what, *chain))
+        self.emit(Failed(what, chain))
+
+    def enter(self, state: TrainState, reason: str = "") -> None:
+        """Change state and tell everybody."""
+        self.state, self.reason = state, reason
+        self.emit(StateChanged(state, reason))
+        self.publish()
+
+    # --- pieces of work -------------------------------------------------------------------------------
+
+    def _train(self) -> None:
+        training = self.training
+        begin, cpu = self.clock(), self.cpu_clock()
+        try:
+            report = training.method.train_step()
+        except Exception as error:
+            self.fail("Training stopped", error)
+            self.enter(TrainState.FAILED, cause_chain(error)[0])
+            return
+        training.unsaved = True
+        self._losses, self._psnr = report.losses, report.psnr
+        if report.adapted is not None:
+            self.structure_changed(report.adapted)
+        now = self.clock()
+        if now - self._saved_at >= self.autosave_s:
+            self.save()  # inside the training time: a run without interruptions pays for it too
+            now = self.clock()
+        training.seconds += now - begin
+        training.cpu_seconds += self.cpu_clock() - cpu
+        self.timings["train"], self.timings["cpu"] = training.seconds, training.cpu_seconds
+        self.meter.record("train", now, now - begin)
+        self.jobs.spent_elsewhere(now - begin)
+        if training.target_reached():
+            self.finish()
+        elif training.seconds >= self._evaluate_at:
+            self.start_evaluation()
+        elif now - self._published_at >= STATS_EVERY_S:
+            self.publish(now)
+
+    def finish(self) -> None:
+        """End training because its target is reached."""
+        self.save_due = self.training.unsaved
+        self.enter(TrainState.FINISHED, f"Trained to step {self.training.method.step:,}.")
+
+    def _view(self) -> None:
+        request = self.inbox.take_request()
+        self._viewed, self._scale = True, request.scale
+        begin = self.clock()
+        try:
+            frame = render_frame(self.training.method, self.training.scene, request, self.clock)
+        except Exception as error:
+            self.fail("The view could not be rendered", error, once=True)
+            return
+        self.outputs.frames.put(frame)
+        now = self.clock()
+        self.meter.record("view", now, now - begin)
+        self.jobs.spent_elsewhere(now - begin)
+        if now - self._published_at >= STATS_EVERY_S:
+            self.publish(now)
+
+    def _render_job(self, job: RenderJob, camera: Camera) -> np.ndarray:
+        if self.training is None:
+            raise UserError("There is nothing to render yet; open a scene first.")
+        return render_job_frame(self.training.method, job, camera)
+
+    def start_evaluation(self) -> None:
+        """Begin to compare the held-out views with their photos; training waits until that is done."""
+        if self.evaluate_every_s is not None:
+            self._evaluate_at = self.training.seconds + self.evaluate_every_s
+        if self.evaluation is not None:
+            return
+        if len(self.training.scene.test) == 0:
+            raise UserError(
+                f"{self.training.scene.name} has no held-out views, so its quality cannot be measured."
+            )
+        self.evaluation = Evaluation(self.training.scene, self.training.method)
+        self.emit(Progress("evaluating", 0, self.evaluation.total))
+
+    def _evaluate_one(self, evaluation: Evaluation) -> None:
+        begin = self.clock()
+        try:
+            evaluation.advance()
+        except Exception as error:
+            self.evaluation = None
+            self.fail("The evaluation stopped", error, once=True)
+            return
+        finally:
+            now = self.clock()
+            self.timings["evaluate"] += now - begin
+            self.meter.record("evaluate", now, now - begin)
+        self.emit(Progress("evaluating", len(evaluation.per_view), evaluation.total))
+        if evaluation.done:
+            self.evaluation = None
+            self._report_quality(evaluation)
+
+    def _report_quality(self, evaluation: Evaluation) -> None:
+        training = self.training
+        voxels = training.method.structure().voxels
+        record = {"seconds": training.seconds, "step": training.method.step, "psnr": evaluation.psnr}
+        record |= {"ssim": evaluation.ssim, "voxels": voxels}
+        self.emit(Evaluated(per_view=tuple(evaluation.per_view), **record))
+        self._log({"kind": "evaluated", **record})
+
+    def structure_changed(self, report: AdaptReport) -> None:
+        """Tell that voxels were pruned or split."""
+        self.emit(StructureChanged(report, self.training.method.structure()))
+
+    def save(self) -> None:
+        """Write a checkpoint now. A failure is told once and tried again at the next autosave."""
+        self.save_due = False
+        self._saved_at = self.clock()
+        try:
+            path = self.training.save()
+        except Exception as error:
+            self.fail("The checkpoint could not be saved", error, once=True)
+            return
+        self.emit(CheckpointSaved(str(path), self.training.method.step))
+
+    # --- numbers --------------------------------------------------------------------------------------
+
+    def install(self, training: Training) -> None:
+        """Make a training the open one."""
+        self.training, self.evaluation, self.save_due = training, None, False
+        self._told.clear()
+        self._losses, self._psnr = (), float("nan")
+        self.timings["train"], self.timings["cpu"] = training.seconds, training.cpu_seconds
+
+    def begin_training(self) -> None:
+        """Start the clocks of training."""
+        now = self.clock()
+        self.meter.restart(now)
+        self._saved_at, self._logged_at = now, now
+        if self.evaluate_every_s is not None and self._evaluate_at == math.inf:
+            self._evaluate_at = self.training.seconds + self.evaluate_every_s
+
+    def publish(self, now: float | None = None) -> None:
+        """Put fresh numbers into the slot."""
+        training = self.training
+        if training is None:
+            return
+        now = self.clock() if now is None else now
+        meter, running = self.meter, self.state is TrainState.TRAINING
+        rate = meter.rate("train", now) if running else 0.0
+        stats = Stats(
+            state=self.state,
+            step=training.method.step,
+            target_step=training.target_step,
+            train_seconds=training.seconds,
+            steps_per_s=rate,
+            eta_s=training.eta_s(rate) if running else None,
+            losses=self._losses,
+            psnr=self._psnr,
+            structure=training.method.structure(),
+            memory_bytes=_resident_bytes(),
+            train_ms=meter.cost_ms("train"),
+            view_ms=meter.cost_ms("view"),
+            train_share=meter.share("train", now),
+            view_share=meter.share("view", now),
+            fps=meter.rate("view", now),
+            scale=self._scale,
+        )
+        self.outputs.stats.put(stats)
+        self._published_at = now
+        if running and now - self._logged_at >= LOG_EVERY_S:
+            self._logged_at = now
+            losses = {name: float(value) for name, value in self._losses}
+            record = {
+                "kind": "training",
+                "seconds": training.seconds,
+                "step": stats.step,
+                "psnr": float(self._psnr),
+            }
+            self._log({"kind": "training", **record, "voxels": stats.structure.voxels, "losses": losses})
+
+    def _log(self, record: dict[str, object]) -> None:
+        if self.training.run.exists:  # an evaluation of a model that was never trained makes no run folder
+            with contextlib.suppress(OSError):  # a full disk is told when a checkpoint fails
+                self.training.run.log(record)
+
+
+def _resident_bytes() -> int:
+    import psutil
+
+    return psutil.Process().memory_info().rss

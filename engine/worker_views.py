@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""A view request becomes a frame; a job's camera becomes a picture. No state, no threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from engine.cameras import Camera
+from engine.datasets.scene import Scene
+from engine.messages import Frame, RenderJob, ViewRequest
+from engine.methods.common import Buffers, Method, StructureStats
+from engine.render.visualise import picture, resized_photo, wanted_buffers
+
+_SAME_POSE = 1e-6  # engine units; a camera that was set to a view's pose is there to rounding
+
+
+def render_frame(method: Method, scene: Scene, request: ViewRequest, clock: Callable[[], float]) -> Frame:
+    """Render what a viewport asked for, at `scale` times its resolution."""
+    begin = clock()
+    camera = request.camera.scaled(request.scale)
+    want = wanted_buffers(request.mode) | {"depth_z"}  # the overlays need the depth in every mode
+    buffers = method.render(camera, want, background=request.background)
+    photo = None
+    if request.mode == "error":
+        photo = photo_through(scene, request.view_index, camera, buffers)
+    finest = _finest_level(method.structure()) if request.mode == "level" else 16
+    rgba, legend = picture(buffers, request.mode, request.colour_map, photo=photo, max_level=finest)
+    depth = np.where(buffers.depth_z > 0.0, buffers.depth_z, np.float32(np.inf))
+    milliseconds = 1000.0 * (clock() - begin)
+    return Frame(request.serial, request, rgba, depth, method.step, milliseconds, legend)
+
+
+def render_job_frame(method: Method, job: RenderJob, camera: Camera) -> np.ndarray:
+    """Render one frame of a job as rgb [H,W,3] uint8."""
+    want = wanted_buffers(job.mode)
+    buffers = method.render(camera, want, supersample=job.supersample, background=job.background)
+    finest = _finest_level(method.structure()) if job.mode == "level" else 16
+    rgba, _ = picture(buffers, job.mode, job.colour_map, max_level=finest)
+    return np.ascontiguousarray(rgba[..., :3])
+
+
+def photo_through(scene: Scene, index: int | None, camera: Camera, buffers: Buffers) -> np.ndarray | None:
+    """Return a capture view's photo as `camera` would see it [H,W,3], None unless it stands where the photo was taken.
+
+    `index` counts training views first, then held-out ones. From the same point, two pinhole pictures differ by a
+    scale and a shift. Around the photo the render itself is put, so that nothing counts as an error there.
+    """
+    if index is None or not 0 <= index < len(scene.train) + len(scene.test):
+        return None
+    split, i = (scene.train, index) if index < len(scene.train) else (scene.test, index - len(scene.train))
+    taken = split.views[i].camera
+    if not np.allclose(taken.world_from_cam, camera.world_from_cam, atol=_SAME_POSE):
+        return None
+    photo = np.asarray(split.images.load(i))
+    zoom = camera.fx / taken.fx
+    if zoom < 1.0:  # average areas first, else a small picture would compare with single pixels
+        photo = resized_photo(photo, max(1, round(taken.height * zoom)), max(1, round(taken.width * zoom)))
+    height, width = photo.shape[:2]
+    x = ((np.arange(camera.width) + 0.5 - camera.cx) / camera.fx * taken.fx + taken.cx) * width / taken.width
+    y = (
+        ((np.arange(camera.height) + 0.5 - camera.cy) / camera.fy * taken.fy + taken.cy)
+        * height
+        / taken.height
+    )
+    seen = _sampled(photo.astype(np.float32, copy=False), x - 0.5, y - 0.5)
+    inside = ((y >= 0.0) & (y <= height))[:, None] & ((x >= 0.0) & (x <= width))[None, :]
+    return np.where(inside[..., None], seen, buffers.rgb)
+
+
+def _sampled(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return bilinear samples [len(y),len(x),3] of an image on a grid of pixel indices, clamped at the border."""
+    for axis, at in ((0, y), (1, x)):
+        at = np.clip(at, 0.0, image.shape[axis] - 1.0)
+        low = np.minimum(at.astype(np.int64), max(image.shape[axis] - 2, 0))
+        high = np.minimum(low + 1, image.shape[axis] - 1)
+        part = (at - low).astype(np.float32).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+        image = np.take(image, low, axis=axis) * (1.0 - part) + np.take(image, high, axis=axis) * part
+    return image
+
+
+def _finest_level(structure: StructureStats) -> int:
+    return max((level for level, count in enumerate(structure.per_level) if count), default=16)
