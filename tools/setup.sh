@@ -23,8 +23,8 @@ command -v "$python" >/dev/null 2>&1 ||
 
 # --- system packages ----------------------------------------------------------------------------------------------
 
-# The window: OpenGL and the software driver behind it, X11. The CPU kernels: OpenMP, the thread pool Numba prefers.
-packages="libgl1 libegl1 libgl1-mesa-dri libx11-6 libgomp1"
+# The window: OpenGL and the software driver behind it, X11.
+packages="libgl1 libegl1 libgl1-mesa-dri libx11-6"
 # Window tests: a virtual display, and something that moves its mouse.
 [ "$what" = dev ] && packages="$packages xvfb xdotool"
 "$python" -c 'import ensurepip, venv' 2>/dev/null || packages="$packages python3-venv"
@@ -52,7 +52,7 @@ install_packages() {
 if command -v dpkg-query >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then
     install_packages
 elif [ "$(uname)" = Linux ]; then
-    echo "setup: no apt-get here; the window needs OpenGL (libGL, libEGL, a Mesa driver), X11 and libgomp from your distribution."
+    echo "setup: no apt-get here; the window needs OpenGL (libGL, libEGL, a Mesa driver) and X11 from your distribution."
 fi
 
 # --- the virtual environment --------------------------------------------------------------------------------------

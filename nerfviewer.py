@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""nerfviewer as a library: open a scene, train a radiance field on it, render it. No window, no thread.
+
+    import nerfviewer as nv
+
+    scene = nv.load_scene("lego")
+    method = nv.create_method("svraster", scene)
+    for _ in range(1000):
+        method.train_step()
+    picture = method.render(scene.test.views[0].camera).rgb  # [H,W,3] float32, sRGB in [0,1]
+
+The names live in `engine/`; this page is their table of contents.
+"""
+
+from engine.cameras import Camera, look_at
+from engine.checkpoint import load as load_checkpoint
+from engine.checkpoint import save as save_checkpoint
+from engine.datasets import Scene, SceneOptions, Split, View, load_scene
+from engine.errors import CheckpointError, OptionError, SceneError, UserError
+from engine.methods.common import (
+    Buffers,
+    Method,
+    StepReport,
+    StructureStats,
+    create_method,
+    method_class,
+    method_names,
+)
+from engine.options import OptionInfo, build, describe, updated
+
+__all__ = [
+    "Buffers",
+    "Camera",
+    "CheckpointError",
+    "Method",
+    "OptionError",
+    "OptionInfo",
+    "Scene",
+    "SceneError",
+    "SceneOptions",
+    "Split",
+    "StepReport",
+    "StructureStats",
+    "UserError",
+    "View",
+    "build",
+    "create_method",
+    "describe",
+    "load_checkpoint",
+    "load_scene",
+    "look_at",
+    "method_class",
+    "method_names",
+    "save_checkpoint",
+    "updated",
+]
