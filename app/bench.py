@@ -143,3 +143,58 @@ def raster(json_path: Path | None = None, runs: int = 30) -> dict[str, Any]:
     if json_path is not None:
         Path(json_path).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
+
+
+def train(json_path: Path | None = None, scene: str = "demo", seconds: float = 30.0, seed: int = 0) -> dict[str, Any]:
+    """Train SVRaster on a scene for some seconds and report quality and where the time of a step goes."""
+    from engine.cpu.crew import Crew
+    from engine.datasets import load_scene
+    from engine.evaluation import Evaluation
+    from engine.methods.common import create_method
+
+    loaded = load_scene(scene)
+    method = create_method("svraster", loaded, seed=seed)
+    method.warm_up()
+    shares: dict[str, float] = {}
+    run = Crew.run
+
+    def measured(self: Crew, kernel: Callable[..., Any], *args: Any) -> None:
+        start = time.perf_counter()
+        run(self, kernel, *args)
+        shares[kernel.__name__] = shares.get(kernel.__name__, 0.0) + time.perf_counter() - start
+
+    spent, start_cpu = 0.0, time.process_time()
+    Crew.run = measured
+    try:
+        while spent < seconds:
+            start = time.perf_counter()
+            method.train_step()
+            spent += time.perf_counter() - start
+    finally:
+        Crew.run = run
+    cpu_seconds = time.process_time() - start_cpu
+    evaluation = Evaluation(loaded, method)
+    while not evaluation.done:
+        evaluation.advance()
+    result = {
+        "benchmark": "train",
+        "machine": machine(),
+        "scene": loaded.name,
+        "seed": seed,
+        "steps": method.step,
+        "seconds": round(spent, 2),
+        "cpu_seconds": round(cpu_seconds, 2),
+        "voxels": method.structure().voxels,
+        "psnr": round(evaluation.psnr, 3),
+        "ssim": round(evaluation.ssim, 4),
+        "kernel_ms_per_step": {name: round(1e3 * s / method.step, 3) for name, s in shares.items()},
+    }
+    print(
+        f"{loaded.name}: {result['steps']:,} steps in {spent:.1f} s, {result['voxels']:,} voxels, "
+        f"held-out PSNR {result['psnr']:.2f} dB, SSIM {result['ssim']:.3f}"
+    )
+    for name, ms in sorted(result["kernel_ms_per_step"].items(), key=lambda item: -item[1]):
+        print(f"  {name:20s} {ms:7.2f} ms per step")
+    if json_path is not None:
+        Path(json_path).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return result

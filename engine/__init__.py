@@ -5,3 +5,7 @@
     octree.py   the adaptive voxel structure          render/   public ops: validate, pick a backend, differentiate
     worker.py   the one thread that owns the model    cpu/ cuda/ reference/  the same ops, three times
 """
+
+from engine.caches import use_kernel_cache
+
+use_kernel_cache()

@@ -17,9 +17,10 @@ from pathlib import Path
 import numba
 import numpy as np
 
+from engine.caches import cache_folder
 from engine.cameras import Camera, look_at
 from engine.conventions import move_pose, similarity
-from engine.datasets.demo_cache import cache_folder, read_array, write_arrays
+from engine.datasets.demo_cache import read_array, write_arrays
 from engine.datasets.images import area_resized
 from engine.datasets.options import SceneOptions
 from engine.datasets.scene import Scene, Split, View

@@ -8,7 +8,6 @@ name and renamed, so a reader sees either nothing or all of it.
 from __future__ import annotations
 
 import os
-import sys
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,20 +15,6 @@ from pathlib import Path
 import numpy as np
 
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
-
-
-def cache_folder() -> Path:
-    """Return the folder for things that can be made again: NERFVIEWER_CACHE or the platform's own place."""
-    chosen = os.environ.get("NERFVIEWER_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        return (
-            Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "nerfviewer" / "cache"
-        )
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "nerfviewer"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nerfviewer"
 
 
 def read_array(file: Path, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray | None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.caches import cache_folder
 from engine.cameras import Camera, look_at
 from engine.datasets import SceneOptions, demo, demo_shapes
 from engine.datasets.demo import DemoDepth, build_demo, demo_cameras, render_demo
-from engine.datasets.demo_cache import cache_folder
 from engine.datasets.demo_colours import TO_LAMP
 from engine.datasets.scene import Scene
 
