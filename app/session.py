@@ -65,12 +65,13 @@ class Session:
     evaluated: Evaluated | None = None
     preview: AdaptPreviewed | None = None
     values: dict[str, object] = field(default_factory=dict)  # the method's options by dotted name
-    curves: dict[str, list[CurvePoint]] = field(default_factory=dict)  # loss terms, "psnr", "held-out psnr", ...
+    curves: dict[str, list[CurvePoint]] = field(default_factory=dict)  # losses, "psnr", ...
     warnings: list[str] = field(default_factory=list)
     progress: Progress | None = None  # the long step under way: loading, compiling, evaluating
     last_error: Failed | None = None  # until training goes on or another scene is opened
     export: ExportSettings = field(default_factory=ExportSettings)
     view: ViewSettings = field(default_factory=ViewSettings)
+    legend: tuple[float, float, str] | None = None  # of the frame on screen (`Frame.legend`)
     frame_fps: float = 0.0  # new pictures per second
     ui_fps: float = 0.0  # window redraws per second
     present: str = "copy"  # "texture" or "copy", how pictures reach the window

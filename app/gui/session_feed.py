@@ -79,11 +79,14 @@ def apply_stats(session: Session, stats: Stats) -> None:
 
 
 def _open(session: Session, scene: SceneOpened) -> None:
+    again = session.scene is not None and (session.scene.path, session.scene.kind) == (scene.path, scene.kind)
     session.scene = scene
     session.values = dict(scene.values)
     session.stats = session.last_error = None
     session.warnings = list(scene.warnings)
     _forget_training(session)
+    if again:  # a reset: the person goes on looking from where they are
+        return
     view = session.view
     view.view_index, view.ground_truth, view.wire_levels, view.show_wireframe = None, "off", (), False
     if view.mode == "error":

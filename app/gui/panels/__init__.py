@@ -1,1 +1,29 @@
 # SPDX-License-Identifier: MIT
+"""The panels of the window in their order: (slot, what makes the panel); slots are "left", "right" and "bottom"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from app.gui.panel import Panel
+from app.gui.panels.curves import CurvesPanel
+from app.gui.panels.export import ExportPanel
+from app.gui.panels.log import LogPanel
+from app.gui.panels.options import OptionsPanel
+from app.gui.panels.scene import ScenePanel
+from app.gui.panels.structure import StructurePanel
+from app.gui.panels.training import TrainingPanel
+from app.gui.panels.view import ViewPanel
+from app.gui.panels.views import ViewsPanel
+
+PANELS: tuple[tuple[str, Callable[[], Panel]], ...] = (
+    ("left", ScenePanel),
+    ("left", TrainingPanel),
+    ("left", OptionsPanel),
+    ("right", ViewPanel),
+    ("right", StructurePanel),
+    ("right", ExportPanel),
+    ("bottom", CurvesPanel),
+    ("bottom", ViewsPanel),
+    ("bottom", LogPanel),
+)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""The curves panel: loss terms, PSNR and SSIM over steps or seconds, smoothed as one likes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import dearpygui.dearpygui as dpg
+
+from app.gui.panels.base import BasePanel
+from app.gui.session_feed import HELD_OUT_PSNR, HELD_OUT_SSIM, PSNR, VOXELS
+from app.session import CurvePoint, Session
+
+REDRAW_S = 0.25
+DRAWN_POINTS = 600  # about one per pixel of a plot
+QUALITY = {
+    PSNR: ("psnr", "training view"),
+    HELD_OUT_PSNR: ("psnr", "held out"),
+    HELD_OUT_SSIM: ("ssim", "held out"),
+}
+PLOTS = {"loss": "Loss terms", "psnr": "PSNR (dB)", "ssim": "SSIM"}
+LEGEND_CORNER = {"loss": dpg.mvPlot_Location_NorthEast}  # losses fall, qualities rise
+_TINY = 1e-12  # a logarithmic axis has no zero; a loss term that is off is left out instead
+
+
+class CurvesPanel(BasePanel):
+    """Three plots beside each other; a loss term gets its line when it first has a value."""
+
+    id, title = "curves", "Curves"
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._drawn_at = float("-inf")
+        self._drawn: object = None
+        self._series: dict[str, str] = {}  # curve -> plot it is drawn in
+
+    def layout(self) -> None:
+        """One line of controls, then the plots."""
+        with dpg.group(horizontal=True):
+            dpg.add_combo(("steps", "seconds"), default_value="steps", tag=self.tag("x"), width=self.px(100))
+            dpg.add_checkbox(
+                label="Log loss", default_value=True, tag=self.tag("log"), callback=self._set_scale
+            )
+            dpg.add_slider_float(
+                label="Smoothing", tag=self.tag("smoothing"), default_value=0.8, max_value=0.99, width=self.px(140),
+                format="%.2f", clamped=True,
+            )  # fmt: skip
+        self.explain("x", "Against training steps, or against seconds of training.")
+        self.explain("log", "Logarithmic axis for the loss terms.")
+        self.explain("smoothing", "Running mean of the noisy curves; 0 shows them as they are.")
+        with dpg.table(header_row=False, policy=dpg.mvTable_SizingStretchProp, pad_outerX=False):
+            for weight in (1.25, 1.25, 0.9):
+                dpg.add_table_column(init_width_or_weight=weight)
+            with dpg.table_row():
+                for plot, label in PLOTS.items():
+                    self._make_plot(plot, label)
+        for curve in QUALITY:
+            self._make_series(curve)
+
+    def _make_plot(self, plot: str, label: str) -> None:
+        with dpg.plot(label=label, tag=self.tag(plot), width=-1, height=-1, no_mouse_pos=True):
+            dpg.add_plot_legend(location=LEGEND_CORNER.get(plot, dpg.mvPlot_Location_SouthEast))
+            dpg.add_plot_axis(dpg.mvXAxis, tag=self.tag(f"{plot}-x"), auto_fit=True)
+            scale = dpg.mvPlotScale_Log10 if plot == "loss" else dpg.mvPlotScale_Linear
+            dpg.add_plot_axis(dpg.mvYAxis, tag=self.tag(f"{plot}-y"), auto_fit=True, scale=scale)
+
+    def _make_series(self, curve: str) -> None:
+        plot, label = QUALITY.get(curve, ("loss", curve.replace("_", " ")))
+        self._series[curve] = plot
+        dpg.add_line_series(
+            [], [], label=label, parent=self.tag(f"{plot}-y"), tag=self.tag(f"series-{curve}")
+        )
+
+    def refresh(self, session: Session) -> None:
+        """Draw the curves anew, at most four times a second and only if something changed."""
+        now = self._clock()
+        if now - self._drawn_at < REDRAW_S:
+            return
+        by_steps = dpg.get_value(self.tag("x")) == "steps"
+        smoothing = float(dpg.get_value(self.tag("smoothing")))
+        ends = tuple(
+            (name, len(points), points[-1].step) for name, points in session.curves.items() if points
+        )
+        if (ends, by_steps, smoothing) == self._drawn:
+            return
+        self._drawn_at, self._drawn = now, (ends, by_steps, smoothing)
+        for name, points in session.curves.items():
+            if name != VOXELS and name not in self._series and any(point.value > _TINY for point in points):
+                self._make_series(name)
+        for name, plot in self._series.items():
+            self._draw(name, session.curves.get(name, []), by_steps, smoothing, positive=plot == "loss")
+
+    def _draw(
+        self, name: str, points: list[CurvePoint], by_steps: bool, smoothing: float, positive: bool
+    ) -> None:
+        held_out = name in (HELD_OUT_PSNR, HELD_OUT_SSIM)
+        values = smoothed([point.value for point in points], 0.0 if held_out else smoothing)
+        places = [float(point.step) if by_steps else point.seconds for point in points]
+        if positive:
+            kept = [(x, y) for x, y in zip(places, values) if y > _TINY]
+            places, values = [x for x, _ in kept], [y for _, y in kept]
+        stride = max(1, -(-len(values) // DRAWN_POINTS))
+        first = (len(values) - 1) % stride  # so that the newest point is always among them
+        dpg.set_value(self.tag(f"series-{name}"), [places[first::stride], values[first::stride]])
+
+    def _set_scale(self) -> None:
+        log = dpg.get_value(self.tag("log"))
+        scale = dpg.mvPlotScale_Log10 if log else dpg.mvPlotScale_Linear
+        dpg.configure_item(self.tag("loss-y"), scale=scale)
+
+
+def smoothed(values: list[float], smoothing: float) -> list[float]:
+    """Return the exponential running mean; early values are not drawn towards zero (each is divided by its weight)."""
+    result, mean, weight = [], 0.0, 0.0
+    for value in values:
+        mean = smoothing * mean + (1.0 - smoothing) * value
+        weight = smoothing * weight + (1.0 - smoothing)
+        result.append(mean / weight)
+    return result

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""The structure panel: the voxels of each level, their growth, what adapting would do, and the numbers that steer it."""
+
+from __future__ import annotations
+
+import dearpygui.dearpygui as dpg
+
+from app import commands
+from app.gui import formats
+from app.gui.panels.base import COLOURS, BasePanel
+from app.gui.session_feed import VOXELS
+from app.session import Session
+from engine.constants import MAX_LEVEL
+from engine.messages import PreviewAdapt, SetOptions
+from engine.methods.common import StructureStats
+
+PLOT_PX = 96
+# Dotted option -> (label, lowest, highest, format); a method without an option has no row for it.
+SLIDERS = {
+    "adapt.prune_threshold": ("Prune below", 0.0, 0.3, "%.4f"),
+    "adapt.subdivide_share": ("Split share", 0.0, 0.5, "%.3f"),
+}
+INTEGERS = {
+    "adapt.every_steps": ("Every (steps)", 1, 100_000),
+    "adapt.until_step": ("Until step", 0, 10_000_000),
+    "adapt.max_voxels": ("Most voxels", 1_000, 20_000_000),
+}
+HELP = {
+    "adapt.prune_threshold": "Voxels whose heaviest blending weight in any view is below this are dropped.",
+    "adapt.subdivide_share": "Share of the voxels that is split at each structure change.",
+    "adapt.every_steps": "Steps between structure changes.",
+    "adapt.until_step": "The structure stays as it is after this step.",
+    "adapt.max_voxels": "Voxels are not split beyond this number.",
+}
+
+
+class StructurePanel(BasePanel):
+    """Levels as bars, totals against the budget, growth, live numbers, preview and action."""
+
+    id, title = "structure", "Structure"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stats: StructureStats | None = None
+        self._plotted = (0, -1)
+
+    def layout(self) -> None:
+        """Bars on top, then totals, history, steering."""
+        dpg.add_text("No voxels yet.", tag=self.tag("empty"), color=COLOURS["quiet"])
+        with dpg.table(header_row=False, policy=dpg.mvTable_SizingStretchProp, pad_outerX=False):
+            dpg.add_table_column(init_width_or_weight=0.26)
+            dpg.add_table_column(init_width_or_weight=0.74)
+            for level in range(MAX_LEVEL + 1):
+                with dpg.table_row(tag=self.tag(f"level{level}-row"), show=False):
+                    dpg.add_text(f"Level {level}", color=COLOURS["quiet"])
+                    dpg.add_progress_bar(tag=self.tag(f"level{level}"), width=-1)
+        with self.form(0.3):
+            self.number(
+                "Voxels", "voxels", "Leaves of the octree, and their share of the largest number allowed."
+            )
+            self.number("Points", "points", "Corners of voxels, each shared by up to eight.")
+            self.number("Memory", "bytes", "Voxels, corners and the optimiser's state.")
+            self.number("Occupied", "occupancy", "Share of the scene's volume that voxels fill.")
+        dpg.add_progress_bar(tag=self.tag("budget"), width=-1, overlay="budget")
+        with dpg.plot(
+            height=self.px(PLOT_PX), width=-1, no_menus=True, no_mouse_pos=True, tag=self.tag("history")
+        ):
+            dpg.add_plot_axis(dpg.mvXAxis, tag=self.tag("history-x"), no_tick_labels=True, no_tick_marks=True)
+            with dpg.plot_axis(dpg.mvYAxis, tag=self.tag("history-y"), no_tick_marks=True):
+                dpg.add_stair_series([], [], tag=self.tag("growth"))
+        with self.form(0.4):
+            self._steering()
+        dpg.add_text("", tag=self.tag("preview"), color=COLOURS["accent"], wrap=0)
+        with self.columns(3):
+            self.button("preview_adapt")
+            self.button("prune_now", "Prune")
+            self.button("subdivide_now", "Subdivide")
+
+    def _steering(self) -> None:
+        for name, (label, low, high, form) in SLIDERS.items():
+            with self.field(label, name, HELP[name]):
+                dpg.add_slider_float(
+                    tag=self.tag(name), min_value=low, max_value=high, format=form, width=-1, clamped=True
+                )
+            self.edited(name, lambda value, name=name: self._set(name, value))
+        for name, (label, low, high) in INTEGERS.items():
+            with self.field(label, name, HELP[name]):
+                dpg.add_input_int(
+                    tag=self.tag(name), min_value=low, max_value=high, min_clamped=True, max_clamped=True,
+                    width=-1, step=0,
+                )  # fmt: skip
+            self.edited(name, lambda value, name=name: self._set(name, value))
+
+    def refresh(self, session: Session) -> None:
+        """Show the present structure, the values in force and the answer to a preview."""
+        structure = session.stats.structure if session.stats else None
+        if structure is not None and structure != self._stats:
+            self._stats = structure
+            self._show(structure)
+        for name in (*SLIDERS, *INTEGERS):
+            self.configure(f"{name}-row", show=name in session.values)
+            if name in session.values:
+                self.put(name, session.values[name])
+                self.allow(name, commands.with_scene(session), HELP[name])
+        self.allow_commands(session, "preview_adapt", "prune_now", "subdivide_now")
+        self._show_preview(session)
+        self._show_history(session)
+
+    def _show(self, structure: StructureStats) -> None:
+        self.configure("empty", show=structure.voxels == 0)
+        most = max(structure.per_level, default=0)
+        for level in range(MAX_LEVEL + 1):
+            count = structure.per_level[level] if level < len(structure.per_level) else 0
+            self.configure(f"level{level}-row", show=count > 0)
+            if count:
+                self.put(f"level{level}", count / most)
+                self.configure(f"level{level}", overlay=formats.count(count))
+        self.put("voxels", formats.count(structure.voxels))
+        self.put("points", formats.count(structure.points))
+        self.put("bytes", formats.size(structure.bytes))
+        self.put("occupancy", f"{100.0 * structure.occupancy:.2f} %")
+        share = structure.voxels / structure.budget if structure.budget else 0.0
+        self.put("budget", min(share, 1.0))
+        budget = f"{formats.percent(share)} of {formats.count(structure.budget)} voxels"
+        self.configure("budget", overlay=budget if structure.budget else "no limit")
+
+    def _show_preview(self, session: Session) -> None:
+        if session.preview is None:
+            self.put("preview", "Preview counts what a structure change would do.", "quiet")
+            return
+        report = session.preview.report
+        text = f"would split {formats.count(report.split)} / drop {formats.count(report.pruned)}"
+        self.put("preview", f"{text}, leaving {formats.count(report.after)}", "accent")
+
+    def _show_history(self, session: Session) -> None:
+        points = session.curves.get(VOXELS, [])
+        step = session.stats.step if session.stats else 0
+        drawn = (len(points), step if points else -1)
+        if drawn == self._plotted:
+            return
+        self._plotted = drawn
+        steps, counts = [float(point.step) for point in points], [point.value for point in points]
+        if points and step > points[-1].step:  # the last count still holds
+            steps.append(float(step))
+            counts.append(points[-1].value)
+        dpg.set_value(self.tag("growth"), [steps, counts])
+        dpg.fit_axis_data(self.tag("history-x"))
+        dpg.set_axis_limits(self.tag("history-y"), 0.0, 1.15 * max(counts, default=1.0) or 1.0)
+
+    def _set(self, name: str, value: float) -> None:
+        self.forget(name)
+        self.context.send(SetOptions({name: value}))
+        self.context.send(PreviewAdapt())
