@@ -1,27 +1,28 @@
 # SPDX-License-Identifier: MIT
-"""What a rasteriser returns."""
+"""What every rasteriser returns."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from torch import Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class RasterOutput:
-    """A rasterised view. Sums over the voxels along a pixel's ray, w = transmittance before the voxel * alpha.
+    """A rendered view, torch tensors of the inputs' dtype.
 
-    Differentiable: rgb, trans, depth_z, normal, distortion. The others are measurements.
+    `rgb [H,W,3]` with the background, unclamped; `trans [H,W]` what is left of the light; `depth_z [H,W]` sum of
+    weight * z-depth, not divided by opacity; `depth_median [H,W]` z-depth at which half the light is gone, 0 where it
+    never is; `normal [H,W,3]` sum of weight * unit normal facing the viewer; `count [H,W]` contributing voxels;
+    `max_weight [V]` each voxel's heaviest pixel; `distortion [H,W]`, from the reference twin only.
     """
 
-    rgb: Tensor  # [H,W,3] sum w * colour, and what is left times the background; not clamped
-    trans: Tensor  # [H,W] transmittance behind the last voxel, 0..1
-    depth_z: Tensor  # [H,W] sum w * z-depth of the segment's middle; not divided by the opacity
-    depth_median: Tensor  # [H,W] z-depth where the transmittance falls to 0.5; 0 where it never does
-    normal: Tensor  # [H,W,3] sum w * unit normal in world axes, facing where the density falls
-    count: Tensor  # [H,W] int32, voxels that contribute
-    max_weight: Tensor  # [V] largest w of each voxel over the image
-    distortion: Tensor  # [H,W] how far the weights are spread along the ray
+    rgb: Tensor
+    trans: Tensor
+    depth_z: Tensor
+    depth_median: Tensor
+    normal: Tensor
+    count: Tensor
+    max_weight: Tensor
+    distortion: Tensor | None = None

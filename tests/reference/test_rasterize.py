@@ -41,7 +41,7 @@ def _mixed_octree(seed: int = 0) -> Octree:
 
 
 def _field(
-    octree: Octree, seed: int = 0, low: float = -4.0, high: float = 1.0
+    octree: Octree, seed: int = 0, low: float = -8.0, high: float = -1.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return random densities [G] and colours [V,3]."""
     generator = torch.Generator().manual_seed(seed)
