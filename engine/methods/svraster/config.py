@@ -32,7 +32,7 @@ class RateOptions:
     )
     floor: float = option(0.05, "Rates do not fall below this share of their start.", minimum=0.0, maximum=1.0, live=True)
     drop_at: int = option(0, "Rates are divided by ten from this step on; 0 never.", minimum=0, unit="steps", live=True)
-    beta1: float = option(0.1, "Adam's decay of the mean gradient.", minimum=0.0, maximum=0.999)
+    beta1: float = option(0.5, "Adam's decay of the mean gradient.", minimum=0.0, maximum=0.999)
     beta2: float = option(0.99, "Adam's decay of the mean squared gradient.", minimum=0.0, maximum=0.9999)
 
 
@@ -46,7 +46,7 @@ class LossOptions:
         0.0, "Weight of T^2 (1 - T)^2: pixels become opaque or empty.", minimum=0.0, maximum=10.0, live=True
     )
     colour_spread: float = option(
-        0.0, "Weight of R-concentration: each voxel's own colour matches the pixel.", minimum=0.0, maximum=10.0, live=True
+        0.02, "Weight of R-concentration: each voxel's own colour matches the pixel.", minimum=0.0, maximum=10.0, live=True
     )
     distortion: float = option(0.0, "Weight of the distortion loss: one surface per ray.", minimum=0.0, maximum=10.0, live=True)
     distortion_from: int = option(0, "The distortion loss starts at this step.", minimum=0, unit="steps", live=True)
@@ -113,6 +113,7 @@ PUBLISHED = {
     "rates.sh0": 0.010,
     "rates.shs": 0.00025,
     "rates.half_life": 0.0,
+    "rates.beta1": 0.1,
     "rates.drop_at": 19_000,
     "losses.ssim": 0.02,
     "losses.colour_spread": 0.01,
