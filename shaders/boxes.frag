@@ -1,4 +1,5 @@
 #version 330 core
+// SPDX-License-Identifier: MIT
 // A voxel edge: fades with distance, and goes where the picture is nearer.
 
 #include "occlusion.glsl"

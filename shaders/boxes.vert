@@ -1,4 +1,5 @@
 #version 330 core
+// SPDX-License-Identifier: MIT
 // The 12 edges of a cube per instance, as 24 ends of thin lines. An edge joins two corners that differ in one bit.
 
 uniform mat4 u_clip_from_world;

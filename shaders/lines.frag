@@ -1,4 +1,5 @@
 #version 330 core
+// SPDX-License-Identifier: MIT
 // A soft-edged line, faint where the picture is nearer.
 
 #include "occlusion.glsl"

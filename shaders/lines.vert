@@ -1,4 +1,5 @@
 #version 330 core
+// SPDX-License-Identifier: MIT
 // A line segment per instance, widened to a rectangle on the screen with a soft rim of one pixel.
 
 uniform mat4 u_clip_from_world;

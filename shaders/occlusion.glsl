@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Where a fragment of an overlay stands against the depth of the picture below it.
 
 uniform sampler2D u_depth;  // depth along the camera's axis, infinite where nothing is

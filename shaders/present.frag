@@ -1,4 +1,5 @@
 #version 330 core
+// SPDX-License-Identifier: MIT
 // The rendered frame, scaled to the viewport, and the photo left of a vertical line.
 
 uniform sampler2D u_frame;

@@ -1,4 +1,5 @@
 #version 330 core
+// SPDX-License-Identifier: MIT
 // One triangle that covers the target. v_uv is (0, 0) at the top left pixel: row 0 of every texture is the top.
 
 out vec2 v_uv;
