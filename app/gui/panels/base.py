@@ -43,6 +43,8 @@ class BasePanel:
         self.context = context
         with dpg.group(parent=parent, tag=self.tag("body")):
             self.layout()
+        # Numbers stand on the bars, so bars are of the darker accent.
+        self.paint("body", dpg.mvProgressBar, dpg.mvThemeCol_PlotHistogram, theme.ACCENT_DEEP)
 
     def layout(self) -> None:
         """Create the widgets inside the group that is open."""
@@ -108,6 +110,12 @@ class BasePanel:
                 dpg.add_table_column()
             with dpg.table_row():
                 yield
+
+    def paint(self, name: str, kind: int, target: int, colour: theme.Colour) -> None:
+        """Give a widget, and what is inside it, a colour in one role."""
+        with dpg.theme() as paint, dpg.theme_component(kind):
+            dpg.add_theme_color(target, colour, category=dpg.mvThemeCat_Core)
+        dpg.bind_item_theme(self.tag(name), paint)
 
     # --- showing ----------------------------------------------------------------------------------------
 

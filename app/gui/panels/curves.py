@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import dearpygui.dearpygui as dpg
 
-from app.gui.panels.base import BasePanel
+from app.gui.panels.base import COLOURS, BasePanel
 from app.gui.session_feed import HELD_OUT_PSNR, HELD_OUT_SSIM, PSNR, VOXELS
 from app.session import CurvePoint, Session
 
@@ -50,7 +50,16 @@ class CurvesPanel(BasePanel):
         self.explain("x", "Against training steps, or against seconds of training.")
         self.explain("log", "Logarithmic axis for the loss terms.")
         self.explain("smoothing", "Running mean of the noisy curves; 0 shows them as they are.")
-        with dpg.table(header_row=False, policy=dpg.mvTable_SizingStretchProp, pad_outerX=False):
+        dpg.add_text(
+            "Curves appear with the first training steps.", tag=self.tag("empty"), color=COLOURS["quiet"]
+        )
+        with dpg.table(
+            header_row=False,
+            policy=dpg.mvTable_SizingStretchProp,
+            pad_outerX=False,
+            tag=self.tag("plots"),
+            show=False,
+        ):
             for weight in (1.25, 1.25, 0.9):
                 dpg.add_table_column(init_width_or_weight=weight)
             with dpg.table_row():
@@ -81,10 +90,14 @@ class CurvesPanel(BasePanel):
         by_steps = dpg.get_value(self.tag("x")) == "steps"
         smoothing = float(dpg.get_value(self.tag("smoothing")))
         ends = tuple(
-            (name, len(points), points[-1].step) for name, points in session.curves.items() if points
+            (name, len(points), points[-1].step)
+            for name, points in session.curves.items()
+            if points and name != VOXELS
         )
         if (ends, by_steps, smoothing) == self._drawn:
             return
+        self.configure("empty", show=not ends)
+        self.configure("plots", show=bool(ends))
         self._drawn_at, self._drawn = now, (ends, by_steps, smoothing)
         for name, points in session.curves.items():
             if name != VOXELS and name not in self._series and any(point.value > _TINY for point in points):

@@ -47,6 +47,7 @@ class ScenePanel(BasePanel):
             self.explain("path", "")
         with dpg.collapsing_header(label="Warnings", tag=self.tag("warnings"), show=False):
             dpg.add_group(tag=self.tag("warning-list"))
+        self.paint("warnings", dpg.mvCollapsingHeader, dpg.mvThemeCol_Text, COLOURS["warn"])
 
     def refresh(self, session: Session) -> None:
         """Show another scene or other warnings; both change rarely."""
@@ -86,5 +87,6 @@ def _sizes(scene: SceneOpened) -> str:
     if not sizes:
         return formats.NONE
     (width, height), _ = sizes.most_common(1)[0]
-    others = f" and {len(sizes) - 1} other sizes" if len(sizes) > 1 else ""
+    rest = len(sizes) - 1
+    others = f" and {rest} other size{'s' if rest > 1 else ''}" if rest else ""
     return f"{width} x {height} px{others}"

@@ -54,20 +54,23 @@ class StructurePanel(BasePanel):
                 with dpg.table_row(tag=self.tag(f"level{level}-row"), show=False):
                     dpg.add_text(f"Level {level}", color=COLOURS["quiet"])
                     dpg.add_progress_bar(tag=self.tag(f"level{level}"), width=-1)
-        with self.form(0.3):
-            self.number(
-                "Voxels", "voxels", "Leaves of the octree, and their share of the largest number allowed."
-            )
-            self.number("Points", "points", "Corners of voxels, each shared by up to eight.")
-            self.number("Memory", "bytes", "Voxels, corners and the optimiser's state.")
-            self.number("Occupied", "occupancy", "Share of the scene's volume that voxels fill.")
-        dpg.add_progress_bar(tag=self.tag("budget"), width=-1, overlay="budget")
-        with dpg.plot(
-            height=self.px(PLOT_PX), width=-1, no_menus=True, no_mouse_pos=True, tag=self.tag("history")
-        ):
-            dpg.add_plot_axis(dpg.mvXAxis, tag=self.tag("history-x"), no_tick_labels=True, no_tick_marks=True)
-            with dpg.plot_axis(dpg.mvYAxis, tag=self.tag("history-y"), no_tick_marks=True):
-                dpg.add_stair_series([], [], tag=self.tag("growth"))
+        with dpg.group(tag=self.tag("facts"), show=False):
+            with self.form(0.3):
+                self.number(
+                    "Voxels", "voxels", "Leaves of the octree, and their share of the largest number allowed."
+                )
+                self.number("Points", "points", "Corners of voxels, each shared by up to eight.")
+                self.number("Memory", "bytes", "Voxels, corners and the optimiser's state.")
+                self.number("Occupied", "occupancy", "Share of the scene's volume that voxels fill.")
+            dpg.add_progress_bar(tag=self.tag("budget"), width=-1, overlay="budget")
+            with dpg.plot(
+                height=self.px(PLOT_PX), width=-1, no_menus=True, no_mouse_pos=True, tag=self.tag("history")
+            ):
+                dpg.add_plot_axis(
+                    dpg.mvXAxis, tag=self.tag("history-x"), no_tick_labels=True, no_tick_marks=True
+                )
+                with dpg.plot_axis(dpg.mvYAxis, tag=self.tag("history-y"), no_tick_marks=True):
+                    dpg.add_stair_series([], [], tag=self.tag("growth"))
         with self.form(0.4):
             self._steering()
         dpg.add_text("", tag=self.tag("preview"), color=COLOURS["accent"], wrap=0)
@@ -108,6 +111,7 @@ class StructurePanel(BasePanel):
 
     def _show(self, structure: StructureStats) -> None:
         self.configure("empty", show=structure.voxels == 0)
+        self.configure("facts", show=structure.voxels > 0)
         most = max(structure.per_level, default=0)
         for level in range(MAX_LEVEL + 1):
             count = structure.per_level[level] if level < len(structure.per_level) else 0

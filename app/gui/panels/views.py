@@ -11,6 +11,7 @@ from app.session import Session
 from engine.messages import Evaluated, SceneOpened
 
 ORDERS = ("in order", "worst first", "best first", "by name")
+ROW_PX = 22
 DRAWN_ROWS = 400  # a table of more rows is drawn too slowly; the rest is reached by sorting or with [ and ]
 
 
@@ -37,8 +38,13 @@ class ViewsPanel(BasePanel):
             tag=self.tag("table"), header_row=True, scrollY=True, freeze_rows=1, height=-1, row_background=True,
             policy=dpg.mvTable_SizingStretchProp,
         ):  # fmt: skip
+            with dpg.theme() as centred, dpg.theme_component(dpg.mvSelectable):
+                dpg.add_theme_style(
+                    dpg.mvStyleVar_SelectableTextAlign, 0.0, 0.5, category=dpg.mvThemeCat_Core
+                )
             for label, weight in (("View", 0.46), ("Use", 0.2), ("PSNR", 0.2), ("SSIM", 0.14)):
                 dpg.add_table_column(label=label, init_width_or_weight=weight)
+        dpg.bind_item_theme(self.tag("table"), centred)
 
     def refresh(self, session: Session) -> None:
         """Make the list anew when the scene, the evaluation or the order is another; else only move the mark."""
@@ -74,7 +80,7 @@ class ViewsPanel(BasePanel):
             with dpg.table_row(parent=table):
                 dpg.add_selectable(
                     label=f"{view.name}###{self.tag(str(index))}", tag=self.tag(f"view{index}"), span_columns=True,
-                    user_data=index, callback=self._jump,
+                    user_data=index, callback=self._jump, height=self.px(ROW_PX),
                 )  # fmt: skip
                 dpg.add_text(
                     "held out" if view.held_out else "train",

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""The curves panel draws what was measured, no more often than an eye can follow."""
+
+from __future__ import annotations
+
+import dearpygui.dearpygui as dpg
+import pytest
+
+from app.gui.panels.curves import DRAWN_POINTS, REDRAW_S, CurvesPanel, smoothed
+from app.session import CurvePoint
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def curves(bench, clock):
+    return bench.build(CurvesPanel(clock))
+
+
+def drawn(bench, name):
+    xs, ys = dpg.get_value(bench.tag(f"series-{name}"))[:2]
+    return list(xs), list(ys)
+
+
+def line(*values: float) -> list[CurvePoint]:
+    return [CurvePoint(10 * i, 0.5 * i, value) for i, value in enumerate(values, start=1)]
+
+
+def test_smoothing_keeps_a_constant_and_its_first_value():
+    assert smoothed([3.0] * 5, 0.9) == pytest.approx([3.0] * 5)
+    assert smoothed([1.0, 2.0, 4.0], 0.0) == [1.0, 2.0, 4.0]
+    assert smoothed([1.0, 0.0], 0.5) == pytest.approx([1.0, 1 / 3])
+
+
+def test_plots_wait_for_the_first_point(curves, clock):
+    curves.refresh()
+    assert curves.shown("empty") and not curves.shown("plots")
+    curves.session.curves["psnr"] = line(20.0)
+    clock.now = 1.0
+    curves.refresh()
+    assert not curves.shown("empty") and curves.shown("plots")
+
+
+def test_loss_terms_get_a_line_when_they_have_a_value(curves, clock):
+    curves.session.curves |= {"mse": line(0.1, 0.05), "distortion": line(0.0, 0.0), "voxels": line(10, 20)}
+    curves.refresh()
+    assert drawn(curves, "mse")[0] == [10.0, 20.0]
+    assert not dpg.does_item_exist(curves.tag("series-distortion"))
+    assert not dpg.does_item_exist(curves.tag("series-voxels"))
+
+
+def test_curves_are_drawn_at_most_four_times_a_second(curves, clock):
+    curves.session.curves["psnr"] = line(20.0)
+    curves.refresh()
+    curves.session.curves["psnr"] = line(20.0, 21.0)
+    clock.now = 0.9 * REDRAW_S
+    curves.refresh()
+    assert len(drawn(curves, "psnr")[0]) == 1
+    clock.now = 1.1 * REDRAW_S
+    curves.refresh()
+    assert len(drawn(curves, "psnr")[0]) == 2
+
+
+def test_a_long_curve_is_thinned_and_keeps_its_newest_point(curves):
+    curves.session.curves["held-out psnr"] = line(*range(1, 1801))
+    curves.refresh()
+    xs, ys = drawn(curves, "held-out psnr")
+    assert len(xs) <= DRAWN_POINTS and (xs[-1], ys[-1]) == (18_000.0, 1800.0)
+
+
+def test_the_axis_may_be_seconds(curves, clock):
+    curves.session.curves["psnr"] = line(20.0, 21.0)
+    dpg.set_value(curves.tag("x"), "seconds")
+    curves.refresh()
+    assert drawn(curves, "psnr")[0] == [0.5, 1.0]
+
+
+def test_held_out_points_are_never_smoothed(curves):
+    dpg.set_value(curves.tag("smoothing"), 0.9)
+    curves.session.curves |= {"psnr": line(10.0, 30.0), "held-out psnr": line(10.0, 30.0)}
+    curves.refresh()
+    assert drawn(curves, "held-out psnr")[1] == [10.0, 30.0]
+    assert drawn(curves, "psnr")[1][1] < 25.0
+
+
+def test_curves_of_a_model_thrown_away_disappear(curves, clock):
+    curves.session.curves["mse"] = line(0.1)
+    curves.refresh()
+    curves.session.curves.clear()
+    clock.now = 1.0
+    curves.refresh()
+    assert drawn(curves, "mse") == ([], [])
+
+
+def test_the_loss_axis_can_be_linear(curves):
+    curves.press("log", False)
+    assert dpg.get_item_configuration(curves.tag("loss-y"))["scale"] == dpg.mvPlotScale_Linear
+    curves.press("log", True)
+    assert dpg.get_item_configuration(curves.tag("loss-y"))["scale"] == dpg.mvPlotScale_Log10
