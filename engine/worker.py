@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from engine.errors import cause_chain
 from engine.messages import Command, Event, Failed, Frame, Stats, Stop, ViewRequest
 from engine.slots import EventQueue, Inbox, Latest
@@ -77,6 +79,18 @@ class Worker:
     def frame(self) -> Frame | None:
         """Return the newest picture that was not taken yet, or None."""
         return self._outputs.frames.take()
+
+    def photo(self, index: int) -> np.ndarray | None:
+        """Return the photo [H,W,3] in [0,1] of `SceneOpened.views[index]`; decodes it on the caller's thread.
+
+        None if there is no such view or no scene.
+        """
+        training = self._core.training
+        if training is None or index < 0:
+            return None
+        n_train = len(training.scene.train)
+        split, i = (training.scene.train, index) if index < n_train else (training.scene.test, index - n_train)
+        return split.images.load(i) if i < len(split) else None
 
     def stats(self) -> Stats | None:
         """Return the newest numbers, None before a scene is open."""
