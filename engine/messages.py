@@ -266,11 +266,16 @@ class JobEnded(Event):
 
 @dataclass(frozen=True)
 class Failed(Event):
-    """Something went wrong and the worker goes on. `what` was being done; `chain` are the messages, outermost first."""
+    """Something went wrong and the worker goes on. `what` was being done; `chain` are the messages, outermost first.
+
+    `user` says that the first message is a whole sentence for people; `trace` is for those who look for the fault.
+    """
 
     what: str
     chain: tuple[str, ...]
     fatal: bool = False
+    user: bool = False
+    trace: str = ""
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,7 @@ def _warm_up(core: Core, training: Training) -> None:
     if warm_up is None:
         return
     begin = core.clock()
-    core.emit(m.Progress("compile", 0, 0))
-    warm_up(lambda done=0, total=0: core.emit(m.Progress("compile", done, total)))
+    warm_up(lambda stage, done=0, total=0: core.emit(m.Progress(f"compiling {stage}", done, total)))
     core.timings["compile"] += core.clock() - begin
 
 

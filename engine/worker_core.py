@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import math
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -136,7 +137,8 @@ class Core:
         if once and (what, *chain) in self._told:
             return
         self._told.add((what, *chain))
-        self.emit(Failed(what, chain))
+        trace = "".join(traceback.format_exception(error))
+        self.emit(Failed(what, chain, user=isinstance(error, UserError | MemoryError), trace=trace))
 
     def enter(self, state: TrainState, reason: str = "") -> None:
         """Change state and tell everybody."""

@@ -136,7 +136,7 @@ def test_a_method_that_warms_up_does_so_outside_the_training_time(tmp_path: Path
 
     def warm_up(self: FakeMethod, progress: Callable[..., None]) -> None:
         self.clock.sleep(4.0)
-        progress(1, 2)
+        progress("kernels", 1, 2)
 
     class WarmMethod(FakeMethod):
         pass
@@ -149,7 +149,7 @@ def test_a_method_that_warms_up_does_so_outside_the_training_time(tmp_path: Path
     bench.turns(2)
     assert bench.worker.timings()["compile"] == pytest.approx(4.0)
     assert bench.worker.timings()["train"] == pytest.approx(0.030)
-    assert m.Progress("compile", 1, 2) in bench.heard
+    assert m.Progress("compiling kernels", 1, 2) in bench.heard
 
 
 # --- training -------------------------------------------------------------------------------------------------

@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: MIT
+"""The command line: nerfviewer [SCENE] | train | eval | render | bench | doctor.
+
+Each command is a dataclass of flags and a function; the options of scenes and of the method are added to the flags
+from their declarations. Exit codes: 0 done, 1 something failed, 2 something was asked for that cannot be, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from app.flags import given, with_options
+from engine.errors import UserError, cause_chain
+
+_FLAGS_BEFORE_IMPORTS = ("threads", "method")  # needed before the other flags can be known
+
+Help = tyro.conf.arg
+
+
+@dataclass(frozen=True)
+class CommonFlags:
+    """Flags of every command."""
+
+    threads: Annotated[
+        int | None, Help(metavar="N", help="Threads for the kernels; all processors otherwise.")
+    ] = None
+    debug: Annotated[tyro.conf.FlagCreatePairsOff[bool], Help(help="Show the trace of an error.")] = False
+
+
+@dataclass(frozen=True)
+class ModelFlags(CommonFlags):
+    """Flags of commands that make a model."""
+
+    method: Annotated[str, Help(help="The radiance field.")] = "svraster"
+    preset: Annotated[
+        str | None, Help(metavar="NAME", help="A named set of options; flags change single ones.")
+    ] = None
+    seed: Annotated[int, Help(help="Of everything random.")] = 0
+
+
+@dataclass(frozen=True)
+class WindowFlags(ModelFlags):
+    """Open a scene, watch it train and fly through it.
+
+    Further commands: nerfviewer train | eval | render | bench | doctor, each with --help.
+    """
+
+    scene: Annotated[
+        tyro.conf.Positional[str | None],
+        Help(metavar="SCENE", help='A folder of posed photos, a run folder, or "demo".'),
+    ] = None
+    present: Annotated[Literal["auto", "texture", "copy"], Help(help="How pictures reach the window.")] = (
+        "auto"
+    )
+    screenshot: Annotated[
+        Path | None, Help(metavar="FILE", help="Write a picture of the window when it ends.")
+    ] = None
+    exit_after: Annotated[float | None, Help(metavar="SECONDS", help="End by itself after this time.")] = None
+
+
+@dataclass(frozen=True)
+class TrainFlags(ModelFlags):
+    """Train without a window. Ctrl-C saves, evaluates and ends."""
+
+    scene: Annotated[
+        tyro.conf.Positional[str], Help(metavar="SCENE", help='A folder of posed photos, or "demo".')
+    ] = tyro.MISSING
+    max_steps: Annotated[int | None, Help(metavar="N", help="End at this step of the run.")] = None
+    max_seconds: Annotated[
+        float | None, Help(metavar="S", help="End after this much training time of the run.")
+    ] = None
+    out: Annotated[
+        Path | None, Help(metavar="DIR", help="The run folder; a new one in ./runs otherwise.")
+    ] = None
+    resume: Annotated[
+        tyro.conf.FlagCreatePairsOff[bool],
+        Help(help="Continue the run in --out, or the newest of this scene."),
+    ] = False
+    eval_every: Annotated[
+        float | None,
+        Help(metavar="S", help="Seconds of training between evaluations; a sixth of --max-seconds, else 30."),
+    ] = None
+    autosave: Annotated[float, Help(metavar="SECONDS", help="Time between checkpoints.")] = 120.0
+    json: Annotated[Path | None, Help(metavar="FILE", help="Write the numbers here.")] = None
+
+
+@dataclass(frozen=True)
+class EvalFlags(CommonFlags):
+    """Measure PSNR and SSIM of a run on its held-out views."""
+
+    run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
+    json: Annotated[Path | None, Help(metavar="FILE", help="Write the numbers here.")] = None
+
+
+@dataclass(frozen=True)
+class RenderFlags(CommonFlags):
+    """Render a camera path of a run: --spiral, --orbit or --path FILE."""
+
+    run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
+    spiral: Annotated[
+        tyro.conf.FlagCreatePairsOff[bool], Help(help="Once round the scene, sinking and rising.")
+    ] = False
+    orbit: Annotated[tyro.conf.FlagCreatePairsOff[bool], Help(help="Once round the scene, level.")] = False
+    path: Annotated[Path | None, Help(metavar="FILE", help="A camera path that the window saved.")] = None
+    size: Annotated[str, Help(metavar="WxH", help="Size of the pictures.")] = "960x540"
+    fps: Annotated[float, Help(help="Frames per second.")] = 30.0
+    frames: Annotated[int, Help(help="How many frames a spiral or an orbit has.")] = 120
+    output: Annotated[
+        Path, Help(aliases=["-o"], metavar="FILE.mp4|DIR/", help="A video, or a folder of pictures.")
+    ] = tyro.MISSING
+
+
+@dataclass(frozen=True)
+class BenchFlags(CommonFlags):
+    """Measure this machine."""
+
+    what: Annotated[tyro.conf.Positional[Literal["raster", "train"]], Help(help="What to measure.")] = (
+        tyro.MISSING
+    )
+    json: Annotated[Path | None, Help(metavar="FILE", help="Write the numbers here.")] = None
+
+
+@dataclass(frozen=True)
+class DoctorFlags(CommonFlags):
+    """Say what this machine lacks for nerfviewer, and how to install it."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    # Python lets a thread compute for 5 ms before another one gets its turn. The window must draw every 16 ms beside the
+    # worker's Python code between kernels, so the two hand over after 1 ms.
+    sys.setswitchinterval(0.001)
+    try:
+        return _dispatch(argv)
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if "--debug" in argv:
+            print(getattr(error, "trace", "") or traceback.format_exc(), file=sys.stderr)
+        if isinstance(error, UserError):
+            print(f"nerfviewer: {error}", file=sys.stderr)
+            return 2
+        known = (
+            type(error).__name__ == "RunError"
+        )  # a sentence already; its module is only imported with a command
+        print(f"nerfviewer: {error if known else ' / '.join(cause_chain(error))}", file=sys.stderr)
+        if "--debug" not in argv:
+            print("nerfviewer: --debug shows where.", file=sys.stderr)
+        return 1
+
+
+def _dispatch(argv: list[str]) -> int:
+    if argv and argv[0] == "--version":
+        from importlib.metadata import version
+
+        print(version("nerfviewer"))
+        return 0
+    name = argv[0] if argv and argv[0] in _COMMANDS else ""
+    flags, run = _COMMANDS[name]
+    rest = argv[1:] if name else argv
+    if (threads := _early(rest, "threads")) is not None:
+        os.environ["NUMBA_NUM_THREADS"] = threads  # read when the kernels' threads are first needed
+    if issubclass(flags, ModelFlags):
+        from engine.datasets.options import SceneOptions
+
+        flags = with_options(flags, SceneOptions, _method(_early(rest, "method")).Config)
+    arguments = tyro.cli(
+        flags, args=rest, prog=f"nerfviewer {name}".strip(), description=inspect.cleandoc(flags.__doc__)
+    )
+    if arguments.threads is not None and arguments.threads < 1:
+        raise UserError(f"--threads must be at least 1, got {arguments.threads}.")
+    return run(arguments, rest)
+
+
+def _early(argv: list[str], name: str) -> str | None:
+    """Return the value of a flag before the others can be parsed."""
+    for i, token in enumerate(argv):
+        if token == f"--{name}" and i + 1 < len(argv):
+            return argv[i + 1]
+        if token.startswith(f"--{name}="):
+            return token.split("=", 1)[1]
+    return None
+
+
+def _method(name: str | None) -> Any:
+    from engine.methods.common import method_class
+
+    return method_class(name or "svraster")
+
+
+def _options(arguments: Any, argv: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return (scene options, method options) that were asked for, the preset's included."""
+    from engine.datasets.options import SceneOptions
+
+    method = _method(arguments.method)
+    values: dict[str, Any] = {}
+    if arguments.preset is not None:
+        module = sys.modules[method.__module__.rpartition(".")[0]]
+        presets = getattr(module, "PRESETS", {})
+        if arguments.preset not in presets:
+            names = ", ".join(presets) or "none"
+            raise UserError(f"{arguments.method} has no preset {arguments.preset!r}; there is {names}.")
+        values |= presets[arguments.preset]
+    return given(arguments, SceneOptions, argv), values | given(arguments, method.Config, argv)
+
+
+def _window(arguments: Any, argv: list[str]) -> int:
+    from app.display import NoWindowError, why_no_window
+    from engine.runs import is_run
+
+    scene_options, values = _options(arguments, argv)
+    reason = why_no_window()
+    is_a_run = arguments.scene is not None and is_run(Path(arguments.scene))
+    if reason is None:
+        from app.gui import window
+
+        try:
+            return window.run(
+                None if is_a_run else arguments.scene,
+                run_folder=arguments.scene if is_a_run else None,
+                options={"method": arguments.method, "scene": scene_options, "values": values},
+                seed=arguments.seed,
+                screenshot=arguments.screenshot,
+                exit_after=arguments.exit_after,
+                present=arguments.present,
+            )
+        except NoWindowError as error:
+            reason = str(error)
+    from app.headless_render import WITHOUT_WINDOW_S, without_window
+    from app.headless_train import TrainJob
+
+    scene, out = arguments.scene or "demo", None
+    if is_a_run:
+        from engine.runs import open_run
+
+        out, scene = Path(arguments.scene), open_run(arguments.scene).spec.scene
+    seconds = WITHOUT_WINDOW_S if arguments.exit_after is None else arguments.exit_after
+    job = TrainJob(
+        scene,
+        arguments.method,
+        arguments.seed,
+        scene_options,
+        values,
+        max_seconds=seconds,
+        out=out,
+        resume=is_a_run,
+    )
+    return without_window(job, reason, arguments.screenshot)
+
+
+def _train(arguments: Any, argv: list[str]) -> int:
+    from app.headless_train import TrainJob, train
+
+    for name in ("max_steps", "max_seconds", "eval_every", "autosave"):
+        value = getattr(arguments, name)
+        if value is not None and not value > 0:
+            raise UserError(f"--{name.replace('_', '-')} must be above 0, got {value:g}.")
+    scene_options, values = _options(arguments, argv)
+    job = TrainJob(
+        arguments.scene,
+        arguments.method,
+        arguments.seed,
+        scene_options,
+        values,
+        arguments.max_steps,
+        arguments.max_seconds,
+        arguments.eval_every,
+        arguments.out,
+        arguments.resume,
+        arguments.json,
+        arguments.autosave,
+    )
+    return train(job)
+
+
+def _eval(arguments: Any, argv: list[str]) -> int:
+    from app.headless_train import evaluate
+
+    return evaluate(arguments.run, arguments.json)
+
+
+def _render(arguments: Any, argv: list[str]) -> int:
+    from app.headless_render import RenderTask, render
+
+    chosen = [kind for kind in ("spiral", "orbit", "path") if getattr(arguments, kind)]
+    if len(chosen) != 1:
+        came = " and ".join(f"--{kind}" for kind in chosen) or "none"
+        raise UserError(f"render needs one of --spiral, --orbit and --path FILE, got {came}.")
+    if arguments.frames < 1 or not arguments.fps > 0:
+        raise UserError("--frames must be at least 1 and --fps above 0.")
+    size = _size(arguments.size)
+    kind, path = chosen[0], arguments.path
+    return render(
+        RenderTask(arguments.run, arguments.output, kind, path, size, arguments.fps, arguments.frames)
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit() and 2 <= int(width) <= 16384 and 2 <= int(height) <= 16384):
+        raise UserError(f"--size must be WIDTHxHEIGHT in pixels, such as 960x540, got {text}.")
+    return int(width), int(height)
+
+
+def _bench(arguments: Any, argv: list[str]) -> int:
+    from app import bench
+
+    (bench.raster if arguments.what == "raster" else bench.train)(arguments.json)
+    return 0
+
+
+def _doctor(arguments: Any, argv: list[str]) -> int:
+    from app import doctor
+
+    return doctor.main()
+
+
+_COMMANDS: dict[str, tuple[type, Callable[[Any, list[str]], int]]] = {
+    "": (WindowFlags, _window),
+    "train": (TrainFlags, _train),
+    "eval": (EvalFlags, _eval),
+    "render": (RenderFlags, _render),
+    "bench": (BenchFlags, _bench),
+    "doctor": (DoctorFlags, _doctor),
+}

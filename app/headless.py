@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+"""Drives the worker from a terminal: sends the commands a window would send, prints what the worker reports."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO, TypeVar
+
+from engine import messages as m
+from engine.errors import UserError
+from engine.messages import TrainState
+from engine.worker import Worker
+
+POLL_S = 0.05  # how often the terminal looks at the worker; the worker itself never polls
+LINE_EVERY_S = 5.0  # where the output is no terminal, a line this often
+BAR_CELLS = 24
+
+E = TypeVar("E", bound=m.Event)
+
+
+class RunError(Exception):
+    """Something went wrong that the user cannot mend: training or rendering failed. `trace` is for --debug."""
+
+    def __init__(self, sentence: str, trace: str = "") -> None:
+        super().__init__(sentence)
+        self.trace = trace
+
+
+class Console:
+    """One line of progress that is rewritten on a terminal, and repeated now and then elsewhere."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stderr
+        self._rewrites = self.stream.isatty()
+        self._shown = 0
+        self._last = -LINE_EVERY_S
+
+    def say(self, text: str) -> None:
+        """Print a line that stays."""
+        print(f"{self._erased()}{text}", file=self.stream, flush=True)
+
+    def progress(self, text: str) -> None:
+        """Show a line that the next one replaces."""
+        if self._rewrites:
+            text = text[:110]
+            print(f"{self._erased()}{text}", end="", file=self.stream, flush=True)
+            self._shown = len(text)
+        elif time.monotonic() - self._last >= LINE_EVERY_S:
+            self._last = time.monotonic()
+            print(text, file=self.stream, flush=True)
+
+    def _erased(self) -> str:
+        erased = "\r" + " " * self._shown + "\r" if self._shown else ""
+        self._shown = 0
+        return erased
+
+
+class Driver:
+    """A worker and the terminal that watches it."""
+
+    def __init__(self, worker: Worker, console: Console) -> None:
+        self.worker = worker
+        self.console = console
+        self.scene: m.SceneOpened | None = None
+        self.evaluated: m.Evaluated | None = None
+        self.state = TrainState.EMPTY
+        self._job_total = 0
+
+    def open(self, command: m.OpenScene | m.OpenRun) -> m.SceneOpened:
+        """Open a scene or a run and wait for it."""
+        self.worker.send(command)
+        self.pump(lambda: self.state is TrainState.PAUSED)
+        scene = self.scene
+        held_out = len(scene.views) - scene.n_train
+        self.console.say(f"{scene.name}: {scene.n_train} training views, {held_out} held out.")
+        for warning in scene.warnings:
+            self.console.say(f"Note: {warning}")
+        return scene
+
+    def ask(self, command: m.Command, answer: type[E]) -> E:
+        """Send a command and wait for the event that answers it."""
+        got: list[E] = []
+        self.worker.send(command)
+        self.pump(lambda: bool(got), lambda event: got.append(event) if isinstance(event, answer) else None)
+        return got[0]
+
+    def pump(self, done: Callable[[], bool], hear: Callable[[m.Event], Any] | None = None) -> None:
+        """Print what happens until `done()`; every event also goes to `hear`."""
+        while True:
+            for event in self.worker.events():
+                self._hear(event)
+                if hear is not None:
+                    hear(event)
+            if done():
+                return
+            if not self.worker.alive:
+                raise RunError("The worker ended unexpectedly.")
+            if self.state is TrainState.TRAINING and (stats := self.worker.stats()) is not None:
+                self.console.progress(training_line(stats, self.evaluated))
+            time.sleep(POLL_S)
+
+    def _hear(self, event: m.Event) -> None:
+        if isinstance(event, m.StateChanged):
+            self.state = event.state
+        elif isinstance(event, m.SceneOpened):
+            self.scene = event
+        elif isinstance(event, m.Progress):
+            self.console.progress(f"{event.stage} {bar(event.done, event.total)}")
+        elif isinstance(event, m.JobProgress):
+            left = "" if event.eta_s is None else f"  {duration(event.eta_s)} left"
+            self.console.progress(f"rendering {bar(event.done, event.total)}{left}")
+        elif isinstance(event, m.Evaluated):
+            self.evaluated = event
+            self.console.say(
+                f"step {event.step:,}  {event.seconds:.1f} s  held-out PSNR {event.psnr:.2f} dB  "
+                f"SSIM {event.ssim:.3f}  {event.voxels:,} voxels"
+            )
+        elif isinstance(event, m.Logged):
+            self.console.say(event.text)
+        elif isinstance(event, m.Failed):
+            self._hear_failure(event)
+
+    def _hear_failure(self, event: m.Failed) -> None:
+        """Opening, training and evaluating are what a command is for; a checkpoint or a view can fail beside them."""
+        if self.state is TrainState.LOADING:
+            raise UserError(event.chain[0]) if event.user else RunError(_sentence(event), event.trace)
+        if event.fatal or event.what in ("Training stopped", "The evaluation stopped"):
+            raise RunError(_sentence(event), event.trace)
+        if event.what in ("The evaluation could not start", "The options could not be changed"):
+            raise UserError(event.chain[0])
+        self.console.say(f"Warning: {_sentence(event)}")
+
+
+@contextlib.contextmanager
+def driving(worker: Worker, console: Console | None = None) -> Iterator[Driver]:
+    """Start a worker, and stop it at the end whatever happens; SIGTERM counts as Ctrl-C meanwhile."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    worker.start()
+    try:
+        yield Driver(worker, console or Console())
+    finally:
+        worker.stop(timeout=60.0)
+        signal.signal(signal.SIGTERM, before)
+
+
+def training_line(stats: m.Stats, evaluated: m.Evaluated | None) -> str:
+    """Return the progress line of training."""
+    parts = []
+    if stats.eta_s is not None and stats.train_seconds + stats.eta_s > 0.0:
+        share = stats.train_seconds / (stats.train_seconds + stats.eta_s)
+        parts.append(bar(round(100 * share), 100).split(" ", 1)[0])
+    parts.append(f"step {stats.step:,}")
+    parts.append(f"{stats.steps_per_s:.1f} it/s")
+    psnr = f"psnr {stats.psnr:.1f}"
+    parts.append(psnr if evaluated is None else f"{psnr} (held out {evaluated.psnr:.2f})")
+    parts.append(f"{stats.structure.voxels:,} voxels")
+    if stats.eta_s is not None:
+        parts.append(f"{duration(stats.eta_s)} left")
+    return "  ".join(parts)
+
+
+def bar(done: int, total: int) -> str:
+    """Return a progress bar, or nothing where the end is unknown."""
+    if total <= 0:
+        return "..."
+    full = min(BAR_CELLS, BAR_CELLS * done // total)
+    return f"[{'#' * full}{'-' * (BAR_CELLS - full)}] {done}/{total}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as m:ss or h:mm:ss."""
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def _sentence(event: m.Failed) -> str:
+    return f"{event.what}: {' / '.join(event.chain)}"

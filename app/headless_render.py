@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""`nerfviewer render`, and what `nerfviewer` does where there is no display: train, then a picture and a video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.headless import Console, Driver, RunError, driving
+from app.headless_train import TrainJob, how_to_open, make_worker, train_to_the_end
+from app.jobs.video import start_export
+from app.view import presets
+from app.view.path_files import read_path
+from engine import messages as m
+from engine.cameras import Camera
+from engine.errors import UserError
+from engine.worker import Worker
+
+WITHOUT_WINDOW_S = 120.0  # of training where there is no display and no time was given
+VIDEO_SIZE = (960, 540)
+VIDEO_FPS = 30.0
+VIDEO_FRAMES = 120
+
+
+@dataclass(frozen=True)
+class RenderTask:
+    """What `render` was asked for: one of a spiral, an orbit or a path file."""
+
+    run: Path
+    output: Path
+    kind: str  # "spiral", "orbit" or "path"
+    path_file: Path | None = None
+    size: tuple[int, int] = VIDEO_SIZE
+    fps: float = VIDEO_FPS
+    frames: int = VIDEO_FRAMES
+
+
+def render(task: RenderTask, worker: Worker | None = None, console: Console | None = None) -> int:
+    """Render a camera path of a run into a video or a folder of pictures."""
+    with driving(worker or Worker(), console) as driver:
+        scene = driver.open(m.OpenRun(str(task.run)))
+        export(driver, task.output, path_cameras(scene, task), task.fps)
+        driver.console.say(f"Wrote {task.output}.")
+    return 0
+
+
+def path_cameras(scene: m.SceneOpened, task: RenderTask) -> Sequence[Camera]:
+    """Return the cameras of a task on a scene."""
+    width, height = task.size
+    if task.kind == "path":
+        return read_path(task.path_file, scene.data_from_engine).cameras(task.fps, width, height)
+    capture = [view.camera for view in scene.views[: scene.n_train]]
+    preset = presets.suggest(capture, scene.up, task.frames)
+    return (presets.spiral if task.kind == "spiral" else presets.orbit)(preset, width, height)
+
+
+def export(driver: Driver, output: Path, cameras: Sequence[Camera], fps: float) -> None:
+    """Render cameras through the worker into a file or a folder, and wait; Ctrl-C cancels and leaves no half file."""
+    ended: list[m.JobEnded] = []
+    job = start_export(output, cameras, fps, driver.worker.send, driver.worker.emit, share=1.0)
+    try:
+        driver.pump(lambda: bool(ended), lambda e: ended.append(e) if isinstance(e, m.JobEnded) else None)
+    except KeyboardInterrupt:
+        job.cancel()
+        job.wait(timeout_s=10.0)
+        raise
+    if ended[0].outcome != "finished":
+        raise RunError(ended[0].detail)
+
+
+def without_window(job: TrainJob, reason: str, screenshot: Path | None, worker: Worker | None = None) -> int:
+    """Train in the terminal in place of the window, then write a picture and a spiral video into the run folder."""
+    console = Console()
+    console.say(
+        f"There is no window, because {reason}; {job.scene} is trained here for "
+        f"{job.max_seconds:.0f} s instead (Ctrl-C ends it sooner), then a picture and a video are written."
+    )
+    opening = how_to_open(job, console)
+    with driving(worker or make_worker(job), console) as driver:
+        scene = driver.open(opening)
+        train_to_the_end(driver, job)
+        picture = write_picture(driver, scene, screenshot or Path(scene.run_folder) / "picture.png")
+        console.say(f"Wrote {picture}.")
+        video = Path(scene.run_folder) / "spiral.mp4"
+        export(driver, video, path_cameras(scene, RenderTask(Path(), video, "spiral")), VIDEO_FPS)
+        console.say(f"Wrote {video}.")
+    return 0
+
+
+def write_picture(driver: Driver, scene: m.SceneOpened, file: Path) -> Path:
+    """Render the first held-out view, or the first view, into an image file."""
+    from PIL import Image
+
+    held_out = scene.views[scene.n_train :] or scene.views
+    frames: list[m.Frame] = []
+
+    def got() -> bool:
+        frames.extend(f for f in (driver.worker.frame(),) if f is not None)
+        return bool(frames)
+
+    def refuse(event: m.Event) -> None:
+        if isinstance(event, m.Failed):
+            raise RunError(f"{event.what}: {' / '.join(event.chain)}", event.trace)
+
+    driver.worker.request_view(m.ViewRequest(1, held_out[0].camera))
+    driver.pump(got, refuse)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(frames[0].rgba).save(file)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"Cannot write the picture {file}: {error}. Choose another name, such as a.png."
+        ) from error
+    return file
