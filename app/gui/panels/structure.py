@@ -148,7 +148,6 @@ class StructurePanel(BasePanel):
             steps.append(float(step))
             counts.append(points[-1].value)
         dpg.set_value(self.tag("growth"), [steps, counts])
-        dpg.fit_axis_data(self.tag("history-x"))
         dpg.set_axis_limits(self.tag("history-y"), 0.0, 1.15 * max(counts, default=1.0) or 1.0)
 
     def _set(self, name: str, value: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dearpygui.dearpygui as dpg
 
-from app.gui import formats
+from app.gui import formats, theme
 from app.gui.panels.base import COLOURS, BasePanel
 from app.session import Session
 from engine.messages import Evaluated, SceneOpened
@@ -38,13 +38,14 @@ class ViewsPanel(BasePanel):
             tag=self.tag("table"), header_row=True, scrollY=True, freeze_rows=1, height=-1, row_background=True,
             policy=dpg.mvTable_SizingStretchProp,
         ):  # fmt: skip
-            with dpg.theme() as centred, dpg.theme_component(dpg.mvSelectable):
+            with dpg.theme() as marked, dpg.theme_component(dpg.mvSelectable):
+                dpg.add_theme_color(dpg.mvThemeCol_Header, theme.ACCENT_DEEP, category=dpg.mvThemeCat_Core)
                 dpg.add_theme_style(
                     dpg.mvStyleVar_SelectableTextAlign, 0.0, 0.5, category=dpg.mvThemeCat_Core
                 )
             for label, weight in (("View", 0.46), ("Use", 0.2), ("PSNR", 0.2), ("SSIM", 0.14)):
                 dpg.add_table_column(label=label, init_width_or_weight=weight)
-        dpg.bind_item_theme(self.tag("table"), centred)
+        dpg.bind_item_theme(self.tag("table"), marked)
 
     def refresh(self, session: Session) -> None:
         """Make the list anew when the scene, the evaluation or the order is another; else only move the mark."""
