@@ -20,7 +20,7 @@ MAX_TEXTURE_NAME = 4096  # names are handed out from 1 upwards; a window has a f
 MIN_VERSION = 330
 
 
-class GLUnavailable(Exception):
+class GLError(Exception):
     """No usable OpenGL; the message is the reason, as the status bar shows it."""
 
 
@@ -29,7 +29,7 @@ def adopt_current() -> moderngl.Context:
     try:
         ctx = moderngl.create_context(require=MIN_VERSION)
     except Exception as error:
-        raise GLUnavailable(f"the window does not draw with OpenGL 3.3 ({error})") from error
+        raise GLError(f"the window does not draw with OpenGL 3.3 ({error})") from error
     return ctx
 
 
@@ -45,7 +45,7 @@ class HiddenContext:
                 return
             except Exception as error:
                 reasons.append(str(error))
-        raise GLUnavailable("no OpenGL 3.3 (" + "; ".join(reasons) + ")")
+        raise GLError("no OpenGL 3.3 (" + "; ".join(reasons) + ")")
 
     @staticmethod
     def _with_egl() -> moderngl.Context:
@@ -55,7 +55,7 @@ class HiddenContext:
         import glfw
 
         if not glfw.init():
-            raise GLUnavailable("GLFW does not start")
+            raise GLError("GLFW does not start")
         glfw.window_hint(glfw.VISIBLE, glfw.FALSE)
         glfw.window_hint(glfw.CONTEXT_VERSION_MAJOR, 3)
         glfw.window_hint(glfw.CONTEXT_VERSION_MINOR, 3)
@@ -63,7 +63,7 @@ class HiddenContext:
         glfw.window_hint(glfw.OPENGL_FORWARD_COMPAT, glfw.TRUE)
         self._window = glfw.create_window(64, 64, "nerfviewer", None, None)
         if not self._window:
-            raise GLUnavailable("GLFW cannot make a hidden window")
+            raise GLError("GLFW cannot make a hidden window")
         glfw.make_context_current(self._window)
         return moderngl.create_context(require=MIN_VERSION)
 
@@ -105,14 +105,14 @@ class TextureNames:
                 ),
             ]
         except Exception as error:
-            raise GLUnavailable(f"OpenGL's functions cannot be found ({error})") from error
+            raise GLError(f"OpenGL's functions cannot be found ({error})") from error
 
     @staticmethod
     def _function(library: Any, name: str, result: Any, *arguments: Any) -> Any:
         convention = ctypes.WINFUNCTYPE if sys.platform == "win32" else ctypes.CFUNCTYPE
         address = library.load(name)
         if not address:
-            raise GLUnavailable(f"{name} is missing")
+            raise GLError(f"{name} is missing")
         return convention(result, *arguments)(address)
 
     def of_size(self, width: int, height: int) -> list[int]:

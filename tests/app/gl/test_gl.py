@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from app.gl.context import GLUnavailable, HiddenContext
+from app.gl.context import GLError, HiddenContext
 from app.gl.overlays import OverlayPass, clip_from_world
 from app.gl.present import PicturePass, Target
 from app.gl.programs import expanded, load_program, program_names
@@ -16,7 +16,7 @@ W, H = 96, 64
 def ctx():
     try:
         hidden = HiddenContext()
-    except GLUnavailable as error:
+    except GLError as error:
         pytest.skip(str(error))
     yield hidden.ctx
     hidden.close()

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: MIT
+"""From Dear PyGui's mouse and keys to the viewport's camera and the registry's commands.
+
+Presses, releases and wheel steps come as callbacks, so none is missed however rarely the window is drawn; places and
+held keys are polled. Keys do nothing while a text field is being typed into or a dialog is open.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import dearpygui.dearpygui as dpg
+
+from app import commands
+from app.gui.viewport import Viewport
+from app.view.controllers import LOOK, ORBIT, PAN
+
+CLICK_PX = 4  # a press that moves less is a click
+HOVER_S = 0.05  # between two looks for the frustum under the mouse
+FLY_KEYS = "wasdqe"
+_BUTTONS = {0: ORBIT, 1: LOOK, 2: PAN}
+_REPEATING = frozenset({"[", "]", "."})
+_TYPING = (
+    "mvInputText",
+    "mvInputInt",
+    "mvInputFloat",
+    "mvInputDouble",
+    "mvInputFloatMulti",
+    "mvInputIntMulti",
+    "mvDragFloat",
+    "mvDragInt",
+    "mvSliderFloat",
+    "mvSliderInt",
+)
+
+
+def key_names() -> dict[int, str]:
+    """Return {Dear PyGui key: the registry's name of it}."""
+    names = {getattr(dpg, f"mvKey_{c}"): c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"}
+    names |= {getattr(dpg, f"mvKey_NumPad{c}"): c for c in "0123456789"}
+    return names | {
+        dpg.mvKey_Open_Brace: "[",
+        dpg.mvKey_Close_Brace: "]",
+        dpg.mvKey_Prior: "[",  # page up and down: for keyboards on which brackets need two hands
+        dpg.mvKey_Next: "]",
+        dpg.mvKey_Period: ".",
+        dpg.mvKey_Decimal: ".",
+        dpg.mvKey_Slash: "/",
+        dpg.mvKey_Tab: "Tab",
+        dpg.mvKey_F1: "?",
+    }
+
+
+def chord(name: str, ctrl: bool, shift: bool) -> str:
+    """Return a shortcut as the registry spells it."""
+    if name == "/" and shift:
+        name, shift = "?", False
+    return ("Ctrl+" if ctrl else "") + ("Shift+" if shift else "") + name
+
+
+class Input:
+    """Listens for the whole window; `poll` once a turn."""
+
+    def __init__(
+        self,
+        viewport: Viewport,
+        run: Callable[[str], None],
+        blocked: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._viewport, self._run, self._blocked, self._clock = viewport, run, blocked, clock
+        self._window: int | str = 0
+        self._names = key_names()
+        self._fly_codes = {getattr(dpg, f"mvKey_{c.upper()}"): c for c in FLY_KEYS}
+        self._mouse = (0.0, 0.0)
+        self._pressed_at: tuple[float, float] | None = None
+        self._button: int | None = None
+        self._pulling_split = False
+        self._held: set[int] = set()  # keys whose press was accepted
+        self._hovered_at = 0.0
+        self._happened = False
+
+    def build(self, viewport_window: int | str) -> None:
+        """Register the handlers."""
+        self._window = viewport_window
+        with dpg.handler_registry():
+            dpg.add_mouse_click_handler(callback=lambda s, button: self._press(button))
+            dpg.add_mouse_release_handler(callback=lambda s, button: self._release(button))
+            dpg.add_mouse_wheel_handler(callback=lambda s, notches: self._wheel(notches))
+            dpg.add_key_press_handler(callback=lambda s, key: self._key(key))
+
+    def poll(self) -> bool:
+        """Move what is held; return whether there was any input since the last turn."""
+        happened, self._happened = self._happened, False
+        x, y = dpg.get_mouse_pos(local=False)
+        moved = (x, y) != self._mouse
+        dx, dy = x - self._mouse[0], y - self._mouse[1]
+        self._mouse = (x, y)
+        if self._button is not None and not dpg.is_mouse_button_down(self._button):
+            self._release(self._button)  # the release was missed: it happened outside the window
+        if self._pulling_split:
+            rect = self._viewport.rect
+            self._viewport.session.view.split = min(max((x - rect.x) / max(1, rect.width), 0.0), 1.0)
+        elif self._button is not None and moved:
+            self._viewport.controller.drag(dx, dy)
+        elif moved or happened:
+            self._look_under_mouse(x, y)
+        return moved or happened | self._poll_keys() | (self._button is not None)
+
+    def _look_under_mouse(self, x: float, y: float) -> None:
+        if not self.over_viewport():
+            self._viewport.unhover()
+        elif self._clock() - self._hovered_at >= HOVER_S:
+            self._hovered_at = self._clock()
+            self._viewport.hover(x - self._viewport.rect.x, y - self._viewport.rect.y)
+
+    def over_viewport(self) -> bool:
+        """Whether the mouse is over the viewport and nothing floats above it there."""
+        rect = self._viewport.rect
+        inside = rect.contains(*self._mouse)
+        return inside and not self._blocked() and dpg.is_item_hovered(self._window)
+
+    # --- the mouse --------------------------------------------------------------------------------------------
+
+    def _press(self, button: int) -> None:
+        self._happened = True
+        self._mouse = tuple(dpg.get_mouse_pos(local=False))
+        if self._button is not None or button not in _BUTTONS or not self.over_viewport():
+            return
+        viewport, x, y = self._viewport, *self._local()
+        self._button = button
+        self._pressed_at = self._mouse
+        if button == 0 and viewport.over_split(x):
+            self._pulling_split = True
+            return
+        kind = PAN if button == 0 and _down(dpg.mvKey_LShift, dpg.mvKey_RShift) else _BUTTONS[button]
+        viewport.controller.press(kind, viewport.depth_at(x, y))
+
+    def _release(self, button: int) -> None:
+        self._happened = True
+        if button != self._button:
+            return
+        pulled, self._pulling_split = self._pulling_split, False
+        self._button = None
+        self._viewport.controller.release()
+        start = self._pressed_at
+        still = start is not None and max(abs(a - b) for a, b in zip(start, self._mouse)) < CLICK_PX
+        if button == 0 and still and not pulled:
+            self._viewport.hover(*self._local())
+            view = self._viewport.layers.view_of(self._viewport.hovered)
+            if view is not None:
+                self._viewport.goto_view(view)
+                self._viewport.unhover()
+
+    def _wheel(self, notches: float) -> None:
+        self._happened = True
+        if self.over_viewport():
+            x, y = self._local()
+            self._viewport.controller.wheel(notches, (x, y), self._viewport.depth_at(x, y))
+
+    def _local(self) -> tuple[float, float]:
+        return self._mouse[0] - self._viewport.rect.x, self._mouse[1] - self._viewport.rect.y
+
+    # --- keys -------------------------------------------------------------------------------------------------
+
+    def _poll_keys(self) -> bool:
+        self._held = {code for code in self._held if dpg.is_key_down(code)}
+        keys = {self._fly_codes[code] for code in self._held if code in self._fly_codes}
+        if keys and _down(dpg.mvKey_LShift, dpg.mvKey_RShift):
+            keys.add("shift")
+        self._viewport.controller.hold(keys)
+        return bool(self._held)
+
+    def _key(self, code: int) -> None:
+        self._happened = True
+        name = self._names.get(code)
+        repeated = code in self._held
+        if name is None or (repeated and name not in _REPEATING) or self._blocked() or typing():
+            return
+        self._held.add(code)
+        ctrl = _down(dpg.mvKey_LControl, dpg.mvKey_RControl)
+        shift = _down(dpg.mvKey_LShift, dpg.mvKey_RShift)
+        command = commands.by_shortcut(chord(name, ctrl, shift))
+        if ctrl:
+            self._held.discard(code) if code in self._fly_codes else None
+        if command is not None:
+            self._run(command.id)
+
+
+def _down(*codes: int) -> bool:
+    return any(dpg.is_key_down(code) for code in codes)
+
+
+def typing() -> bool:
+    """Whether a field has the keyboard. Looks at every item: call it when a key was pressed, not every frame."""
+    for item in dpg.get_all_items():
+        if dpg.get_item_info(item)["type"].split("::")[-1] in _TYPING and dpg.is_item_active(item):
+            return True
+    return False

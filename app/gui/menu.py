@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""The menu bar, made from the registry, with the state of training at its right end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import dearpygui.dearpygui as dpg
+
+from app import commands
+from app.gui import formats, theme
+from app.session import Session
+from engine.messages import TrainState
+
+STATE_COLOURS = {
+    TrainState.EMPTY: theme.MUTED,
+    TrainState.LOADING: theme.ACCENT,
+    TrainState.PAUSED: theme.WARNING,
+    TrainState.TRAINING: theme.GOOD,
+    TrainState.FINISHED: theme.ACCENT,
+    TrainState.FAILED: theme.BAD,
+}
+
+Extra = tuple[str, Callable[[], None], "Callable[[], bool] | None"]  # label, action, whether it is ticked
+
+
+class MenuBar:
+    """`build` once; `refresh` a few times a second."""
+
+    def __init__(self, look: theme.Theme, run: Callable[[str], None]) -> None:
+        self._look, self._run = look, run
+        self._items: dict[str, int | str] = {}
+        self._ticked: list[tuple[int | str, Callable[[], bool]]] = []
+        self._shown: dict[int | str, tuple[bool, bool | None]] = {}
+        self._status: list[tuple[int | str, int | str]] = []
+        self._last: object = None
+        self.bar: int | str = 0
+        self._recent: int | str = 0
+        self._tips: dict[str, int | str] = {}
+
+    def build(self, window_items: list[Extra]) -> None:
+        """Create the menus; `window_items` go below those of the View menu."""
+        with dpg.viewport_menu_bar() as self.bar:
+            for menu in commands.MENUS:
+                with dpg.menu(label=menu):
+                    for command in commands.COMMANDS:
+                        if command.menu == menu:
+                            self._add(command)
+                            if command.id == "open_demo":
+                                self._recent = dpg.add_menu(label="Recent", show=False)
+                    if menu == "View":
+                        dpg.add_separator()
+                        for label, action, ticked in window_items:
+                            item = dpg.add_menu_item(label=label, callback=action, check=ticked is not None)
+                            if ticked is not None:
+                                self._ticked.append((item, ticked))
+            self._gap = dpg.add_spacer(width=1)
+            for _ in range(6):
+                self._status.append((dpg.add_text("", color=theme.MUTED), 0))
+        self._name_font()
+
+    def _name_font(self) -> None:
+        if self._look.bold is not None:
+            dpg.bind_item_font(self._status[0][0], self._look.bold)
+        dpg.configure_item(self._status[0][0], color=theme.TEXT)
+
+    def _add(self, command: commands.Command) -> None:
+        run = self._run
+        item = dpg.add_menu_item(
+            label=command.label,
+            shortcut=command.shortcut,
+            check=command.checked is not None,
+            callback=lambda: run(command.id),
+        )
+        self._items[command.id] = item
+        self._tips[command.id] = theme.explain(item, command.help)
+
+    def set_recent(self, paths: tuple[str, ...], open_path: Callable[[str], None]) -> None:
+        """Fill the list of recent scenes."""
+        dpg.delete_item(self._recent, children_only=True)
+        dpg.configure_item(self._recent, show=bool(paths))
+        for path in paths:
+            dpg.add_menu_item(
+                label=path, parent=self._recent, callback=lambda s, a, p: open_path(p), user_data=path
+            )
+
+    def height(self) -> int:
+        """Return the bar's height in pixels."""
+        drawn = dpg.get_item_state(self.bar).get("rect_size") if self.bar else None
+        return int(drawn[1]) if drawn and drawn[1] > 0 else self._look.sizes.px(theme.FONT_PX + 14)
+
+    def refresh(self, session: Session, width: int) -> None:
+        """Bring ticks, greyed items and the status at the right up to date."""
+        for command in commands.COMMANDS:
+            reason = command.enabled_when(session)
+            ticked = command.checked(session) if command.checked else None
+            item = self._items[command.id]
+            if self._shown.get(item) != (reason, ticked):
+                self._shown[item] = (reason, ticked)
+                dpg.configure_item(item, enabled=reason is None)
+                dpg.set_value(self._tips[command.id], command.help if reason is None else reason)
+                if ticked is not None:
+                    dpg.set_value(item, ticked)
+        for item, is_ticked in self._ticked:
+            if dpg.get_value(item) != is_ticked():
+                dpg.set_value(item, is_ticked())
+        self._refresh_status(session, width)
+
+    def _refresh_status(self, session: Session, width: int) -> None:
+        texts = [("", theme.MUTED)] * 6
+        scene, stats = session.scene, session.stats
+        if scene is not None:
+            texts[0] = (scene.name, theme.TEXT)
+            texts[1] = (scene.method, theme.MUTED)
+        texts[2] = (session.state.value, STATE_COLOURS[session.state])
+        if scene is not None and stats is not None:
+            texts[3] = (f"step {formats.count(stats.step)}", theme.TEXT)
+            if session.state is TrainState.TRAINING and stats.steps_per_s > 0:
+                texts[4] = (formats.rate(stats.steps_per_s), theme.TEXT)
+                if stats.eta_s is not None:
+                    texts[5] = (f"{formats.duration(stats.eta_s)} left", theme.MUTED)
+        if (texts, width) == self._last:
+            return
+        self._last = (texts, width)
+        needed, px = self._look.sizes.px(4), self._look.sizes.px
+        for (item, _), (text, colour) in zip(self._status, texts):
+            dpg.configure_item(item, color=colour, show=bool(text))
+            dpg.set_value(item, text)
+            if text:
+                size = dpg.get_text_size(text)
+                needed += (size[0] if size else 8 * len(text)) + px(8)
+        menus = sum(px(16) + (dpg.get_text_size(m) or (8 * len(m), 0))[0] for m in commands.MENUS)
+        dpg.configure_item(self._gap, width=int(max(1, width - menus - needed)))

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""Which lines stand over the scene: frusta of the photos, the scene's box, axes, voxel boxes. Keeps the passes' layers
+in step with the session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from app.gl.overlays import OverlayPass
+from app.gui import theme
+from app.session import Session
+from app.view import frusta
+from engine.cameras import Camera
+from engine.messages import BoxesReady, SceneOpened
+
+MAX_FRUSTA = 600  # more are thinned out; a picture of nothing but frusta helps nobody
+LEVEL_COLOURS = (theme.ACCENT, *theme.PLOT_COLOURS[1:6])
+AXES_LENGTH = 0.25
+
+
+def _rgba(colour: theme.Colour, alpha: float = 1.0) -> np.ndarray:
+    return np.array([*(c / 255 for c in colour[:3]), alpha], dtype=np.float32)
+
+
+class OverlayLayers:
+    """Fills an OverlayPass; `refresh` returns whether anything on the screen became another."""
+
+    def __init__(self) -> None:
+        self._pass: OverlayPass | None = None
+        self._scene: SceneOpened | None = None
+        self.cameras: list[Camera] = []  # those with a frustum
+        self._indices: list[int] = []  # their places in SceneOpened.views
+        self.frustum_size = 0.08
+        self._places = np.zeros((0, 3))
+        self._boxes: BoxesReady | None = None
+        self._shown: dict[str, Any] = {}
+
+    def attach(self, overlay_pass: OverlayPass | None) -> None:
+        """Use a pass, a new one perhaps: everything is uploaded again."""
+        self._pass = overlay_pass
+        self._shown.clear()
+
+    def open_scene(self, scene: SceneOpened) -> None:
+        """Take the cameras of a scene."""
+        self._scene = scene
+        stride = max(1, -(-len(scene.views) // MAX_FRUSTA))
+        self._indices = list(range(0, len(scene.views), stride))
+        self.cameras = [scene.views[i].camera for i in self._indices]
+        self._places = np.array([camera.position for camera in self.cameras]).reshape(-1, 3)
+        self.frustum_size = _frustum_size(self.cameras)
+        self._boxes = None
+        self._shown.clear()
+
+    def set_boxes(self, boxes: BoxesReady) -> None:
+        """Take the voxels of the wireframe."""
+        self._boxes = boxes
+
+    def view_of(self, camera_number: int | None) -> int | None:
+        """Return the capture view behind one of `cameras`."""
+        return None if camera_number is None else self._indices[camera_number]
+
+    def refresh(self, session: Session, hovered: int | None, eye: np.ndarray) -> bool:
+        """Bring the layers up to date; `hovered` is one of `cameras`, `eye [3]` where the viewer is."""
+        if self._pass is None or self._scene is None:
+            return False
+        view = session.view
+        key = self._inside(eye) if view.show_frusta else "off"
+        changed = self._update("frusta", key, self._set_frusta)
+        changed |= self._update("hover", hovered if view.show_frusta else None, self._set_hover)
+        changed |= self._update("box", (view.show_box, self._scene.outside_levels), self._set_box)
+        changed |= self._update("axes", view.show_axes, self._set_axes)
+        boxes = self._boxes if view.show_wireframe and self._boxes is not None else None
+        wanted = boxes is not None and set(boxes.levels) <= set(view.wire_levels)
+        changed |= self._update("wire", id(boxes) if wanted else None, self._set_wire)
+        return changed
+
+    def names(self) -> list[str]:
+        """Return the layers in the order to draw them in."""
+        return ["wire", "box", "axes", "frusta", "hover"]
+
+    def _inside(self, eye: np.ndarray) -> tuple[int, ...]:
+        """Return the cameras so close to the eye that their frusta would frame the picture."""
+        if not self.cameras:
+            return ()
+        distance = np.linalg.norm(self._places - eye, axis=1)
+        return tuple(np.flatnonzero(distance < 0.5 * self.frustum_size).tolist())
+
+    def _update(self, name: str, key: Any, make: Any) -> bool:
+        if name in self._shown and self._shown[name] == key:
+            return False
+        self._shown[name] = key
+        make(key)
+        return True
+
+    def _set_frusta(self, key: Any) -> None:
+        if key == "off":
+            self._pass.remove("frusta")
+            return
+        chosen = [n for n in range(len(self.cameras)) if n not in key]
+        segments = frusta.frustum_segments([self.cameras[n] for n in chosen], self.frustum_size)
+        held_out = np.array([self._scene.views[self._indices[n]].held_out for n in chosen], dtype=bool)
+        colours = np.where(held_out[:, None], _rgba(theme.HELD_OUT, 0.7), _rgba(theme.ACCENT, 0.7))
+        colours = np.repeat(colours, frusta.LINES_PER_FRUSTUM, axis=0)
+        self._pass.set_lines("frusta", segments, colours, width_px=1.2, hidden=0.1)
+
+    def _set_hover(self, key: int | None) -> None:
+        cameras = [] if key is None else [self.cameras[key]]
+        segments = frusta.frustum_segments(cameras, self.frustum_size)
+        self._pass.set_lines("hover", segments, _rgba((255, 255, 255, 255)), width_px=2.4, hidden=0.6)
+
+    def _set_box(self, key: tuple[bool, int]) -> None:
+        half = np.full(3, 0.5)
+        segments = frusta.box_segments(-half, half) if key[0] else np.zeros((0, 2, 3))
+        self._pass.set_lines("box", segments, _rgba(theme.MUTED, 0.75), width_px=1.2, hidden=0.25)
+
+    def _set_axes(self, show: bool) -> None:
+        segments = frusta.axes_segments(np.zeros(3), AXES_LENGTH) if show else np.zeros((0, 2, 3))
+        colours = np.ones((len(segments), 4), dtype=np.float32)
+        colours[:, :3] = frusta.AXIS_COLOURS[: len(segments)]
+        self._pass.set_lines("axes", segments, colours, width_px=2.2, hidden=0.3)
+
+    def _set_wire(self, key: int | None) -> None:
+        if key is None or self._boxes is None or len(self._boxes.boxes) == 0:
+            self._pass.remove("wire")
+            return
+        boxes = self._boxes.boxes
+        level = np.round(self._scene.outside_levels - np.log2(np.maximum(boxes[:, 3], 1e-6))).astype(int)
+        table = np.array([_rgba(colour) for colour in LEVEL_COLOURS])
+        self._pass.set_boxes("wire", boxes, table[level % len(table)], hidden=0.04, opacity=0.55)
+
+
+def _frustum_size(cameras: list[Camera]) -> float:
+    """Return how deep to draw pyramids so that neighbours hardly overlap."""
+    if len(cameras) < 2:
+        return 0.1
+    places = np.array([camera.position for camera in cameras])
+    some = places[:: max(1, len(places) // 100)]
+    apart = np.linalg.norm(some[:, None] - places, axis=-1)
+    apart[apart < 1e-9] = np.inf
+    typical = float(np.median(apart.min(axis=1)))
+    return float(np.clip(0.35 * typical, 0.02, 0.15)) if np.isfinite(typical) else 0.1
