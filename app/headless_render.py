@@ -83,7 +83,8 @@ def without_window(job: TrainJob, reason: str, screenshot: Path | None, worker: 
         picture = write_picture(driver, scene, screenshot or Path(scene.run_folder) / "picture.png")
         console.say(f"Wrote {picture}.")
         video = Path(scene.run_folder) / "spiral.mp4"
-        export(driver, video, path_cameras(scene, RenderTask(Path(), video, "spiral")), VIDEO_FPS)
+        task = RenderTask(Path(scene.run_folder), video, "spiral", None, VIDEO_SIZE, VIDEO_FPS, VIDEO_FRAMES)
+        export(driver, video, path_cameras(scene, task), VIDEO_FPS)
         console.say(f"Wrote {video}.")
     return 0
 
