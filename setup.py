@@ -5,11 +5,15 @@
 A mapping on top of found packages cannot be written in pyproject.toml, so it is written here.
 """
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, find_packages, setup
+
+shipped = [
+    f"app.{name}" for name in find_namespace_packages(include=["shaders", "shaders.*", "assets", "assets.*"])
+]
 
 setup(
-    packages=[*find_packages(include=["app", "app.*", "engine", "engine.*"]), "app.shaders", "app.assets"],
+    packages=[*find_packages(include=["app", "app.*", "engine", "engine.*"]), *shipped],
     package_dir={"app.shaders": "shaders", "app.assets": "assets"},
-    package_data={"app.shaders": ["**/*"], "app.assets": ["**/*"], "engine.cuda": ["**/*.cu", "**/*.cuh"]},
+    package_data={**{name: ["*"] for name in shipped}, "engine.cuda": ["**/*.cu", "**/*.cuh"]},
     py_modules=["nerfviewer"],
 )

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.caches import kernel_cache_folder
+
 OK, NOTE, MISSING = "ok", "note", "missing"
 REQUIRED = ("torch", "numba", "numpy", "imageio", "pillow", "tyro", "safetensors", "psutil")
 FOR_THE_WINDOW = ("dearpygui", "moderngl", "glfw")
@@ -108,7 +110,7 @@ def check_memory() -> Iterator[Finding]:
 
 def check_folders() -> Iterator[Finding]:
     """Report where compiled kernels and runs go, and whether they can be written there."""
-    kernels = kernel_cache_folder()
+    kernels = Path(os.environ.get("NUMBA_CACHE_DIR") or kernel_cache_folder())
     if _writable(kernels):
         yield Finding("Compiled kernels", OK, f"kept in {kernels}")
     else:
@@ -204,14 +206,6 @@ def main() -> int:
     else:
         print("nerfviewer can run here in the terminal; the lines above say what a window or video lacks.")
     return 0 if can_run else 1
-
-
-def kernel_cache_folder() -> Path:
-    """Return where Numba keeps what it compiled: NUMBA_CACHE_DIR, else beside the kernels' source."""
-    wish = os.environ.get("NUMBA_CACHE_DIR")
-    if wish:
-        return Path(wish)
-    return Path(__file__).resolve().parent.parent / "engine" / "cpu" / "__pycache__"
 
 
 def _version(package: str) -> str | None:
