@@ -10,6 +10,7 @@ counts them (loading, compiling and evaluating excluded). Run it on an otherwise
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import subprocess
@@ -38,7 +39,7 @@ def at_mark(curve: list[dict], mark: float) -> dict:
 
 def largest_fall(curve: list[dict]) -> float:
     """Return the largest drop in dB from one evaluation to the next, 0 if it only rises."""
-    return max([0.0, *(a["psnr"] - b["psnr"] for a, b in zip(curve, curve[1:], strict=False))])
+    return max([0.0, *(a["psnr"] - b["psnr"] for a, b in itertools.pairwise(curve))])
 
 
 def main() -> None:
