@@ -64,7 +64,7 @@ if ! "$venv/bin/python" -c 'import pip' 2>/dev/null; then
         fail "'$python -m venv' failed; on Debian and Ubuntu: sudo apt-get install python3-venv"
 fi
 pip() {
-    "$venv/bin/python" -m pip --disable-pip-version-check "$@" </dev/null
+    PYTHONWARNINGS=ignore "$venv/bin/python" -m pip --disable-pip-version-check "$@" </dev/null
 }
 
 # PyTorch as PyPI has it for Linux brings several gigabytes of CUDA libraries. Without an NVIDIA card they are of no use, so
