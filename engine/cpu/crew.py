@@ -54,11 +54,22 @@ class Crew:
             try:
                 kernel(counter, *args)
             finally:
-                for _ in self._go:
-                    self._done.acquire()
+                self._wait()
                 self._job = None
             if self._error is not None:
                 raise self._error
+
+    def _wait(self) -> None:
+        """Wait until every helper is done. Ctrl-C is raised after that: they must not go on in arrays of the next call."""
+        waiting, interrupt = len(self._go), None
+        while waiting:
+            try:
+                self._done.acquire()
+                waiting -= 1
+            except KeyboardInterrupt as error:
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
 
     def _help(self, go: threading.Semaphore) -> None:
         while True:
@@ -73,10 +84,12 @@ class Crew:
             self._done.release()
 
     def close(self) -> None:
-        """End the helper threads."""
-        self._job = None
-        for go in self._go:
-            go.release()
+        """End the helper threads, once they are done. Who still holds this crew goes on working alone."""
+        with self._entry:
+            self._job = None
+            for go in self._go:
+                go.release()
+            self._go = []
 
 
 _crew: Crew | None = None

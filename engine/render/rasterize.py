@@ -59,7 +59,10 @@ def rasterize(
         raise ValueError(f"rasterize(): samples_per_voxel must be 1, 2 or 3, got {samples_per_voxel}.")
     if not supersample > 0.0:
         raise ValueError(f"rasterize(): supersample must be above 0, got {supersample}.")
-    tail = torch.as_tensor(background, dtype=densities.dtype, device=densities.device).expand(3)
+    tail = torch.as_tensor(background, dtype=densities.dtype, device=densities.device)
+    if tail.ndim > 1 or tail.numel() not in (1, 3):
+        raise ValueError(f"rasterize(): background must be one value or [3], got {list(tail.shape)}.")
+    tail = tail.expand(3)
     fine = camera if supersample == 1.0 else camera.scaled(supersample)
     if densities.dtype == torch.float64:
         output = rasterize_reference(
