@@ -42,6 +42,8 @@ from engine.worker_views import render_frame, render_job_frame
 
 STATS_EVERY_S = 0.1
 LOG_EVERY_S = 5.0  # of wall time, between training records in metrics.jsonl
+REST_S = 0.5  # without a moving view: the camera rests
+PATIENCE_S = 30.0  # an autosave waits no longer than this for the camera to rest
 MEMORY_ADVICE = (
     "There is not enough memory for this. Lower the voxel budget or the resolution (--downscale), "
     "close other programs, then go on."
@@ -89,6 +91,7 @@ class Core:
         self._scale = 1.0  # of the last view
         self._viewed = False  # the last turn rendered a view, so something else comes first now
         self._saved_at = clock()
+        self._moved_at = -math.inf
         self._published_at = -math.inf
         self._logged_at = -math.inf
         self._evaluate_at = math.inf  # training seconds
@@ -162,7 +165,7 @@ class Core:
         if report.adapted is not None:
             self.structure_changed(report.adapted)
         now = self.clock()
-        if now - self._saved_at >= self.autosave_s:
+        if self._autosave_due(now):
             self.save()  # inside the training time: a run without interruptions pays for it too
             now = self.clock()
         training.seconds += now - begin
@@ -176,6 +179,11 @@ class Core:
             self.start_evaluation()
         elif now - self._published_at >= STATS_EVERY_S:
             self.publish(now)
+
+    def _autosave_due(self, now: float) -> bool:
+        """Whether to save now. A save takes as long as several frames, so it waits a little for the camera to rest."""
+        overdue = now - self._saved_at - self.autosave_s
+        return overdue >= 0.0 and (now - self._moved_at >= REST_S or overdue >= PATIENCE_S)
 
     def finish(self) -> None:
         """End training because its target is reached."""
@@ -193,6 +201,8 @@ class Core:
             return
         self.outputs.frames.put(frame)
         now = self.clock()
+        if request.moving:
+            self._moved_at = now
         self.meter.record("view", now, now - begin)
         self.jobs.spent_elsewhere(now - begin)
         if now - self._published_at >= STATS_EVERY_S:

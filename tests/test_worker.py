@@ -383,6 +383,21 @@ def test_autosave_comes_by_the_clock_and_keeps_three(tmp_path: Path) -> None:
     assert checkpoint_steps(run) == [30, 40, 50]
 
 
+def test_autosave_waits_for_the_camera_to_rest_but_not_forever(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, autosave_s=0.15).open(start=True)
+    while bench.clock.now < 120.0:
+        bench.worker.request_view(request(1, moving=True))
+        bench.worker.turn()
+    assert not bench.of(m.CheckpointSaved)
+    bench.turns(40)  # half a second of training with nothing moving
+    assert len(bench.of(m.CheckpointSaved)) == 1
+    begin = bench.clock.now
+    while bench.clock.now < begin + 31.0:
+        bench.worker.request_view(request(1, moving=True))
+        bench.worker.turn()
+    assert len(bench.of(m.CheckpointSaved)) == 2
+
+
 def test_pause_end_and_stop_save_what_is_new_and_only_that(bench: Bench) -> None:
     bench.do(m.Train(steps=2))
     bench.turns(4)
