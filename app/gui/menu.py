@@ -32,8 +32,10 @@ class MenuBar:
         self._items: dict[str, int | str] = {}
         self._ticked: list[tuple[int | str, Callable[[], bool]]] = []
         self._shown: dict[int | str, tuple[bool, bool | None]] = {}
-        self._status: list[tuple[int | str, int | str]] = []
+        self._status: list[int | str] = []
         self._last: object = None
+        self._gap_width = 1
+        self._gap: int | str = 0
         self.bar: int | str = 0
         self._recent: int | str = 0
         self._tips: dict[str, int | str] = {}
@@ -56,13 +58,13 @@ class MenuBar:
                                 self._ticked.append((item, ticked))
             self._gap = dpg.add_spacer(width=1)
             for _ in range(6):
-                self._status.append((dpg.add_text("", color=theme.MUTED), 0))
+                self._status.append(dpg.add_text("", color=theme.MUTED))
         self._name_font()
 
     def _name_font(self) -> None:
         if self._look.bold is not None:
-            dpg.bind_item_font(self._status[0][0], self._look.bold)
-        dpg.configure_item(self._status[0][0], color=theme.TEXT)
+            dpg.bind_item_font(self._status[0], self._look.bold)
+        dpg.configure_item(self._status[0], color=theme.TEXT)
 
     def _add(self, command: commands.Command) -> None:
         run = self._run
@@ -119,15 +121,21 @@ class MenuBar:
                 texts[4] = (formats.rate(stats.steps_per_s), theme.TEXT)
                 if stats.eta_s is not None:
                     texts[5] = (f"{formats.duration(stats.eta_s)} left", theme.MUTED)
-        if (texts, width) == self._last:
+        if texts != self._last:
+            self._last = texts
+            for item, (text, colour) in zip(self._status, texts):
+                dpg.configure_item(item, color=colour, show=bool(text))
+                dpg.set_value(item, text)
+        self._push_right(width)
+
+    def _push_right(self, width: int) -> None:
+        """Make the gap before the status so wide that the status ends at the window's edge, as it was drawn last."""
+        drawn = [item for item in self._status if dpg.is_item_shown(item)]
+        if not drawn:
             return
-        self._last = (texts, width)
-        needed, px = self._look.sizes.px(4), self._look.sizes.px
-        for (item, _), (text, colour) in zip(self._status, texts):
-            dpg.configure_item(item, color=colour, show=bool(text))
-            dpg.set_value(item, text)
-            if text:
-                size = dpg.get_text_size(text)
-                needed += (size[0] if size else 8 * len(text)) + px(8)
-        menus = sum(px(16) + (dpg.get_text_size(m) or (8 * len(m), 0))[0] for m in commands.MENUS)
-        dpg.configure_item(self._gap, width=int(max(1, width - menus - needed)))
+        state = dpg.get_item_state(drawn[-1])
+        end = state["rect_max"][0] if "rect_max" in state else 0
+        missing = width - self._look.sizes.px(14) - end
+        if end > 0 and abs(missing) > 1:
+            self._gap_width = max(1, self._gap_width + int(missing))
+            dpg.configure_item(self._gap, width=self._gap_width)
