@@ -86,7 +86,7 @@ def kill_once(scene: str, run: Path, log: Path, newest: int, delay_s: float) -> 
     after, faults = check(run, newest)
     if newest > 0 and f"at step {newest:,}." not in said:
         faults.append(f"it did not resume at step {newest}")
-    half_written = len(list((run / "checkpoints").glob(f"*{checkpoint.TEMPORARY}")))
+    half_written = len(runs.open_run(run).half_written())
     return {
         "delay_s": round(delay_s, 3),
         "from": newest,

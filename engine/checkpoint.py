@@ -20,6 +20,10 @@ from engine.errors import CheckpointError
 
 FORMAT_VERSION = 1
 TEMPORARY = ".tmp"  # ends the name of a file that is still being written
+UNFINISHED = (
+    f"*{TEMPORARY}",
+    ".tmp*",
+)  # file names of writes that a kill cut short; the second is safetensors' own
 _KEY = "nerfviewer"  # the one metadata entry; safetensors metadata are strings
 
 

@@ -92,11 +92,17 @@ class RunFolder:
         path = self.path / "checkpoints" / f"step-{step:07d}.safetensors"
         checkpoint.save(path, tensors, header)
         stale = [p for _, p in self.checkpoints()[KEEP:]]
-        stale += (self.path / "checkpoints").glob(f"*{checkpoint.TEMPORARY}")
+        stale += self.half_written()
         for old in stale:
             with contextlib.suppress(OSError):  # what cannot be deleted now is deleted after the next save
                 old.unlink()
         return path
+
+    def half_written(self) -> list[Path]:
+        """Return what a process left that was killed while it saved."""
+        return [
+            path for pattern in checkpoint.UNFINISHED for path in (self.path / "checkpoints").glob(pattern)
+        ]
 
     def newest(self) -> Resumed | None:
         """Return the newest checkpoint that can be read, None if there is none at all.

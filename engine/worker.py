@@ -139,4 +139,4 @@ class Worker:
             self._outputs.events.put(Failed("The worker stopped", tuple(cause_chain(error)), fatal=True))
             raise
         finally:
-            core.jobs.cancel()
+            core.jobs.cancel()  # whoever waits for their frames must not wait forever

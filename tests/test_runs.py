@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import datetime
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from engine.errors import CheckpointError
 from engine.runs import RunSpec
 from tests.fakes import checkpoint_steps
 
+ROOT = Path(__file__).resolve().parent.parent
 SPEC = RunSpec("/scenes/lego", "svraster", 3, {"downscale": 2}, {"rates.density": 0.4})
 
 
@@ -105,11 +108,33 @@ def test_a_run_without_checkpoints_has_no_newest(tmp_path: Path) -> None:
 
 def test_half_written_files_of_a_killed_process_are_swept_up(tmp_path: Path) -> None:
     run = saved_run(tmp_path, 1)
-    litter = run.path / "checkpoints" / "step-0000002.safetensors.77.tmp"
-    litter.write_bytes(b"half")
+    for name in ("step-0000002.safetensors.77.tmp", ".tmpA1b2C3"):
+        (run.path / "checkpoints" / name).write_bytes(b"half")
     assert run.newest().header["step"] == 1
     run.save(3, {}, {"step": 3})
-    assert not litter.exists()
+    assert len(list((run.path / "checkpoints").iterdir())) == 2
+
+
+def test_a_process_killed_while_it_saves_leaves_a_run_that_resumes_and_litter_that_is_found(
+    tmp_path: Path,
+) -> None:
+    run = saved_run(tmp_path, 1)
+    code = (
+        "import sys, numpy as np; from engine import runs; run = runs.open_run(sys.argv[1])\n"
+        "print('go', flush=True)\n"
+        "for step in range(2, 9999): run.save(step, {'x': np.ones(8_000_000, np.float32)}, {'step': step})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(run.path)], stdout=subprocess.PIPE, cwd=ROOT)
+    try:
+        process.stdout.readline()
+        while not run.half_written() and process.poll() is None:
+            pass
+    finally:
+        process.kill()
+        process.communicate()
+    assert run.newest().skipped == []
+    run.save(99999, {}, {"step": 99999})
+    assert run.half_written() == []
 
 
 def test_metrics_after_the_resumed_step_are_cut_off_and_a_cut_line_is_left_out(tmp_path: Path) -> None:

@@ -351,10 +351,11 @@ def test_evaluation_holds_the_model_still_and_lets_views_through(bench: Bench) -
     assert bench.method.step == 4
 
 
-def test_a_newer_evaluate_command_takes_the_place_of_a_queued_one(bench: Bench) -> None:
-    bench.do(m.Train(), m.Evaluate(), m.Evaluate(), m.Evaluate())
-    bench.turns(10)
-    assert len(bench.of(m.Evaluated)) == 1
+def test_a_command_takes_the_place_of_a_queued_one_with_the_same_key(bench: Bench) -> None:
+    bench.do(m.PreviewAdapt(), m.GetBoxes((5,), 3), m.PreviewAdapt(), m.SetOptions({}), m.GetBoxes((5,), 7))
+    assert len(bench.of(m.AdaptPreviewed)) == 1
+    assert [len(e.boxes) for e in bench.of(m.BoxesReady)] == [7]
+    assert len(bench.of(m.OptionsChanged)) == 1
 
 
 def test_evaluation_comes_by_itself_every_so_many_training_seconds(tmp_path: Path) -> None:
@@ -405,6 +406,7 @@ def test_pause_end_and_stop_save_what_is_new_and_only_that(bench: Bench) -> None
     bench.turns(1)
     bench.do(m.Pause())
     bench.turns(3)
+    assert [e.step for e in bench.of(m.CheckpointSaved)] == [2, 3]
     bench.do(m.Pause(), m.Stop())
     assert [e.step for e in bench.of(m.CheckpointSaved)] == [2, 3]
 
@@ -570,10 +572,14 @@ def test_a_fault_of_the_worker_itself_is_told_as_fatal(
     class Odd(m.Command):
         pass
 
+    job = m.RenderJob("job", (camera_at(),) * 99)
+    worker.send(m.OpenScene("somewhere", "fake"))
+    worker.send(m.StartJob(job))
     worker.send(Odd())
     wait_for(lambda: not worker.alive)
-    (failed,) = worker.events()
-    assert failed.fatal
+    assert worker.events()[-1].fatal
+    frames = [job.frames.get_nowait() for _ in range(job.frames.qsize())]
+    assert frames[-1] is None  # nobody waits for the others in vain
 
 
 def test_a_worker_starts_once(tmp_path: Path) -> None:
