@@ -2,15 +2,13 @@
 """Everything a person can do: menus, keys, tooltips, the help window and the README table read this registry.
 
 A command is found by id, says in a sentence why it cannot run now, and acts through `AppActions`, which the
-window implements. `python -m app.commands --write-readme` refreshes the table in README.md.
+window implements. `python -m app.readme` refreshes the table in README.md.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from app.session import Session
@@ -20,7 +18,6 @@ from engine.methods.common import VIEW_MODES
 
 MENUS = ("File", "Train", "View", "Structure", "Export", "Help")
 MORE_STEPS = 1000
-TABLE_START, TABLE_END = "<!-- commands:start -->", "<!-- commands:end -->"
 
 
 class AppActions(Protocol):
@@ -296,28 +293,3 @@ def markdown_table() -> str:
                 key = f"`{command.shortcut}`" if command.shortcut else ""
                 rows.append(f"| {menu} | {command.label} | {key} | {command.help} |")
     return "\n".join(rows)
-
-
-def with_table(text: str) -> str:
-    """Return README text with a fresh table between the markers; ValueError without markers."""
-    start, end = text.find(TABLE_START), text.find(TABLE_END)
-    if start < 0 or end < start:
-        raise ValueError(
-            f"The README has no {TABLE_START} and {TABLE_END} to put the table of commands between."
-        )
-    return f"{text[: start + len(TABLE_START)]}\n{markdown_table()}\n{text[end:]}"
-
-
-def main(arguments: list[str]) -> int:
-    """Print the table of commands, or with --write-readme put it into README.md."""
-    if arguments != ["--write-readme"]:
-        print(markdown_table())
-        return 0
-    readme = Path(__file__).resolve().parent.parent / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(with_table(text), encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

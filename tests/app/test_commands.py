@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from engine.cameras import Camera
 from engine.messages import SceneOpened, Stats, TrainState, ViewInfo
 from engine.methods.common import VIEW_MODES, StructureStats
 
-README = Path(__file__).resolve().parents[2] / "README.md"
 ALL = pytest.mark.parametrize("command", commands.COMMANDS, ids=lambda command: command.id)
 
 
@@ -216,19 +214,3 @@ def test_table_lists_every_command_once():
     table = commands.markdown_table()
     assert len(table.splitlines()) == len(commands.COMMANDS) + 2
     assert all(f"| {command.label} |" in table for command in commands.COMMANDS)
-
-
-def test_the_readme_table_is_written_between_its_markers_only():
-    text = f"before\n{commands.TABLE_START}\nstale row\n{commands.TABLE_END}\nafter\n"
-    fresh = commands.with_table(text)
-    assert fresh.startswith("before\n") and fresh.endswith("\nafter\n") and "stale row" not in fresh
-    assert commands.with_table(fresh) == fresh
-    with pytest.raises(ValueError, match="has no"):
-        commands.with_table("nothing here")
-
-
-def test_the_readme_is_in_step_with_the_registry():
-    if not README.exists():
-        pytest.skip("README.md is not part of this checkout")
-    text = README.read_text(encoding="utf-8")
-    assert commands.with_table(text) == text, "run: python -m app.commands --write-readme"
