@@ -146,8 +146,8 @@ class Core:
     def enter(self, state: TrainState, reason: str = "") -> None:
         """Change state and tell everybody."""
         self.state, self.reason = state, reason
+        self.publish()  # first, so that whoever hears of the state finds its numbers in the slot
         self.emit(StateChanged(state, reason))
-        self.publish()
 
     # --- pieces of work -------------------------------------------------------------------------------
 

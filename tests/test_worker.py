@@ -587,3 +587,17 @@ def test_a_worker_starts_once(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         worker.start()
     assert worker.stop(5.0)
+
+
+def test_whoever_hears_of_a_state_finds_its_numbers_already_there(bench: Bench) -> None:
+    put: list[m.Event] = []
+
+    def listen(event: m.Event) -> None:
+        if isinstance(event, m.StateChanged):
+            assert bench.worker.stats().state is event.state
+            put.append(event)
+
+    bench.worker._outputs.events.put = listen
+    bench.do(m.Train(steps=1))
+    bench.turns(2)
+    assert [event.state for event in put] == [TrainState.TRAINING, TrainState.FINISHED]
