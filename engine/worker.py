@@ -89,7 +89,9 @@ class Worker:
         if training is None or index < 0:
             return None
         n_train = len(training.scene.train)
-        split, i = (training.scene.train, index) if index < n_train else (training.scene.test, index - n_train)
+        split, i = (
+            (training.scene.train, index) if index < n_train else (training.scene.test, index - n_train)
+        )
         return split.images.load(i) if i < len(split) else None
 
     def stats(self) -> Stats | None:
