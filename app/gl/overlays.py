@@ -120,13 +120,18 @@ class OverlayPass:
         camera: Camera,
         depth: moderngl.Texture,
         names: list[str],
+        left: int = 0,
     ) -> None:
-        """Draw layers, in this order, over the target's top left `width x height` pixels, seen by `camera`."""
+        """Draw layers, in this order, over the target's top left `width x height` pixels, seen by `camera`.
+
+        Pixels left of column `left` stay as they are: the photo is there.
+        """
         layers = [self._layers[name] for name in names if name in self._layers]
         if not layers:
             return
         target.framebuffer.use()
         self._ctx.viewport = (0, 0, width, height)
+        target.framebuffer.scissor = (left, 0, max(1, width - left), height)
         self._ctx.enable_only(moderngl.BLEND)
         self._ctx.blend_func = moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA, moderngl.ONE, moderngl.ONE
         depth.use(0)
@@ -144,6 +149,7 @@ class OverlayPass:
                 layer.array.render(moderngl.TRIANGLE_STRIP, vertices=4, instances=layer.instances)
             else:
                 layer.array.render(moderngl.LINES, vertices=24, instances=layer.instances)
+        target.framebuffer.scissor = None
 
     def release(self) -> None:
         """Free all layers and the programs."""

@@ -70,7 +70,6 @@ class Input:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._viewport, self._run, self._blocked, self._clock = viewport, run, blocked, clock
-        self._window: int | str = 0
         self._names = key_names()
         self._fly_codes = {getattr(dpg, f"mvKey_{c.upper()}"): c for c in FLY_KEYS}
         self._mouse = (0.0, 0.0)
@@ -81,9 +80,8 @@ class Input:
         self._hovered_at = 0.0
         self._happened = False
 
-    def build(self, viewport_window: int | str) -> None:
+    def build(self) -> None:
         """Register the handlers."""
-        self._window = viewport_window
         with dpg.handler_registry():
             dpg.add_mouse_click_handler(callback=lambda s, button: self._press(button))
             dpg.add_mouse_release_handler(callback=lambda s, button: self._release(button))
@@ -119,7 +117,7 @@ class Input:
         """Whether the mouse is over the viewport and nothing floats above it there."""
         rect = self._viewport.rect
         inside = rect.contains(*self._mouse)
-        return inside and not self._blocked() and dpg.is_item_hovered(self._window)
+        return inside and not self._blocked() and self._viewport.under_mouse()
 
     # --- the mouse --------------------------------------------------------------------------------------------
 

@@ -222,6 +222,10 @@ class Viewport:
         """The mouse is elsewhere."""
         self.hovered = None
 
+    def under_mouse(self) -> bool:
+        """Whether the mouse was over the picture, and nothing floated above it there, in the last frame of the window."""
+        return dpg.is_item_hovered(self._drawlist)
+
     def over_split(self, x: float) -> bool:
         """Whether the split line is under the mouse."""
         reach = self._look.sizes.px(SPLIT_GRAB_PX)
@@ -327,7 +331,8 @@ class Viewport:
         self._picture.draw(target, width, height, (x / width, y / height, w / width, h / height), until)
         if self.frame is not None and self._photo_mode() != "photo":
             camera = self.frame.request.camera
-            self._overlays.draw(target, width, height, camera, self._picture.depth, self.layers.names())
+            left = round(self.session.view.split * width) if self._photo_mode() == "split" else 0
+            self._overlays.draw(target, width, height, camera, self._picture.depth, self.layers.names(), left)
 
     def _show_image(self) -> None:
         surface = self._surface

@@ -104,7 +104,7 @@ class App:
         self.viewport.build(self.columns.windows["viewport"])
         self.status.build(self.columns.windows["status"])
         self.welcome.build()
-        self.input.build(self.columns.windows["viewport"])
+        self.input.build()
         self._show_recent()
 
     def _window_items(self) -> list[Any]:

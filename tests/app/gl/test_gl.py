@@ -6,6 +6,7 @@ from app.gl.context import GLError, HiddenContext
 from app.gl.overlays import OverlayPass, clip_from_world
 from app.gl.present import PicturePass, Target
 from app.gl.programs import expanded, load_program, program_names
+from app.resources import shader_source
 from engine.cameras import Camera, look_at
 
 pytestmark = pytest.mark.gl
@@ -63,7 +64,8 @@ def test_every_shader_compiles(ctx, name):
 
 def test_an_include_keeps_the_line_numbers_of_the_file_around_it():
     text = expanded("lines.frag").splitlines()
-    after = text.index("#line 5 0")
+    number = shader_source("lines.frag").splitlines().index('#include "occlusion.glsl"') + 1
+    after = text.index(f"#line {number + 1} 0")
     assert text[after + 1] == ""
     assert text[after + 2].startswith("uniform float u_width_px")
 
@@ -133,6 +135,21 @@ def test_a_line_lies_where_the_camera_projects_it(ctx, picture, target):
     bright = np.flatnonzero(rows > 200)
     assert 2 <= len(bright) <= 3
     assert abs(bright.mean() - (H / 2 - 0.5)) <= 0.5
+
+
+def test_overlays_leave_the_photo_left_of_the_split_alone(ctx, picture, target):
+    picture.clear()
+    picture.draw(target, W, H)
+    overlays = OverlayPass(ctx)
+    overlays.set_lines("x", np.array([[[-1, 0, 0], [1, 0, 0]]]), np.array([1, 0, 0, 1]), width_px=3)
+    overlays.draw(target, W, H, camera(), picture.depth, ["x"], left=W // 2)
+    overlays.release()
+    columns = target.read(W, H)[..., 0].max(axis=0)
+    assert columns[: W // 2].max() == 0
+    assert columns[W // 2 : 3 * W // 4].min() > 200
+    picture.clear((9, 9, 9))
+    picture.draw(target, W, H)
+    assert (target.read(W, H)[..., 0] == 9).all()
 
 
 def test_a_line_that_passes_behind_the_eye_is_cut_not_mirrored(ctx, picture, target):
