@@ -1,16 +1,19 @@
 #version 330 core
 // SPDX-License-Identifier: MIT
-// The rendered frame, scaled to the viewport, and the photo left of a vertical line.
+// The rendered frame, scaled to the viewport. With PHOTO: the photo left of a vertical line. With SMOOTH: enlarged with a
+// bicubic filter instead of a linear one. Variants, not branches: a CPU that draws OpenGL pays for both sides of a branch.
 
 uniform sampler2D u_frame;
+#ifdef PHOTO
 uniform sampler2D u_photo;
 uniform vec4 u_photo_rect;    // x, y, width, height as shares of the viewport
 uniform float u_photo_until;  // the photo is shown left of this share of the width
-uniform bool u_smooth;        // enlarge with a bicubic filter instead of a linear one
+#endif
 
 in vec2 v_uv;
 out vec4 f_colour;
 
+#ifdef SMOOTH
 // Catmull-Rom in nine linear reads: the middle two weights of each axis are one read between their texels.
 vec3 bicubic(sampler2D image, vec2 uv) {
     vec2 size = vec2(textureSize(image, 0));
@@ -36,13 +39,20 @@ vec3 bicubic(sampler2D image, vec2 uv) {
              + texture(image, vec2(p3.x, p3.y)).rgb * w3.x * w3.y;
     return clamp(sum, 0.0, 1.0);
 }
+#endif
 
 void main() {
-    vec3 colour = u_smooth ? bicubic(u_frame, v_uv) : texture(u_frame, v_uv).rgb;
+#ifdef SMOOTH
+    vec3 colour = bicubic(u_frame, v_uv);
+#else
+    vec3 colour = texture(u_frame, v_uv).rgb;
+#endif
+#ifdef PHOTO
     vec2 photo_uv = (v_uv - u_photo_rect.xy) / u_photo_rect.zw;
     bool inside = all(greaterThanEqual(photo_uv, vec2(0.0))) && all(lessThanEqual(photo_uv, vec2(1.0)));
-    if (u_photo_until >= 0.0 && v_uv.x < u_photo_until && inside) {
+    if (v_uv.x < u_photo_until && inside) {
         colour = texture(u_photo, photo_uv).rgb;
     }
+#endif
     f_colour = vec4(colour, 1.0);
 }

@@ -41,6 +41,11 @@ class Target:
         data = self.framebuffer.read(viewport=(0, 0, width, height), components=4, alignment=1)
         return np.frombuffer(data, dtype=np.uint8).reshape(height, width, 4)
 
+    def write(self, rgba: np.ndarray) -> None:
+        """Put a picture [h,w,4] uint8 into the top left corner."""
+        height, width = rgba.shape[:2]
+        self._texture.write(np.ascontiguousarray(rgba), viewport=(0, 0, width, height), alignment=1)
+
     def release(self) -> None:
         """Free what is ours; a texture of somebody else stays."""
         self.framebuffer.release()
@@ -49,24 +54,25 @@ class Target:
 
 
 class PicturePass:
-    """Holds the textures of the newest frame and of one photo, and draws them."""
+    """Holds the newest frame and one photo, and draws them. What is not drawn is not uploaded."""
 
     def __init__(self, ctx: moderngl.Context) -> None:
         self._ctx = ctx
-        self._program = load_program(ctx, "present")
-        self._triangle = ctx.vertex_array(self._program, [])
         self._smooth = not is_software(ctx)  # nine texture reads a pixel are too dear for a CPU
+        self._programs: dict[tuple[str, ...], tuple[moderngl.Program, moderngl.VertexArray]] = {}
+        self._rgba = np.zeros((1, 1, 4), np.uint8)
+        self._depth_z = np.zeros((1, 1), np.float32)
         self._frame = self._new_texture((1, 1), 4, "f1")
-        self.depth = self._new_texture((1, 1), 1, "f4")
+        self._depth = self._new_texture((1, 1), 1, "f4")
+        self._frame_stale = self._depth_stale = True
         self._photo: moderngl.Texture | None = None
         self.clear()
 
     def _new_texture(self, size: tuple[int, int], components: int, dtype: str) -> moderngl.Texture:
         texture = self._ctx.texture(size, components, dtype=dtype, alignment=1)
         texture.repeat_x = texture.repeat_y = False
-        texture.filter = (
-            (moderngl.NEAREST, moderngl.NEAREST) if dtype == "f4" else (moderngl.LINEAR, moderngl.LINEAR)
-        )
+        kind = moderngl.NEAREST if dtype == "f4" else moderngl.LINEAR
+        texture.filter = (kind, kind)
         return texture
 
     def _upload(self, texture: moderngl.Texture, pixels: np.ndarray, dtype: str) -> moderngl.Texture:
@@ -83,9 +89,17 @@ class PicturePass:
         self.set_frame(np.array([[[*rgb, 255]]], np.uint8), np.full((1, 1), np.inf, np.float32))
 
     def set_frame(self, rgba: np.ndarray, depth_z: np.ndarray) -> None:
-        """Take a frame: `rgba [h,w,4]` uint8 and `depth_z [h,w]` float32, inf where nothing is."""
-        self._frame = self._upload(self._frame, rgba, "f1")
-        self.depth = self._upload(self.depth, depth_z.astype(np.float32, copy=False), "f4")
+        """Take a frame: `rgba [h,w,4]` uint8, opaque, and `depth_z [h,w]` float32, inf where nothing is."""
+        self._rgba, self._depth_z = rgba, depth_z
+        self._frame_stale = self._depth_stale = True
+
+    @property
+    def depth(self) -> moderngl.Texture:
+        """The frame's depth as a texture."""
+        if self._depth_stale:
+            self._depth_stale = False
+            self._depth = self._upload(self._depth, self._depth_z.astype(np.float32, copy=False), "f4")
+        return self._depth
 
     def set_photo(self, rgb: np.ndarray | None) -> None:
         """Take a photo [h,w,3] uint8, or none."""
@@ -111,23 +125,39 @@ class PicturePass:
         The photo lies in `photo_rect` (x, y, width, height as shares of the viewport) and is shown left of the
         vertical line at `photo_until`, a share of the viewport's width.
         """
+        with_photo = self._photo is not None and photo_until > 0.0
+        frame_height, frame_width = self._rgba.shape[:2]
+        if not with_photo and (frame_width, frame_height) == (width, height):
+            target.write(self._rgba)  # pixel for pixel: nothing has to be drawn
+            return
+        if self._frame_stale:
+            self._frame_stale = False
+            self._frame = self._upload(self._frame, self._rgba, "f1")
+        enlarged = self._smooth and 1 < frame_width < width
+        program, triangle = self._program(("SMOOTH",) * enlarged + ("PHOTO",) * with_photo)
         target.framebuffer.use()
         self._ctx.viewport = (0, 0, width, height)
         self._ctx.scissor = None
         self._ctx.disable(moderngl.BLEND | moderngl.DEPTH_TEST | moderngl.CULL_FACE)
-        frame_size = self._frame.size
-        enlarged = frame_size[0] < width and frame_size != (1, 1)
-        self._program["u_smooth"] = bool(self._smooth and enlarged)
-        self._program["u_photo_rect"] = photo_rect
-        self._program["u_photo_until"] = photo_until if self._photo is not None else -1.0
-        self._program["u_frame"], self._program["u_photo"] = 0, 1
+        program["u_frame"] = 0
         self._frame.use(0)
-        (self._photo or self._frame).use(1)
-        self._triangle.render(moderngl.TRIANGLES, vertices=3)
+        if with_photo:
+            program["u_photo"], program["u_photo_rect"], program["u_photo_until"] = 1, photo_rect, photo_until
+            self._photo.use(1)
+        triangle.render(moderngl.TRIANGLES, vertices=3)
+
+    def _program(self, defines: tuple[str, ...]) -> tuple[moderngl.Program, moderngl.VertexArray]:
+        if defines not in self._programs:
+            program = load_program(self._ctx, "present", defines)
+            self._programs[defines] = program, self._ctx.vertex_array(program, [])
+        return self._programs[defines]
 
     def release(self) -> None:
-        """Free the textures and the program."""
-        for thing in (self._frame, self.depth, self._photo, self._triangle, self._program):
+        """Free the textures and the programs."""
+        for program, triangle in self._programs.values():
+            triangle.release()
+            program.release()
+        for thing in (self._frame, self._depth, self._photo):
             if thing is not None:
                 thing.release()
 

@@ -24,8 +24,13 @@ def program_names() -> list[str]:
     return sorted(path.stem for path in resource_path("shaders").glob("*.vert"))
 
 
-def expanded(name: str) -> str:
-    """Return the text of a shader file with its includes in place."""
+def variants(name: str) -> list[tuple[str, ...]]:
+    """Return every set of `defines` that the program NAME is compiled with."""
+    return [(), ("SMOOTH",), ("PHOTO",), ("SMOOTH", "PHOTO")] if name == "present" else [()]
+
+
+def expanded(name: str, defines: tuple[str, ...] = ()) -> str:
+    """Return the text of a shader file with its includes in place and `defines` below its first line, the version."""
     lines: list[str] = []
     for number, line in enumerate(shader_source(name).splitlines(), start=1):
         match = _INCLUDE.match(line.strip())
@@ -33,12 +38,15 @@ def expanded(name: str) -> str:
             lines += ["#line 1 1", *shader_source(match[1]).splitlines(), f"#line {number + 1} 0"]
         else:
             lines.append(line)
+        if number == 1 and defines:
+            lines += [*(f"#define {define}" for define in defines), "#line 2 0"]
     return "\n".join(lines) + "\n"
 
 
-def load_program(ctx: moderngl.Context, name: str) -> moderngl.Program:
+def load_program(ctx: moderngl.Context, name: str, defines: tuple[str, ...] = ()) -> moderngl.Program:
     """Compile and link the program NAME."""
+    vertex, fragment = expanded(f"{name}.vert", defines), expanded(f"{name}.frag", defines)
     try:
-        return ctx.program(vertex_shader=expanded(f"{name}.vert"), fragment_shader=expanded(f"{name}.frag"))
+        return ctx.program(vertex_shader=vertex, fragment_shader=fragment)
     except moderngl.Error as error:
-        raise ShaderError(f"Cannot compile the shader {name}: {error}") from error
+        raise ShaderError(f"Cannot compile the shader {name} {' '.join(defines)}: {error}") from error

@@ -5,7 +5,7 @@ import pytest
 from app.gl.context import GLError, HiddenContext
 from app.gl.overlays import OverlayPass, clip_from_world
 from app.gl.present import PicturePass, Target
-from app.gl.programs import expanded, load_program, program_names
+from app.gl.programs import expanded, load_program, program_names, variants
 from app.resources import shader_source
 from engine.cameras import Camera, look_at
 
@@ -58,8 +58,9 @@ def camera() -> Camera:
 
 
 @pytest.mark.parametrize("name", program_names())
-def test_every_shader_compiles(ctx, name):
-    load_program(ctx, name).release()
+def test_every_shader_compiles_in_all_its_variants(ctx, name):
+    for defines in variants(name):
+        load_program(ctx, name, defines).release()
 
 
 def test_an_include_keeps_the_line_numbers_of_the_file_around_it():
