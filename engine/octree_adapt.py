@@ -80,7 +80,9 @@ def hash_of_point(x, y, z):
 def with_room(table, point_ijk, count):
     """Return a table and a point list twice as long, with the first `count` points entered."""
     longer = np.empty((table.shape[0], 3), np.int32)
-    longer[:count] = point_ijk[:count]
+    for point in range(count):  # a loop, not a slice: assigning slices takes Numba seconds to compile
+        for axis in range(3):
+            longer[point, axis] = point_ijk[point, axis]
     return hash_table(longer, count, 2 * table.shape[0]), longer
 
 
@@ -128,7 +130,9 @@ def _split_points(ijk, level, corner_idx, point_ijk, split):
     """
     n_old, most = point_ijk.shape[0], point_ijk.shape[0] + 19 * split.shape[0]
     points = np.empty((most, 3), np.int32)
-    points[:n_old] = point_ijk
+    for point in range(n_old):
+        for axis in range(3):
+            points[point, axis] = point_ijk[point, axis]
     owner = np.empty(most - n_old, np.int64)
     slots = 1024
     while slots < 2 * most:
@@ -171,7 +175,8 @@ def _emit_leaves(path, level, corner_idx, mask, lattice):
     for v in range(path.shape[0]):
         if not mask[v]:
             new_path[row], new_level[row], voxel_from[row] = path[v], level[v], v
-            new_corner[row] = corner_idx[v]
+            for corner in range(8):
+                new_corner[row, corner] = corner_idx[v, corner]
             row += 1
             continue
         shift = 3 * (MAX_LEVEL - 1 - np.int64(level[v]))

@@ -30,7 +30,7 @@ def cut_into_chunks(path, level, chunks):
     """Fill chunks [n,4] int64 (start, end, node path, node level) and return n."""
     n = 0
     stack = np.empty((8 * (MAX_LEVEL + 2), 4), dtype=np.int64)
-    stack[0] = np.array([0, path.shape[0], 0, 0])
+    stack[0, 0], stack[0, 1], stack[0, 2], stack[0, 3] = 0, path.shape[0], 0, 0
     top = 1
     while top > 0:
         top -= 1

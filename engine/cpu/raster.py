@@ -37,6 +37,7 @@ WANT_DEPTH, WANT_MEDIAN, WANT_NORMAL, WANT_COUNT, WANT_WEIGHT = 1, 2, 4, 8, 16
 # Fields of a tile's pixels behind the rays; also the channels of the output image.
 _T, _R, _G, _B, _DEPTH, _MEDIAN, _NX, _NY, _NZ, _COUNT = range(RAY_FIELDS, RAY_FIELDS + 10)
 CHANNELS = 10
+COLOUR_CHANNELS = 4  # when nothing else is wanted: T, r, g, b
 _FIELDS = RAY_FIELDS + CHANNELS
 
 
@@ -146,7 +147,7 @@ def _raster_tile(
             weight = trans * alpha
             after = trans - weight
             store(s, i + _T * TILE_PIXELS, after)
-            if eight:
+            if eight is not None:
                 for channel in range(3):
                     field = i + (_R + channel) * TILE_PIXELS
                     colours = corner_colours(rgb, voxel, channel)
@@ -183,7 +184,8 @@ def _raster_tile(
             pair_weight[pair] = lane_max(heaviest)
         if alive == 0:
             if want & WANT_WEIGHT:
-                pair_weight[pair + 1 : last] = 0.0
+                for rest in range(pair + 1, last):
+                    pair_weight[rest] = 0.0
             break
 
 
@@ -194,14 +196,15 @@ def raster_tiles(
     """Rasterise all tiles into image [H, W, CHANNELS]: T, r, g, b (no background), depth, median, normal, count.
 
     Inputs: view, see project.VIEW_*; tile_start int64 [T + 1]; pair_voxel int32 [P]; rect uint16 [V,4]; box float32 [V,4]
-    low corner and edge; corner_idx int32 [V,8]; density float32 [G] raw; rgb float32 [V,1,3] or, with `eight`, [V,8,3].
-    Outputs: image; with WANT_WEIGHT also pair_weight float32 [P], each pair's heaviest pixel.
+    low corner and edge; corner_idx int32 [V,8]; density float32 [G] raw; rgb float32 [V,1,3] with `eight` None, [V,8,3] with
+    `eight` True: told apart by type, so that only the branch in use is compiled.
+    Outputs: image, of COLOUR_CHANNELS where `want` is 0; with WANT_WEIGHT also pair_weight float32 [P], each pair's heaviest pixel.
     """
     width, height = np.int64(view[16]), np.int64(view[17])
     tiles_x = (width + 15) >> 4
     n_tiles = tile_start.shape[0] - 1
     s, base = aligned(_FIELDS * TILE_PIXELS)
-    channels = CHANNELS if want != 0 else 4
+    channels = CHANNELS if want != 0 else COLOUR_CHANNELS
     while True:
         tile = fetch_add(counter, 0, 1)
         if tile >= n_tiles:

@@ -60,7 +60,8 @@ _RECORD = 64  # floats per record: alpha, t_in, t_out, dI/draw (one sample) or s
 @njit(cache=True, nogil=True)
 def _grown(array, used):
     bigger = np.empty(2 * array.shape[0], dtype=array.dtype)
-    bigger[:used] = array[:used]
+    for i in range(used):  # a loop, not a slice: assigning slices takes Numba seconds to compile
+        bigger[i] = array[i]
     return bigger
 
 
@@ -137,7 +138,7 @@ def _forward(
             weight = trans * alpha
             after = trans - weight
             store(s, i + _T * TILE_PIXELS, after)
-            if eight:
+            if eight is not None:
                 for channel in range(3):
                     field = i + (_R + channel) * TILE_PIXELS
                     colours = corner_colours(rgb, voxel, channel)
@@ -208,7 +209,7 @@ def _backward(
         terms = gather_corners(voxel, corner_idx, density) if samples > 1 else _NO_TERMS
         m0, mx, my, mz, mxy, mxz, myz, mxyz = zero, zero, zero, zero, zero, zero, zero, zero
         sum_r, sum_g, sum_b, priority, heaviest = zero, zero, zero, zero, zero
-        if eight:
+        if eight is not None:
             colour_rows[pair, :] = 0.0
         while at < n and keys[at] >> 4 == pair:
             i = base + (keys[at] & 15) * 16
@@ -222,7 +223,7 @@ def _backward(
             store(s, i + _T * TILE_PIXELS, after)
             v_r, v_g, v_b = load(s, i + _VR * TILE_PIXELS), load(s, i + _VG * TILE_PIXELS), load(s, i + _VB * TILE_PIXELS)
             ax, ay, az = box_corner(s, i, ortho, low_x, low_y, low_z)
-            if eight:
+            if eight is not None:
                 c_r = mean_trilinear(s, i, ax, ay, az, inv_size, t_in, t_out, samples, corner_colours(rgb, voxel, 0))
                 c_g = mean_trilinear(s, i, ax, ay, az, inv_size, t_in, t_out, samples, corner_colours(rgb, voxel, 1))
                 c_b = mean_trilinear(s, i, ax, ay, az, inv_size, t_in, t_out, samples, corner_colours(rgb, voxel, 2))
@@ -261,7 +262,7 @@ def _backward(
                 vx, vy, vz = v_raw * x, v_raw * y, v_raw * z
                 m0, mx, my, mz = m0 + v_raw, mx + vx, my + vy, mz + vz
                 mxy, mxz, myz, mxyz = fma(vx, y, mxy), fma(vx, z, mxz), fma(vy, z, myz), fma(vx * y, z, mxyz)
-                if eight:
+                if eight is not None:
                     _add_colour_moments(colour_rows[pair], w_r, w_g, w_b, x, y, z, 1.0 / samples)
         sums = sums_of_12(m0, mx, my, mz, mxy, mxz, myz, mxyz, sum_r, sum_g, sum_b, priority)
         store(rows, pair * ROW, sums)
@@ -274,14 +275,11 @@ def _add_colour_moments(row, w_r, w_g, w_b, x, y, z, share):
     """Add one sample's part of the eight colours' gradients, as trilinear moments, to a pair's colour row."""
     xy, xz, yz = x * y, x * z, y * z
     xyz = xy * z
-    for channel in range(3):
-        w = (w_r if channel == 0 else (w_g if channel == 1 else w_b)) * share
-        o = w * 0.0
-        sums = sums_of_12(w, w * x, w * y, w * z, w * xy, w * xz, w * yz, w * xyz, o, o, o, o)
-        moments = np.empty(16, dtype=np.float32)
-        store(moments, 0, sums)
-        for k in range(8):
-            row[channel * 8 + k] += moments[k]
+    r, g, b = w_r * share, w_g * share, w_b * share
+    first = sums_of_12(r, r * x, r * y, r * z, r * xy, r * xz, r * yz, r * xyz, g, g * x, g * y, g * z)
+    second = sums_of_12(g * xy, g * xz, g * yz, g * xyz, b, b * x, b * y, b * z, b * xy, b * xz, b * yz, b * xyz)
+    store(row, 0, load(row, 0) + first)  # lanes 12..15 of both are zero
+    store(row, 12, load(row, 12) + second)
 
 
 @njit(cache=True, nogil=True)

@@ -279,8 +279,8 @@ def mask_bits(typingctx: Any, mask: Any) -> Any:
     return types.int64(mask16), codegen
 
 
-@njit(inline="always")
-def any_lane(mask):  # noqa: ANN001, ANN201
+@njit(cache=True, nogil=True)
+def any_lane(mask):
     """Say whether any lane of the mask is set."""
     return mask_bits(mask) != 0
 
@@ -335,8 +335,8 @@ lane_sum = intrinsic(_reduce(lambda b, x, y: b.fadd(x, y)))
 lane_max = intrinsic(_reduce(lambda b, x, y: b.select(b.fcmp_ordered(">", x, y), x, y)))
 
 
-@njit(inline="always")
-def vexp(x):  # noqa: ANN001, ANN201
+@njit(cache=True, nogil=True)
+def vexp(x):
     """Return e**x per lane for x in [-87, 88], relative error below 2.5e-7 + 1.4e-8 |x|; clamped outside.
 
     x = (n + f) ln 2 with n whole and |f| <= 1/2; 2**f by a degree-6 polynomial (Taylor in f ln 2, last terms balanced).

@@ -10,7 +10,7 @@ import numpy as np
 from engine.cameras import Camera
 from engine.cpu.crew import Crew
 from engine.cpu.lists import ViewLists, VoxelTable, Workspace, build_lists
-from engine.cpu.raster import CHANNELS, raster_tiles
+from engine.cpu.raster import CHANNELS, COLOUR_CHANNELS, raster_tiles
 from engine.cpu.raster_grad import COLOUR_ROW, N_SUMS, ROW, raster_gradients
 from engine.cpu.shade import shade_voxels
 from engine.cpu.update import update_points, update_voxels
@@ -64,13 +64,16 @@ def render_lists(
     want: int = 0,
     pair_weight: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Rasterise lists into image [H, W, CHANNELS] of the workspace: T, rgb without background, and what `want` asks for."""
+    """Rasterise lists into an image of the workspace: T, rgb without background, and what `want` asks for.
+
+    It is [H, W, CHANNELS], or [H, W, COLOUR_CHANNELS] when `want` is 0: see `raster.raster_tiles`.
+    """
     height, width = int(lists.view[17]), int(lists.view[16])
-    image = room.take("image", (height, width, CHANNELS), np.float32)
+    image = room.take("image", (height, width, CHANNELS if want else COLOUR_CHANNELS), np.float32)
     weights = np.empty(1, dtype=np.float32) if pair_weight is None else pair_weight
     crew.run(
         raster_tiles, lists.view, lists.tile_start, lists.pair_voxel, lists.rect, table.box, table.corner_idx, density, rgb,
-        rgb.shape[1] == 8, samples, want, image, weights,
+        True if rgb.shape[1] == 8 else None, samples, want, image, weights,
     )  # fmt: skip
     return image
 
@@ -110,7 +113,7 @@ def train_on_view(
     plane = np.zeros(v_rgb.shape[:2], dtype=np.float32) if given else _NO_PLANE
     crew.run(
         raster_gradients, lists.view, lists.tile_start, lists.pair_voxel, lists.rect, table.box, table.corner_idx,
-        field.density, rgb, False, samples, mode, shrink, target, given, v_rgb if given else _NO_IMAGE, plane, plane,
+        field.density, rgb, None, samples, mode, shrink, target, given, v_rgb if given else _NO_IMAGE, plane, plane,
         background, weights, live, rows, colour_rows, tile_sums,
     )  # fmt: skip
     v_corners, has_gradient = scratch

@@ -114,7 +114,7 @@ class _Rasterize(torch.autograd.Function):
         weights = np.zeros(N_WEIGHTS)
         crew().run(
             raster_gradients, lists.view, lists.tile_start, lists.pair_voxel, lists.rect, table.box, table.corner_idx,
-            density, rgb, eight, ctx.samples, GIVEN, 1, np.zeros((1, 1, 3), dtype=np.uint8), True, _array(v_rgb),
+            density, rgb, eight or None, ctx.samples, GIVEN, 1, np.zeros((1, 1, 3), dtype=np.uint8), True, _array(v_rgb),
             _array(v_trans), _array(v_depth), _array(background), weights, live, rows, colour_rows, tile_sums,
         )  # fmt: skip
         v_corners, v_colours = np.zeros((table.n_voxels, 8), dtype=np.float32), np.zeros_like(rgb)

@@ -84,7 +84,7 @@ def kernel_pass(
     plane = np.zeros((camera.height, camera.width), dtype=np.float32)
     team.run(
         raster_gradients, lists.view, lists.tile_start, lists.pair_voxel, lists.rect, table.box, table.corner_idx,
-        densities.float().numpy(), rgb, eight, samples, mode, shrink,
+        densities.float().numpy(), rgb, eight or None, samples, mode, shrink,
         np.zeros((1, 1, 3), dtype=np.uint8) if target is None else target,
         given, v_rgb if given else np.zeros((1, 1, 3), dtype=np.float32), plane, plane,
         BACKGROUND, shares, live, rows, colour_rows, tile_sums,
