@@ -126,6 +126,15 @@ class BenchFlags(CommonFlags):
     what: Annotated[tyro.conf.Positional[Literal["raster", "train"]], Help(help="What to measure.")] = (
         tyro.MISSING
     )
+    scene: Annotated[
+        tyro.conf.Positional[str | None],
+        Help(metavar="SCENE", help='train: a folder of posed photos, or "demo", which it is otherwise.'),
+    ] = None
+    seconds: Annotated[float | None, Help(metavar="S", help="train: how long to train; 30 otherwise.")] = None
+    seed: Annotated[int | None, Help(metavar="N", help="train: of everything random; 0 otherwise.")] = None
+    runs: Annotated[
+        int | None, Help(metavar="N", help="raster: how often each frame is measured; 30 otherwise.")
+    ] = None
     json: Annotated[Path | None, Help(metavar="FILE", help="Write the numbers here.")] = None
 
 
@@ -316,7 +325,19 @@ def _size(text: str) -> tuple[int, int]:
 def _bench(arguments: Any, argv: list[str]) -> int:
     from app import bench
 
-    (bench.raster if arguments.what == "raster" else bench.train)(arguments.json)
+    measure, own = {
+        "raster": (bench.raster, ("runs",)),
+        "train": (bench.train, ("scene", "seconds", "seed")),
+    }[arguments.what]
+    asked = {name: getattr(arguments, name) for name in ("scene", "seconds", "seed", "runs")}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    for name, value in asked.items():
+        if name not in own:
+            flag = "scene" if name == "scene" else f"--{name}"
+            raise UserError(f"bench {arguments.what} takes no {flag}, got {value}. Leave it out.")
+        if name in ("seconds", "runs") and not value > 0:
+            raise UserError(f"--{name} must be above 0, got {value:g}.")
+    measure(arguments.json, **asked)
     return 0
 
 

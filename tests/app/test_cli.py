@@ -282,17 +282,73 @@ def test_render_follows_a_path_file() -> None:
     assert 4 <= len(list(Path("p").glob("*.png"))) <= 5  # one second at 4 pictures a second
 
 
-def test_bench_and_doctor_are_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    called: list[Any] = []
-    bench, doctor = types.ModuleType("bench"), types.ModuleType("doctor")
-    bench.raster = bench.train = called.append
-    doctor.main = lambda: 7
-    for name, module in (("bench", bench), ("doctor", doctor)):
-        monkeypatch.setitem(sys.modules, f"app.{name}", module)
-        monkeypatch.setattr(sys.modules["app"], name, module, raising=False)
-    assert main(["bench", "raster", "--json", "b.json"]) == 0
-    assert called == [Path("b.json")]
+def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, **functions: Any) -> None:
+    """Put a module with some functions in the place of app.<name>."""
+    module = types.ModuleType(name)
+    vars(module).update(functions)
+    monkeypatch.setitem(sys.modules, f"app.{name}", module)
+    monkeypatch.setattr(sys.modules["app"], name, module, raising=False)
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, dict[str, Any]]]:
+    """What the benchmarks were called with: (which, where to, the rest)."""
+    calls: list[tuple[str, Any, dict[str, Any]]] = []
+    stand_in(
+        monkeypatch,
+        "bench",
+        raster=lambda json_path, **rest: calls.append(("raster", json_path, rest)),
+        train=lambda json_path, **rest: calls.append(("train", json_path, rest)),
+    )
+    return calls
+
+
+def test_doctor_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, "doctor", main=lambda: 7)
     assert main(["doctor"]) == 7
+
+
+@pytest.mark.parametrize(
+    ("line", "call"),
+    [
+        ("raster", ("raster", None, {})),
+        ("raster --json b.json --runs 3", ("raster", Path("b.json"), {"runs": 3})),
+        ("train", ("train", None, {})),
+        (
+            "train scenes/lego --seconds 3 --seed 4 --json b.json",
+            ("train", Path("b.json"), {"scene": "scenes/lego", "seconds": 3.0, "seed": 4}),
+        ),
+    ],
+)
+def test_bench_is_handed_what_was_given_and_nothing_else(measured, line: str, call: Any) -> None:
+    assert main(["bench", *line.split()]) == 0
+    assert measured == [call]
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("raster demo", "bench raster takes no scene, got demo. Leave it out."),
+        ("raster --seed 0", "bench raster takes no --seed, got 0. Leave it out."),
+        ("train --runs 5", "bench train takes no --runs, got 5. Leave it out."),
+        ("train --seconds 0", "--seconds must be above 0, got 0."),
+    ],
+)
+def test_bench_refuses_what_it_would_not_heed(
+    measured, capsys: pytest.CaptureFixture[str], line: str, sentence: str
+) -> None:
+    assert main(["bench", *line.split()]) == 2
+    assert capsys.readouterr().err.strip() == f"nerfviewer: {sentence}"
+    assert measured == []
+
+
+def test_bench_takes_the_flags_that_its_functions_take() -> None:
+    import inspect
+
+    from app import bench
+
+    assert set(inspect.signature(bench.raster).parameters) == {"json_path", "runs"}
+    assert set(inspect.signature(bench.train).parameters) == {"json_path", "scene", "seconds", "seed"}
 
 
 # --- the window and its stand-in --------------------------------------------------------------------------------
