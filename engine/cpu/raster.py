@@ -198,7 +198,8 @@ def raster_tiles(
     Inputs: view, see project.VIEW_*; tile_start int64 [T + 1]; pair_voxel int32 [P]; rect uint16 [V,4]; box float32 [V,4]
     low corner and edge; corner_idx int32 [V,8]; density float32 [G] raw; rgb float32 [V,1,3] with `eight` None, [V,8,3] with
     `eight` True: told apart by type, so that only the branch in use is compiled.
-    Outputs: image, of COLOUR_CHANNELS where `want` is 0; with WANT_WEIGHT also pair_weight float32 [P], each pair's heaviest pixel.
+    Outputs: image, of COLOUR_CHANNELS where `want` is 0; with WANT_WEIGHT also pair_weight float32 [P], each pair's
+    heaviest pixel.
     """
     width, height = np.int64(view[16]), np.int64(view[17])
     tiles_x = (width + 15) >> 4

@@ -28,7 +28,7 @@ def sh_groups(n_voxels: int, degree: int) -> tuple[int, int, int]:
 def sh_rows(groups: np.ndarray, n_voxels: int) -> np.ndarray:
     """Return the coefficients [V, K, 3] of grouped ones."""
     rows = groups.transpose(0, 2, 1).reshape(-1, groups.shape[1])[:n_voxels]
-    return np.ascontiguousarray(rows).reshape(n_voxels, -1, 3)
+    return np.ascontiguousarray(rows).reshape(n_voxels, groups.shape[1] // 3, 3)
 
 
 def grouped(rows: np.ndarray) -> np.ndarray:
@@ -36,7 +36,7 @@ def grouped(rows: np.ndarray) -> np.ndarray:
     n, k, _ = rows.shape
     shape = (-(-n // GROUP), 3 * k, GROUP)
     padded = np.zeros((shape[0] * GROUP, 3 * k), dtype=np.float32)
-    padded[:n] = rows.reshape(n, -1)
+    padded[:n] = rows.reshape(n, 3 * k)
     return np.ascontiguousarray(padded.reshape(shape[0], GROUP, 3 * k).transpose(0, 2, 1))
 
 
