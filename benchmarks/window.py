@@ -148,7 +148,7 @@ def windowed(scene: str, downscale: int, present: str) -> dict[str, Any]:
         app.open_surface()
         try:
             untouched_s = time_between(worker, FIRST, LAST, app.turn)
-            idle_fps = app.session.ui_fps
+            idle_fps, idle = app.session.ui_fps, worker.stats()
             app.intervals.clear()
             mouse = threading.Thread(target=orbit_with_mouse, args=(DRAG_S,))
             mouse.start()
@@ -162,6 +162,7 @@ def windowed(scene: str, downscale: int, present: str) -> dict[str, Any]:
             return {
                 "untouched_s": untouched_s,
                 "idle_redraws_per_s": idle_fps,
+                "idle_shares": {"train": idle.train_share, "view": idle.view_share},
                 "frame_interval_ms": {f"p{p}": float(np.percentile(intervals, p)) for p in (50, 95, 99)},
                 "redraws": len(intervals),
                 "moving_steps_per_s": moving_rate,

@@ -12,7 +12,9 @@ import contextlib
 import ctypes
 import ctypes.util
 import logging
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +25,7 @@ ACTIVE_S = 1 / 60
 AFTERGLOW_S = 0.35  # hover colours, easing and scrolling end within this time of the last input
 LISTEN_S = 1 / 15
 SLEEP_S = 1 / 4  # between frames of an untouched window, when something else watches for input
+WORKER_NICE = 5
 NAP_S = 1 / 100  # between two looks for input or a new picture
 
 
@@ -108,6 +111,18 @@ class Pacer:
         if self._watch is not None:
             self._watch.close()
             self._watch = None
+
+
+def yield_to_window(thread: threading.Thread | None) -> None:
+    """Let a thread, and those it starts from now on, give way to the window where a system knows threads' priorities.
+
+    Training computes without a pause on every core. When the window has something to draw, some 10 ms every now and then,
+    it should not have to wait for its turn.
+    """
+    if thread is None or thread.native_id is None or not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, thread.native_id, WORKER_NICE)
 
 
 def make_watch() -> X11Watch | None:

@@ -30,7 +30,7 @@ from app.gui import session_feed, theme
 from app.gui.columns import Columns
 from app.gui.dialogs import Dialogs
 from app.gui.exports import Exports
-from app.gui.idle import Pacer, make_watch
+from app.gui.idle import Pacer, make_watch, yield_to_window
 from app.gui.input import Input
 from app.gui.menu import MenuBar
 from app.gui.panel import PanelContext
@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 
 REFRESH_AWAKE_S, REFRESH_IDLE_S = 1 / 15, 1 / 4
 NOTE_S = 6.0
+WORKER_THREAD = "nerfviewer-worker"  # its name in engine/worker.py
 STOP_WAIT_S = 60.0
 MAX_PANEL_ERRORS = 20
 _QUIET_FAILURES = (
@@ -97,6 +98,7 @@ class App:
         self.exports = Exports(self.session, self.send, self._own_events.put)
         self.input = Input(self.viewport, self.run_command, lambda: self.dialogs.blocking)
         self.pacer = Pacer(make_watch())
+        yield_to_window(next((t for t in threading.enumerate() if t.name == WORKER_THREAD), None))
 
         self.menu.build(self._window_items())
         context = PanelContext(self.session, self.send, self.run_command, self.do, self.look.sizes.scale)
