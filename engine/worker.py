@@ -34,8 +34,9 @@ class Worker:
     """Runs training, views and render jobs on its own thread. Public methods may be called from any thread.
 
     `runs_dir` is where run folders go, `out` the folder of the first run instead. `autosave_s` is wall time
-    while training; `evaluate_every_s` is training time between evaluations, None for none. `scene_loader` and
-    `method_factory` replace what reads scenes and makes methods.
+    while training; `evaluate_every_s` is training time between evaluations, None for none. `evaluate_share` stretches
+    that time so that evaluating takes no more than this share of the training time. `scene_loader` and `method_factory`
+    replace what reads scenes and makes methods.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Worker:
         out: Path | str | None = None,
         autosave_s: float = 120.0,
         evaluate_every_s: float | None = None,
+        evaluate_share: float | None = None,
         scene_loader: SceneLoader = load_scene,
         method_factory: MethodFactory = make_method,
         cpu_clock: Callable[[], float] = time.process_time,
@@ -53,7 +55,16 @@ class Worker:
         self._inbox = Inbox()
         self._outputs = Outputs(EventQueue(), Latest(), Latest())
         opener = Opener(scene_loader, method_factory, Path(runs_dir), None if out is None else Path(out))
-        self._core = Core(self._inbox, self._outputs, opener, clock, cpu_clock, autosave_s, evaluate_every_s)
+        self._core = Core(
+            self._inbox,
+            self._outputs,
+            opener,
+            clock,
+            cpu_clock,
+            autosave_s,
+            evaluate_every_s,
+            evaluate_share,
+        )
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:

@@ -71,6 +71,7 @@ class Core:
         cpu_clock: Callable[[], float],
         autosave_s: float,
         evaluate_every_s: float | None,
+        evaluate_share: float | None = None,
     ) -> None:
         self.inbox = inbox
         self.outputs = outputs
@@ -79,6 +80,7 @@ class Core:
         self.cpu_clock = cpu_clock
         self.autosave_s = autosave_s
         self.evaluate_every_s = evaluate_every_s
+        self.evaluate_share = evaluate_share
         self.state = TrainState.EMPTY
         self.reason = ""
         self.training: Training | None = None
@@ -95,6 +97,7 @@ class Core:
         self._published_at = -math.inf
         self._logged_at = -math.inf
         self._evaluate_at = math.inf  # training seconds
+        self._evaluated_s = 0.0  # what the evaluation under way, or else the last one, has cost
         self._told: set[tuple[str, ...]] = set()
         self._losses: tuple[tuple[str, float], ...] = ()
         self._psnr = float("nan")
@@ -215,8 +218,6 @@ class Core:
 
     def start_evaluation(self) -> None:
         """Begin to compare the held-out views with their photos; training waits until that is done."""
-        if self.evaluate_every_s is not None:
-            self._evaluate_at = self.training.seconds + self.evaluate_every_s
         if self.evaluation is not None:
             return
         if len(self.training.scene.test) == 0:
@@ -224,7 +225,18 @@ class Core:
                 f"{self.training.scene.name} has no held-out views, so its quality cannot be measured."
             )
         self.evaluation = Evaluation(self.training.scene, self.training.method)
+        self._evaluated_s = 0.0
+        self._schedule_evaluation()
         self.emit(Progress("evaluating", 0, self.evaluation.total))
+
+    def _schedule_evaluation(self) -> None:
+        """Set when the next automatic evaluation is due: not so soon that all of them take more than their share."""
+        if self.evaluate_every_s is None or len(self.training.scene.test) == 0:
+            return
+        rest = self.evaluate_every_s
+        if self.evaluate_share is not None:
+            rest = max(rest, self._evaluated_s / self.evaluate_share)
+        self._evaluate_at = self.training.seconds + rest
 
     def _evaluate_one(self, evaluation: Evaluation) -> None:
         begin = self.clock()
@@ -236,6 +248,8 @@ class Core:
             return
         finally:
             now = self.clock()
+            self._evaluated_s += now - begin
+            self._schedule_evaluation()
             self.timings["evaluate"] += now - begin
             self.meter.record("evaluate", now, now - begin)
         self.emit(Progress("evaluating", len(evaluation.per_view), evaluation.total))
@@ -273,6 +287,7 @@ class Core:
         self.training, self.evaluation, self.save_due = training, None, False
         self._told.clear()
         self._losses, self._psnr = (), float("nan")
+        self._evaluate_at, self._evaluated_s = math.inf, 0.0
         self.timings["train"], self.timings["cpu"] = training.seconds, training.cpu_seconds
 
     def begin_training(self) -> None:
@@ -280,8 +295,8 @@ class Core:
         now = self.clock()
         self.meter.restart(now)
         self._saved_at, self._logged_at = now, now
-        if self.evaluate_every_s is not None and self._evaluate_at == math.inf:
-            self._evaluate_at = self.training.seconds + self.evaluate_every_s
+        if self._evaluate_at == math.inf:
+            self._schedule_evaluation()
 
     def publish(self, now: float | None = None) -> None:
         """Put fresh numbers into the slot."""
