@@ -465,7 +465,9 @@ def run(
     if own:
         from engine.worker import Worker
 
-        worker = Worker(out=run_folder if scene is not None else None, evaluate_every_s=20.0, evaluate_share=0.03)
+        worker = Worker(
+            out=run_folder if scene is not None else None, evaluate_every_s=20.0, evaluate_share=0.03
+        )
         worker.start()
     if scene is not None:
         given = options or {}
