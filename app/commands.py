@@ -114,6 +114,22 @@ def _reset(app: AppActions) -> None:
     app.confirm(question, "Reset", lambda: app.send(messages.Reset()))
 
 
+def _with_staged(session: Session) -> str | None:
+    if session.scene is not None and not session.staged:
+        return "No option waits for a reset; change one in the Options panel first."
+    return with_scene(session)
+
+
+def _reset_with_options(app: AppActions) -> None:
+    values = dict(app.session.staged)
+    step = app.session.stats.step if app.session.stats else 0
+    changes = "\n".join(
+        f"{name}: {app.session.values.get(name)} becomes {value}" for name, value in values.items()
+    )
+    question = f"Throw away {step:,} steps of training and start again with other options?\n\n{changes}"
+    app.confirm(question, "Reset", lambda: app.send(messages.Reset(values)))
+
+
 def _step_view(offset: int) -> Callable[[AppActions], None]:
     def act(app: AppActions) -> None:
         count, here = app.session.scene.n_train, app.session.view.view_index
@@ -206,6 +222,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("reset", "Reset training", "Train", "Ctrl+R",
             "Throw the trained model away and start again, after asking.",
             _reset, with_scene),
+    Command("reset_with_options", "Apply options with reset", "Train", "",
+            "Start again with the options that wait for a reset in the Options panel, after asking.",
+            _reset_with_options, _with_staged),
     *(_mode(mode) for mode in VIEW_MODES),
     Command("previous_view", "Previous training view", "View", "[",
             "Move the camera into the training view before.",

@@ -65,6 +65,7 @@ class Session:
     evaluated: Evaluated | None = None
     preview: AdaptPreviewed | None = None
     values: dict[str, object] = field(default_factory=dict)  # the method's options by dotted name
+    staged: dict[str, object] = field(default_factory=dict)  # options that wait for the next reset
     curves: dict[str, list[CurvePoint]] = field(default_factory=dict)  # losses, "psnr", ...
     warnings: list[str] = field(default_factory=list)
     progress: Progress | None = None  # the long step under way: loading, compiling, evaluating

@@ -78,7 +78,12 @@ class Pause(Command):
 
 @dataclass(frozen=True)
 class Reset(Command):
-    """Throw the trained model away and start again on the same scene with the same options."""
+    """Throw the trained model away and start again on the same scene, with the same options but for `values`.
+
+    `values` are method options by dotted name, live or not. If one is wrong, the model stays as it is and Failed says why.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -169,14 +170,15 @@ class Opener:
             ) from error
         return training, [*log, Logged("info", f"Resumed {run.path} at step {training.method.step:,}.")]
 
-    def again(self, training: Training) -> Training:
-        """Return an untrained copy: same scene, same options as they stand, a run folder of its own."""
-        spec = training.run.spec
-        values = options.flatten(training.method.config)
-        method = self._factory(spec.method, training.scene, values, spec.seed)
-        if not training.run.exists:
-            return Training(training.scene, method, training.run)
-        return Training(training.scene, method, runs.new_run(spec, training.run.path.parent))
+    def again(self, training: Training, changes: dict[str, Any]) -> Training:
+        """Return an untrained copy: same scene, same options as they stand but for some, a run folder of its own."""
+        old = training.run
+        values = options.flatten(options.updated(training.method.config, changes))
+        method = self._factory(old.spec.method, training.scene, values, old.spec.seed)
+        spec = dataclasses.replace(old.spec, values=values)
+        if not old.exists:
+            return Training(training.scene, method, runs.RunFolder(old.path, spec, exists=False))
+        return Training(training.scene, method, runs.new_run(spec, old.path.parent))
 
     def _place(self, spec: runs.RunSpec) -> runs.RunFolder:
         out, self._out = self._out, None

@@ -88,9 +88,12 @@ def _pause(core: Core, command: m.Pause) -> None:
 
 def _reset(core: Core, command: m.Reset) -> None:
     _save_if_needed(core)
-    training = core.opener.again(core.training)
+    training = core.opener.again(core.training, command.values)
+    if command.values:  # other options may need other kernels
+        _warm_up(core, training)
     was_training = core.state is TrainState.TRAINING
     core.install(training)
+    core.emit(m.OptionsChanged(training.opened().values))
     core.emit(m.Logged("info", f"Training starts again from step 0, to be saved in {training.run.path}."))
     core.enter(TrainState.PAUSED, "Reset to step 0.")
     if was_training:

@@ -13,6 +13,7 @@ import pytest
 
 from engine import messages as m
 from engine.messages import TrainState, ViewRequest
+from engine.runs import open_run
 from engine.worker import Worker
 from engine.worker_meter import Meter
 from tests.fakes import (
@@ -240,6 +241,54 @@ def test_reset_starts_again_in_a_run_folder_of_its_own(bench: Bench) -> None:
     bench.do(m.Train(steps=1))
     bench.turns(3)
     assert sorted(checkpoint_steps(run)[-1] for run in bench.runs.iterdir()) == [1, 3]
+
+
+def test_a_reset_takes_options_along_that_are_not_live(bench: Bench) -> None:
+    bench.do(m.SetOptions({"rates.density": 0.1}), m.Train(steps=3))
+    bench.turns(5)
+    bench.do(m.Reset({"levels": 7}))
+    assert (bench.method.config.levels, bench.method.config.rates.density, bench.method.step) == (7, 0.1, 0)
+    assert bench.of(m.OptionsChanged)[-1].values["levels"] == 7
+    bench.do(m.Train(steps=1))
+    bench.turns(3)
+    specs = sorted(
+        (open_run(run).spec for run in bench.runs.iterdir()), key=lambda spec: spec.values["levels"]
+    )
+    assert [(s.values["levels"], s.values["rates.density"]) for s in specs] == [(5, 0.4), (7, 0.1)]
+
+
+def test_a_reset_before_the_run_folder_exists_writes_the_new_options_into_it(bench: Bench) -> None:
+    bench.do(m.Reset({"levels": 7}), m.Train(steps=1))
+    (run,) = bench.runs.iterdir()
+    assert open_run(run).spec.values["levels"] == 7
+
+
+@pytest.mark.parametrize("values", [{"levels": 99}, {"depth": 3}])
+def test_a_reset_with_a_wrong_option_leaves_the_model_in_training(
+    bench: Bench, values: dict[str, Any]
+) -> None:
+    bench.do(m.Train())
+    bench.turns(3)
+    method, step = bench.method, bench.method.step
+    (run,) = bench.runs.iterdir()
+    bench.do(m.Reset(values))
+    (failed,) = bench.of(m.Failed)
+    assert failed.what == "The model could not be reset" and failed.user
+    assert next(iter(values)) in failed.chain[0]
+    bench.turns(5)
+    assert bench.method is method and method.step > step and bench.state is TrainState.TRAINING
+    assert list(bench.runs.iterdir()) == [run] and bench.of(m.OptionsChanged) == []
+
+
+def test_a_reset_with_other_options_compiles_what_they_need(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warm: list[int] = []
+    monkeypatch.setattr(
+        FakeMethod, "warm_up", lambda self, report: warm.append(self.config.levels), raising=False
+    )
+    bench.do(m.Reset(), m.Reset({"levels": 7}))
+    assert warm == [7]
 
 
 def test_options_change_between_steps_and_bad_ones_change_nothing(bench: Bench) -> None:

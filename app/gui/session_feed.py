@@ -55,6 +55,8 @@ def apply_event(session: Session, event: Event) -> None:
         _append(session, HELD_OUT_SSIM, event.step, event.seconds, event.ssim)
     elif isinstance(event, OptionsChanged):
         session.values = dict(event.values)
+        # What has come into force waits no longer.
+        session.staged = {k: v for k, v in session.staged.items() if session.values.get(k) != v}
     elif isinstance(event, Failed):
         session.last_error = event
     elif isinstance(event, Logged) and event.level == "warning":
@@ -82,6 +84,7 @@ def _open(session: Session, scene: SceneOpened) -> None:
     again = session.scene is not None and (session.scene.path, session.scene.kind) == (scene.path, scene.kind)
     session.scene = scene
     session.values = dict(scene.values)
+    session.staged.clear()
     session.stats = session.last_error = None
     session.warnings = list(scene.warnings)
     _forget_training(session)

@@ -81,6 +81,7 @@ def open_session() -> Session:
     )
     session = Session(scene=scene, state=TrainState.PAUSED, stats=stats)
     session.view.view_index = 1
+    session.staged = {"model.degree": 3}
     return session
 
 
@@ -155,6 +156,23 @@ def test_reset_asks_before_it_throws_training_away():
     assert "40 steps" in question and button == "Reset" and not sent(app)
     then()
     assert sent(app) == [messages.Reset()]
+
+
+def test_reset_with_options_names_the_changes_asks_and_takes_them_along():
+    app = FakeApp(open_session())
+    app.session.values = {"model.degree": 2}
+    app.session.staged = {"model.degree": 3}
+    commands.perform("reset_with_options", app)
+    (_, question, _, then) = app.calls[0]
+    assert "40 steps" in question and "model.degree: 2 becomes 3" in question and not sent(app)
+    then()
+    assert sent(app) == [messages.Reset({"model.degree": 3})]
+
+
+def test_reset_with_options_needs_an_option_that_waits():
+    app = FakeApp(open_session())
+    app.session.staged.clear()
+    assert "Options panel" in commands.perform("reset_with_options", app) and not app.calls
 
 
 def test_training_views_are_stepped_through_in_a_ring():

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The options panel: a form made from the method's own declarations; nothing here knows a single option by name."""
+"""The options panel: a form made from the method's own declarations; nothing here knows a single option by name.
+
+Live options go to the worker at once. The others are staged in `session.staged` until the registry's command
+"reset_with_options" starts again with them.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ def declared_options(method: str) -> list[OptionInfo]:
 
 
 class OptionsPanel(BasePanel):
-    """Every option in its group; live ones act at once, the others say why they cannot."""
+    """Every option in its group; live ones act at once, the others at the next reset."""
 
     id, title = "options", "Options"
 
@@ -41,6 +45,9 @@ class OptionsPanel(BasePanel):
             "Options appear when a scene is open.", tag=self.tag("empty"), color=COLOURS["quiet"], wrap=0
         )
         dpg.add_text("", tag=self.tag("refused"), color=COLOURS["bad"], wrap=0, show=False)
+        with dpg.group(tag=self.tag("staging"), show=False), self.columns(2):
+            self.button("reset_with_options", "Apply with reset")
+            dpg.add_button(label="Discard", tag=self.tag("discard"), width=-1, callback=self._discard)
         dpg.add_group(tag=self.tag("form"))
 
     def on_event(self, event: Event) -> None:
@@ -53,19 +60,28 @@ class OptionsPanel(BasePanel):
                 self.forget(name)
 
     def refresh(self, session: Session) -> None:
-        """Show the values in force."""
+        """Show the values in force, and those that wait for a reset in their place."""
         for name, info in self._infos.items():
-            if name in session.values:
-                value = session.values[name]
-                self.put(name, value)
-                changed = value != info.default
-                self.configure(f"{name}-label", color=COLOURS["text" if changed else "quiet"])
+            if name not in session.values:
+                continue
+            now = session.values[name]
+            value, staged = session.staged.get(name, now), name in session.staged
+            self.put(name, value)
+            colour = "accent" if staged else "text" if value != info.default else "quiet"
+            self.configure(f"{name}-label", color=COLOURS[colour])
+            if not info.live:
+                self.configure(f"{name}-staged", show=staged)
+                self.put(f"{name}-staged", f"at next reset, now {_said(now)}")
+        self.allow_commands(session, "reset_with_options")
+        nothing = None if session.staged else "No option waits for a reset."
+        self.allow("discard", nothing, "Show the values in force again; nothing is reset.")
 
     def _make_form(self) -> None:
         self._infos = {info.name: info for info in self._declared(self._method)}
         self._shown.clear()
         dpg.delete_item(self.tag("form"), children_only=True)
         self.configure("empty", show=not self._infos)
+        self.configure("staging", show=any(not info.live for info in self._infos.values()))
         groups: dict[str, list[OptionInfo]] = {}
         for info in self._infos.values():
             groups.setdefault(info.name.rpartition(".")[0], []).append(info)
@@ -81,9 +97,12 @@ class OptionsPanel(BasePanel):
             unit = f" ({info.unit})" if info.unit else ""
             dpg.add_text(_label(info) + unit, tag=self.tag(f"{info.name}-label"), color=COLOURS["quiet"])
             self.explain(f"{info.name}-label", _help(info))
-            self._make_control(info)
-        reason = None if info.live else _fixed(info)
-        self.allow(info.name, reason, _help(info))
+            with dpg.group():
+                self._make_control(info)
+                if not info.live:
+                    tag = self.tag(f"{info.name}-staged")
+                    dpg.add_text("", tag=tag, bullet=True, color=COLOURS["accent"], show=False)
+        self.explain(info.name, _help(info) if info.live else f"{_fixed(info)}\n\n{_help(info)}")
 
     def _make_control(self, info: OptionInfo) -> None:
         common: dict[str, Any] = {"tag": self.tag(info.name), "default_value": info.default}
@@ -105,7 +124,7 @@ class OptionsPanel(BasePanel):
         self.edited(info.name, lambda value: self._commit(info.name, value))
 
     def _commit(self, name: str, value: Any) -> None:
-        """Send an option that is right; for a wrong one say why, and show the old value again."""
+        """Send or stage an option that is right; for a wrong one say why, and show the old value again."""
         try:
             checked = self._infos[name].check(value)
         except OptionError as error:
@@ -115,7 +134,19 @@ class OptionsPanel(BasePanel):
             return
         self.configure("refused", show=False)
         self.forget(name)  # what was typed in must give way if the worker answers with something else
-        self.context.send(SetOptions({name: checked}))
+        session = self.context.session
+        if self._infos[name].live:
+            self.context.send(SetOptions({name: checked}))
+        elif checked != session.values.get(name):
+            session.staged[name] = checked
+        else:
+            session.staged.pop(name, None)
+
+    def _discard(self) -> None:
+        for name in self.context.session.staged:
+            self.forget(name)
+        self.context.session.staged.clear()
+        self.configure("refused", show=False)
 
 
 def _label(info: OptionInfo) -> str:
@@ -133,11 +164,17 @@ def _help(info: OptionInfo) -> str:
         lines.append(f"At least {formats.short(low)}{unit}.")
     elif high is not None:
         lines.append(f"At most {formats.short(high)}{unit}.")
-    default = info.default if isinstance(info.default, str | bool) else formats.short(info.default)
-    lines.append(f"Default {default}. Name: {info.name}")
+    lines.append(f"Default {_said(info.default)}. Name: {info.name}")
     return "\n".join(lines)
+
+
+def _said(value: Any) -> str:
+    return str(value) if isinstance(value, str | bool) else formats.short(value)
 
 
 def _fixed(info: OptionInfo) -> str:
     flag = info.name.replace("_", "-")
-    return f"Fixed once the model is made: it takes effect at the start, as nerfviewer SCENE --{flag} VALUE."
+    return (
+        "Fixed once the model is made: a change waits here until Apply with reset starts training again. "
+        f"For a first start: nerfviewer SCENE --{flag} VALUE."
+    )

@@ -49,10 +49,63 @@ def test_a_tooltip_tells_help_range_unit_and_default(form):
     assert dpg.get_value(form.tag("rates.sh0-label")) == "SH0 (per step)"
 
 
-def test_only_live_options_can_be_changed_and_the_others_say_why(form):
-    assert form.config("rates.sh0", "enabled") and not form.config("rates.degree", "enabled")
+def test_an_option_that_is_not_live_says_when_it_takes_effect(form):
     assert form.tip("rates.degree").startswith("Fixed once the model is made")
-    assert "--rates.degree" in form.tip("rates.degree")
+    assert "Apply with reset" in form.tip("rates.degree") and "--rates.degree" in form.tip("rates.degree")
+    assert "reset" not in form.tip("rates.sh0")
+
+
+def test_an_option_that_is_not_live_is_staged_and_marked(form):
+    form.edit("rates.degree", 3)
+    form.refresh()
+    assert form.sent == [] and form.session.staged == {"rates.degree": 3}
+    assert form.text("rates.degree") == 3 and form.shown("rates.degree-staged")
+    assert form.text("rates.degree-staged") == "at next reset, now 2"
+    form.edit("rates.degree", 2)  # back to what is in force
+    form.refresh()
+    assert form.session.staged == {} and not form.shown("rates.degree-staged")
+
+
+def test_staged_options_are_applied_by_the_command_that_asks_first(form):
+    assert form.shown("staging") and not form.config("reset_with_options", "enabled")
+    assert form.tip("reset_with_options").startswith("No option waits for a reset")
+    form.edit("rates.degree", 3)
+    form.refresh()
+    assert form.config("reset_with_options", "enabled")
+    form.press("reset_with_options")
+    assert form.ran == ["reset_with_options"] and form.session.staged == {"rates.degree": 3}
+    form.event(OptionsChanged({**flatten(Config()), "rates.degree": 3}))  # the reset was done
+    assert form.session.staged == {} and not form.shown("rates.degree-staged")
+    assert form.text("rates.degree") == 3 and not form.config("reset_with_options", "enabled")
+
+
+def test_discarding_shows_the_values_in_force_again(form):
+    assert not form.config("discard", "enabled")
+    form.edit("rates.degree", 3)
+    form.refresh()
+    assert form.config("discard", "enabled")
+    form.press("discard")
+    form.refresh()
+    assert form.session.staged == {} and form.text("rates.degree") == 2 and form.sent == []
+
+
+def test_what_cannot_be_is_not_staged(form):
+    form.edit("rates.degree", 4)
+    form.refresh()
+    assert form.session.staged == {} and form.text("rates.degree") == 2
+    assert form.text("refused") == "Option rates.degree must be at most 3, got 4."
+
+
+def test_a_reset_that_failed_leaves_the_options_staged(form):
+    form.edit("rates.degree", 3)
+    form.event(Failed("The model could not be reset", ("no",)))
+    assert form.session.staged == {"rates.degree": 3} and form.text("rates.degree") == 3
+
+
+def test_another_scene_forgets_what_was_staged(form, lego):
+    form.edit("rates.degree", 3)
+    form.event(replace(lego, values=flatten(Config())))
+    assert form.session.staged == {} and form.text("rates.degree") == 2
 
 
 def test_an_edit_goes_to_the_worker(form):
