@@ -152,6 +152,9 @@ def project_chunks(counter, chunks, n_chunks, soa, stride, path, level, view, co
     code, see `engine.morton.order_code`. Parallel over: chunks.
     """
     out = np.empty(64, dtype=np.int32)
+    # the camera in two float32 parts an axis: what is near it stays exact however far it is from the origin
+    high_x, high_y, high_z = np.float32(view[9]), np.float32(view[10]), np.float32(view[11])
+    low_x, low_y, low_z = view[9] - high_x, view[10] - high_y, view[11] - high_z
     items = np.empty(CHUNK_LEAVES + PAD, dtype=np.int64)
     spare = np.empty(CHUNK_LEAVES + PAD, dtype=np.int64)
     while True:
@@ -162,9 +165,9 @@ def project_chunks(counter, chunks, n_chunks, soa, stride, path, level, view, co
             start, end, depth = chunks[chunk, 0], chunks[chunk, 1], chunks[chunk, 3]
             n, pairs, finest = 0, 0, 0
             for i in range(start, end, 16):
-                x = load(soa, i) - view[9]
-                y = load(soa, stride + i) - view[10]
-                z = load(soa, 2 * stride + i) - view[11]
+                x = (load(soa, i) - high_x) - low_x
+                y = (load(soa, stride + i) - high_y) - low_y
+                z = (load(soa, 2 * stride + i) - high_z) - low_z
                 bits = mask_bits(_rectangle(view, x, y, z, load(soa, 3 * stride + i), out))
                 for lane in range(min(16, end - i)):
                     voxel = i + lane

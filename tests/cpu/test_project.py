@@ -11,7 +11,7 @@ from engine.constants import NEAR
 from engine.cpu.crew import Crew
 from engine.cpu.lists import VoxelTable, build_lists
 from engine.cpu.project import CHUNK_LEAVES
-from engine.morton import order_keys
+from engine.morton import order_keys, path_from_ijk
 from engine.octree import Octree
 from engine.reference.segments import box_intervals
 from tests.cpu.scenes import VIEWS, camera_at, deep_octree, empty_octree, mixed_octree, one_voxel
@@ -61,6 +61,56 @@ def test_rectangles_hold_every_pixel_whose_ray_meets_the_box(name: str, view: st
     assert np.all((x0 <= columns) & (columns <= x1) & (y0 <= rows) & (rows <= y1))
     inside = rect[visible]
     assert np.all(inside[:, 2] < camera.width) and np.all(inside[:, 3] < camera.height)
+
+
+def test_rectangles_hold_every_pixel_from_anywhere_around_a_box() -> None:
+    """Random poses in and just outside one voxel: its corners lie before and behind the camera in every way."""
+    rng, octree = np.random.default_rng(7), one_voxel()
+    met = 0
+    for _ in range(300):
+        position = rng.uniform(-0.1, 0.6, 3)
+        camera = camera_at(position, position + rng.normal(size=3), size=(14, 11), fov=rng.uniform(0.5, 2.5))
+        visible, rect = rectangles(octree, camera)
+        rows, columns, _ = np.nonzero(hits_of(octree, camera))
+        if len(rows):
+            x0, y0, x1, y1 = rect[0]
+            assert (
+                visible[0]
+                and x0 <= columns.min()
+                and columns.max() <= x1
+                and y0 <= rows.min()
+                and rows.max() <= y1
+            )
+            met += len(rows) < 14 * 11
+    assert met > 50
+
+
+def test_rectangles_hold_every_pixel_far_from_the_origin_and_close_up() -> None:
+    """A camera position of 13 has float32 steps of 1e-6: at 4000 pixels a radian and 0.1 away, 0.04 pixels.
+
+    The camera looks along z at an edge that runs along a column, so that a whole column of rays can be lost.
+    """
+    rng = np.random.default_rng(8)
+    path = path_from_ijk(np.array([[59_000, 58_000, 57_000]]) & ~15)
+    octree = Octree.from_leaves(path, [12], 32.0)
+    corner = octree.center[0].astype(float) - 0.5 * octree.size[0]
+    met = 0
+    for _ in range(500):
+        position = corner + [*rng.uniform(-3e-4, 3e-4, 2), -0.1]
+        camera = camera_at(position, position + [0.0, 0.0, 1.0], size=(16, 16), fov=16 / 4000)
+        visible, rect = rectangles(octree, camera)
+        rows, columns, _ = np.nonzero(hits_of(octree, camera))
+        if len(rows):
+            x0, y0, x1, y1 = rect[0]
+            assert (
+                visible[0]
+                and x0 <= columns.min()
+                and columns.max() <= x1
+                and y0 <= rows.min()
+                and rows.max() <= y1
+            )
+            met += len(rows) < 256
+    assert met > 50
 
 
 @pytest.mark.parametrize("view", MORE_VIEWS)

@@ -377,9 +377,7 @@ def test_rows_are_the_same_bits_for_any_number_of_threads() -> None:
 def test_many_records_in_one_tile_are_kept() -> None:
     """More (voxel, block) records than the scratch starts with: it must grow and lose nothing."""
     octree = Octree.dense(3)
-    camera = camera_at(
-        (0.1, 0.05, -9.0), size=(8, 8), fov=0.2
-    )  # all 512 voxels in one tile, each in several blocks
+    camera = camera_at((0.1, 0.05, -9.0), size=(16, 16), fov=0.12)  # 512 voxels, two pixels wide, in one tile
     densities, colours = field_of(octree, low=-9.0, high=-7.0)
     tensors = [t.float().requires_grad_() for t in (densities, colours)]
     got = torch.autograd.grad(rasterize(octree, *tensors, camera).rgb.sum(), tensors)
