@@ -46,6 +46,7 @@ class Dialogs:
             width=min(px(720), width - px(60)),
             height=min(px(460), height - px(80)),
         )
+        dpg.bind_item_theme(self._chooser, self._look.floating)
 
     def confirm(self, question: str, button: str, then: Callable[[], None]) -> None:
         """Ask a question with two buttons; `then` runs if the one with the given name is pressed."""
@@ -76,6 +77,7 @@ class Dialogs:
             no_resize=True, height=1, min_size=[wide, 1], on_close=lambda: self._forget("_error"),
         )  # fmt: skip
         dpg.configure_item(self._error, autosize=True)
+        dpg.bind_item_theme(self._error, self._look.floating)
         dpg.add_text(lines[0], parent=self._error, wrap=wide - px(30))
         if len(lines) > 1:
             dpg.add_text("Because", parent=self._error, color=theme.MUTED)
@@ -100,6 +102,7 @@ class Dialogs:
             label="Commands and keys", width=wide, height=high, no_collapse=True,
             pos=[(width - wide) // 2, (height - high) // 2], on_close=lambda: self._forget("_help"),
         )  # fmt: skip
+        dpg.bind_item_theme(self._help, self._look.floating)
         with dpg.group(parent=self._help):
             self._mouse_table()
             for menu in commands.MENUS:
@@ -149,6 +152,7 @@ class Dialogs:
             label=title, modal=True, no_resize=True, no_collapse=True, width=px(wide), autosize=True,
             pos=[(width - px(wide)) // 2, height // 3], on_close=lambda: self._forget("_modal"),
         )  # fmt: skip
+        dpg.bind_item_theme(self._modal, self._look.floating)
         return self._modal
 
     def _forget(self, name: str) -> None:

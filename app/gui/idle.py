@@ -125,6 +125,17 @@ def yield_to_window(thread: threading.Thread | None) -> None:
         os.setpriority(os.PRIO_PROCESS, thread.native_id, WORKER_NICE)
 
 
+def unreachable_display() -> str | None:
+    """Return why the X server named by DISPLAY cannot be used, as a clause, or None. Dear PyGui would end the process."""
+    if not sys.platform.startswith("linux") or not os.environ.get("DISPLAY"):
+        return None
+    try:
+        X11Watch().close()
+    except (OSError, AttributeError) as error:
+        return f"the display {os.environ['DISPLAY']} cannot be opened ({error})"
+    return None
+
+
 def make_watch() -> X11Watch | None:
     """Return what sees input beside Dear PyGui, None where there is no such thing."""
     if not sys.platform.startswith("linux"):

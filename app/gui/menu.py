@@ -37,12 +37,18 @@ class MenuBar:
         self._gap_width = 1
         self._gap: int | str = 0
         self.bar: int | str = 0
+        self.window: int | str = 0
+        self._placed: tuple[bool, int] | None = None
         self._recent: int | str = 0
         self._tips: dict[str, int | str] = {}
 
     def build(self, window_items: list[Extra]) -> None:
         """Create the menus; `window_items` go below those of the View menu."""
-        with dpg.viewport_menu_bar() as self.bar:
+        self.window = dpg.add_window(
+            no_title_bar=True, no_move=True, no_resize=True, no_collapse=True, no_background=True, menubar=True,
+            no_scrollbar=True, no_bring_to_front_on_focus=True, no_focus_on_appearing=True, pos=[0, 0], min_size=[1, 1],
+        )  # fmt: skip
+        with dpg.menu_bar(parent=self.window) as self.bar:
             for menu in commands.MENUS:
                 with dpg.menu(label=menu):
                     for command in commands.COMMANDS:
@@ -86,10 +92,13 @@ class MenuBar:
                 label=path, parent=self._recent, callback=lambda s, a, p: open_path(p), user_data=path
             )
 
-    def height(self) -> int:
-        """Return the bar's height in pixels."""
-        drawn = dpg.get_item_state(self.bar).get("rect_size") if self.bar else None
-        return int(drawn[1]) if drawn and drawn[1] > 0 else self._look.sizes.px(theme.FONT_PX + 14)
+    def place(self, show: bool, width: int) -> int:
+        """Lie along the window's top edge, or hide; return the height in pixels."""
+        height = self._look.sizes.px(theme.FONT_PX + 13)
+        if self._placed != (show, width):
+            self._placed = (show, width)
+            dpg.configure_item(self.window, show=show, width=width, height=height)
+        return height if show else 0
 
     def refresh(self, session: Session, width: int) -> None:
         """Bring ticks, greyed items and the status at the right up to date."""

@@ -37,9 +37,9 @@ class Surface:
 
     kind = ""
 
-    def __init__(self, ctx: moderngl.Context) -> None:
+    def __init__(self, ctx: moderngl.Context | None) -> None:
         self.ctx = ctx
-        self.software = gl.is_software(ctx)
+        self.software = ctx is None or gl.is_software(ctx)
         self.tag: int | str | None = None
         self.size = (1, 1)  # of the viewport
         self.capacity = (1, 1)  # of the texture
@@ -216,15 +216,54 @@ class CopySurface(Surface):
             self._hidden.close()
 
 
-def open_surface(preference: str = "auto") -> tuple[Surface, str]:
-    """Return a surface, "texture" if it works unless "copy" is asked for, and why it is not "texture" ("": it is).
+class PlainSurface(Surface):
+    """Shows frames without any OpenGL of ours: enlarged pixel by pixel, with neither lines nor photos over them."""
 
-    Raises GLError where there is no OpenGL at all.
-    """
-    if preference == "copy":
-        return CopySurface(), "asked for"
+    kind = "plain copy"
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self._pixels = np.zeros((1, 1, 4), dtype=np.float32)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a frame can be shown at the present size."""
+        return self.tag is not None
+
+    def _allocate(self, capacity: tuple[int, int]) -> None:
+        self._pixels = np.zeros((capacity[1], capacity[0], 4), dtype=np.float32)
+        old, self.capacity = self.tag, capacity
+        self.tag = dpg.add_raw_texture(
+            *capacity, self._pixels.ravel(), format=dpg.mvFormat_Float_rgba, parent=self._registry
+        )
+        if old is not None:
+            dpg.delete_item(old)
+
+    def show(self, rgba: np.ndarray) -> None:
+        """Fill the viewport with a frame [h,w,4] uint8 of any size."""
+        width, height = self.size
+        rows = np.arange(height) * rgba.shape[0] // height
+        columns = np.arange(width) * rgba.shape[1] // width
+        self._pixels[:height, :width] = rgba[rows[:, None], columns] * np.float32(1 / 255)
+        dpg.set_value(self.tag, self._pixels.ravel())
+
+    def read(self) -> np.ndarray:
+        """Return what was shown last, [height,width,4] uint8."""
+        width, height = self.size
+        return (self._pixels[:height, :width] * 255.0 + 0.5).astype(np.uint8)
+
+
+def open_surface(preference: str = "auto") -> tuple[Surface, str]:
+    """Return a surface and why it is not the best, the shared texture ("": it is). "copy" asks for copies."""
+    reason = "asked for"
+    if preference != "copy":
+        try:
+            return TextureSurface(), ""
+        except gl.GLError as error:
+            log.warning("no shared texture reason=%s", error)
+            reason = str(error)
     try:
-        return TextureSurface(), ""
+        return CopySurface(), reason
     except gl.GLError as error:
-        log.warning("no shared texture reason=%s", error)
-        return CopySurface(), str(error)
+        log.warning("no OpenGL reason=%s", error)
+        return PlainSurface(), f"{error}; lines and photos cannot be drawn over them"

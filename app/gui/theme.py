@@ -79,6 +79,7 @@ class Theme:
     bare: int | str = 0  # a window without padding
     card: int | str = 0  # a framed group on the background
     line: int | str = 0  # a window that is one line of text
+    floating: int | str = 0  # a dialog
 
 
 def detected_scale() -> float:
@@ -108,6 +109,7 @@ def install(scale: float = 1.0) -> Theme:
     theme.bare = _bare_theme()
     theme.line = _bare_theme((theme.sizes.px(12), theme.sizes.px(6)))
     theme.card = _card_theme(theme.sizes)
+    theme.floating = _floating_theme(theme.sizes)
     return theme
 
 
@@ -142,7 +144,7 @@ def _global_theme(sizes: Sizes) -> int | str:
                     dpg.mvThemeCol_WindowBg: BACKGROUND,
                     dpg.mvThemeCol_ChildBg: CLEAR,
                     dpg.mvThemeCol_PopupBg: FLOATING,
-                    dpg.mvThemeCol_MenuBarBg: BACKGROUND,
+                    dpg.mvThemeCol_MenuBarBg: CLEAR,
                     dpg.mvThemeCol_Border: LINE,
                     dpg.mvThemeCol_Text: TEXT,
                     dpg.mvThemeCol_TextDisabled: DISABLED,
@@ -201,6 +203,7 @@ def _global_theme(sizes: Sizes) -> int | str:
             )
             for target, x, y in (
                 (dpg.mvPlotStyleVar_PlotPadding, px(6), px(6)),
+                (dpg.mvPlotStyleVar_PlotMinSize, px(60), px(40)),
                 (dpg.mvPlotStyleVar_LabelPadding, px(4), px(3)),
                 (dpg.mvPlotStyleVar_LegendPadding, px(6), px(4)),
             ):
@@ -309,6 +312,16 @@ def _card_theme(sizes: Sizes) -> int | str:
             dpg.add_theme_style(dpg.mvStyleVar_ChildBorderSize, 1)
             dpg.add_theme_style(dpg.mvStyleVar_ChildRounding, sizes.px(10))
             dpg.add_theme_style(dpg.mvStyleVar_WindowPadding, sizes.px(28), sizes.px(24))
+    return theme
+
+
+def _floating_theme(sizes: Sizes) -> int | str:
+    with dpg.theme() as theme:
+        with dpg.theme_component(dpg.mvWindowAppItem):
+            dpg.add_theme_color(dpg.mvThemeCol_WindowBg, FLOATING)
+            dpg.add_theme_color(dpg.mvThemeCol_Border, RAISED_ACTIVE)
+            dpg.add_theme_style(dpg.mvStyleVar_WindowBorderSize, 1)
+            dpg.add_theme_style(dpg.mvStyleVar_WindowPadding, sizes.px(16), sizes.px(14))
     return theme
 
 

@@ -22,7 +22,7 @@ from app.gui.annotations import Annotations, Chip
 from app.gui.layout import Rect
 from app.gui.overlay_layers import OverlayLayers
 from app.gui.photos import PhotoCache
-from app.gui.surfaces import Surface
+from app.gui.surfaces import PlainSurface, Surface
 from app.session import Session
 from app.view.camera import ViewCamera
 from app.view.controllers import CameraController
@@ -38,6 +38,7 @@ SCENE_RADIUS = 0.62  # of the ball that "frame scene" fits: a little more than t
 SPLIT_GRAB_PX = 9
 MAX_BOXES, MAX_BOXES_SOFTWARE = 200_000, 20_000
 FPS_WINDOW_S = 1.0
+_PLAIN = np.array([[theme.BACKGROUND]], np.uint8)
 
 
 class Viewport:
@@ -92,14 +93,16 @@ class Viewport:
         """Present through a surface; the one of before, if any, is released with what belonged to it."""
         self.release()
         self._surface = surface
-        self._picture = PicturePass(surface.ctx)
-        self._picture.clear(theme.BACKGROUND[:3])
-        self._overlays = OverlayPass(surface.ctx)
+        self._picture = self._overlays = None
+        if surface.ctx is not None:
+            self._picture = PicturePass(surface.ctx)
+            self._picture.clear(theme.BACKGROUND[:3])
+            self._overlays = OverlayPass(surface.ctx)
+            self.layers.attach(self._overlays)
         surface.hand_back()
-        self.layers.attach(self._overlays)
         self.session.present = surface.kind
         self._photo_shown = None
-        if self.frame is not None:
+        if self.frame is not None and self._picture is not None:
             self._picture.set_frame(self.frame.rgba, self.frame.depth_z)
         surface.resize(*self._pixels())
         self._dirty = True
@@ -250,7 +253,10 @@ class Viewport:
         surface = self._surface
         if self._dirty and surface is not None and surface.ready:
             self._dirty = False
-            surface.paint(self._draw)
+            if isinstance(surface, PlainSurface):
+                surface.show(_PLAIN if self.frame is None else self.frame.rgba)
+            else:
+                surface.paint(self._draw)
             self._show_image()
             redraw = True
         return redraw or self._dirty

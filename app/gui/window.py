@@ -30,7 +30,7 @@ from app.gui import session_feed, theme
 from app.gui.columns import Columns
 from app.gui.dialogs import Dialogs
 from app.gui.exports import Exports
-from app.gui.idle import Pacer, make_watch, yield_to_window
+from app.gui.idle import Pacer, make_watch, unreachable_display, yield_to_window
 from app.gui.input import Input
 from app.gui.menu import MenuBar
 from app.gui.panel import PanelContext
@@ -345,8 +345,7 @@ class App:
         self.session.ui_fps, self.session.frame_fps = float(len(self._draws)), self.viewport.fps()
         width, height = self.size()
         panels = self.session.view.show_panels
-        places = self.columns.place(width, height, self.menu.height() if panels else 0, panels)
-        dpg.configure_item(self.menu.bar, show=panels)
+        places = self.columns.place(width, height, self.menu.place(panels, width), panels)
         self.viewport.place(places.viewport)
         self.columns.refresh(self.session)
         self.welcome.refresh(self.session, places.viewport)
@@ -458,7 +457,7 @@ def run(
     name), "values" (the method's options, dotted) and "scene" (the reader's). `screenshot` gets a PNG of the whole window
     after `exit_after` seconds. Raises NoWindowError where no window can be opened.
     """
-    reason = why_no_window()
+    reason = why_no_window() or unreachable_display()
     if reason is not None:
         raise NoWindowError(reason)
     own = worker is None

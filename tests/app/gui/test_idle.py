@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+import threading
+
+from app.gui.idle import AFTERGLOW_S, LISTEN_S, SLEEP_S, Pacer, yield_to_window
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.moved = False
+
+    def changed(self) -> bool:
+        moved, self.moved = self.moved, False
+        return moved
+
+
+def draws(pacer: Pacer, clock: Clock, seconds: float, changed: bool = False) -> int:
+    """Return how many frames are drawn in a time."""
+    end, count = clock.now + seconds, 0
+    while clock.now < end:
+        pacer.wait()
+        clock.now += 1e-4
+        if pacer.due(changed):
+            pacer.drew()
+            count += 1
+    return count
+
+
+def rested(watch: Watch | None) -> tuple[Pacer, Clock]:
+    clock = Clock()
+    pacer = Pacer(watch, clock, clock.sleep)
+    clock.now += 2 * AFTERGLOW_S
+    return pacer, clock
+
+
+def test_a_window_in_use_is_drawn_sixty_times_a_second():
+    pacer, clock = rested(None)
+    count = 0
+    for _ in range(10):
+        pacer.touch()
+        count += draws(pacer, clock, 0.1)
+    assert 55 <= count <= 62
+
+
+def test_an_untouched_window_is_drawn_seldom():
+    pacer, clock = rested(None)
+    assert draws(pacer, clock, 2.0) <= 2.0 / LISTEN_S + 1
+    pacer, clock = rested(Watch())
+    assert draws(pacer, clock, 2.0) <= 2.0 / SLEEP_S + 1
+
+
+def test_input_wakes_the_window_at_once():
+    watch = Watch()
+    pacer, clock = rested(watch)
+    draws(pacer, clock, 1.0)
+    watch.moved = True
+    before = clock.now
+    while not (pacer.wait() or pacer.due(False)):
+        pass
+    assert clock.now - before < 0.03
+    assert pacer.awake
+
+
+def test_something_new_is_drawn_without_waiting_for_input():
+    pacer, clock = rested(Watch())
+    assert draws(pacer, clock, 1.0, changed=True) > 40
+
+
+def test_giving_way_survives_a_thread_that_is_not_there():
+    yield_to_window(None)
+    yield_to_window(threading.Thread(target=lambda: None))

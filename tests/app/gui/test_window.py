@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.display import NoWindowError
+from app.gui import window
+
+pytestmark = [pytest.mark.gl, pytest.mark.slow]
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+CORNERS = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]
+LIMIT_S = 60
+
+
+@pytest.fixture
+def environment(display, tmp_path):
+    folders = os.pathsep.join((str(ROOT), str(HERE)))
+    own = {"DISPLAY": display, "NERFVIEWER_CONFIG": str(tmp_path / "config"), "PYTHONPATH": folders}
+    return {**os.environ, **own}
+
+
+def drive(environment: dict[str, str], present: str, scenario: str) -> dict:
+    """Run a scenario of `window_driver.py` and return what it saw."""
+    command = [sys.executable, str(HERE / "window_driver.py"), present, scenario]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT_S)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("present", ["texture", "copy"])
+def test_the_screen_shows_the_pixels_of_the_frame_at_every_size_of_the_window(environment, present):
+    seen = drive(environment, present, "corners")
+    assert seen["present"] == present
+    for moment in ("first", "grown", "shrunk", "bare"):
+        np.testing.assert_allclose(seen[moment], CORNERS, atol=1, err_msg=moment)
+    grown, shrunk, bare = seen["sizes"]
+    assert grown[0] > shrunk[0] and grown[1] > shrunk[1]
+    assert bare == [700, 460]
+
+
+def test_a_texture_that_cannot_be_found_falls_back_to_copies(environment):
+    seen = drive(environment, "auto", "lost_texture")
+    assert seen["present"] == "copy"
+    np.testing.assert_allclose(seen["corners"], CORNERS, atol=70)  # the lines of the overlays are on
+
+
+def test_without_opengl_of_our_own_pictures_are_shown_all_the_same(environment):
+    seen = drive(environment, "auto", "no_opengl")
+    assert seen["present"] == "plain copy"
+    np.testing.assert_allclose(seen["corners"], CORNERS, atol=1)
+
+
+def test_a_failing_panel_or_picture_does_not_end_the_window(environment):
+    assert drive(environment, "auto", "faults") == {"goes_on": True, "view": 3, "frames": True}
+
+
+def test_the_window_starts_saves_its_picture_and_its_layout_and_exits(environment, tmp_path):
+    picture = tmp_path / "window.png"
+    script = (
+        "import sys\n"
+        "from fake_worker import FakeWorker\n"
+        "from app.gui.window import run\n"
+        "raise SystemExit(run('ball', worker=FakeWorker(), screenshot=sys.argv[1], exit_after=1.0))\n"
+    )
+    command = [sys.executable, "-c", script, str(picture)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT_S)
+    assert done.returncode == 0, done.stderr
+    pixels = np.asarray(Image.open(picture))
+    assert pixels.shape == (880, 1440, 3)
+    middle = pixels[200:420, 560:880].reshape(-1, 3)
+    assert len(np.unique(middle, axis=0)) > 200, "the ball is a smooth gradient"
+    assert json.loads((tmp_path / "config" / "layout.json").read_text())["version"] == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has displays")
+@pytest.mark.parametrize("name", [None, ":4711"])
+def test_without_a_display_that_answers_there_is_a_sentence_not_a_crash(monkeypatch, name):
+    # Dear PyGui aborts the whole process when GLFW cannot open the display.
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    if name is not None:
+        monkeypatch.setenv("DISPLAY", name)
+    with pytest.raises(NoWindowError, match="DISPLAY" if name is None else name):
+        window.run("demo", worker=object())

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+"""Runs a real window on a fake worker and prints what it saw as JSON: one process per test, for a process can hold only one
+Dear PyGui window. Arguments: how to present, what to do. PYTHONPATH holds the project and this folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from typing import Any
+
+import dearpygui.dearpygui as dpg
+import fake_worker
+import numpy as np
+
+from app.gl import context
+from app.gl.context import GLError
+from app.gui import panels, surfaces, theme, window
+from engine.cameras import Camera
+from engine.messages import OpenScene
+
+CORNERS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
+
+
+def quadrants(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Return a picture with one of CORNERS in each quarter, infinitely far away."""
+    h, w = camera.height, camera.width
+    rgba = np.full((h, w, 4), 255, np.uint8)
+    for colour, rows, columns in zip(
+        CORNERS,
+        (slice(0, h // 2), slice(0, h // 2), slice(h // 2, h), slice(h // 2, h)),
+        (slice(0, w // 2), slice(w // 2, w), slice(0, w // 2), slice(w // 2, w)),
+    ):
+        rgba[rows, columns, :3] = colour
+    return rgba, np.full((h, w), np.inf, np.float32)
+
+
+def turn_for(app: window.App, seconds: float) -> None:
+    """Let the loop run."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        app.turn()
+
+
+def shown_corners(app: window.App) -> list[list[int]]:
+    """Return what the screen shows 3 pixels inside each corner of the viewport."""
+    taken: list[np.ndarray] = []
+
+    def take(sender: Any, buffer: Any) -> None:
+        shape = buffer.get_height(), buffer.get_width(), 4
+        taken.append(np.frombuffer(buffer, np.float32).reshape(shape).copy())
+
+    dpg.output_frame_buffer(callback=take)
+    while not taken:
+        dpg.render_dearpygui_frame()
+        for job in dpg.get_callback_queue() or ():
+            dpg.run_callbacks([job])
+    r, image = app.viewport.rect, taken[0]
+    rows, columns = (r.y + 3, r.y + r.height - 4), (r.x + 3, r.x + r.width - 4)
+    return [(image[y, x, :3] * 255).round().astype(int).tolist() for y in rows for x in columns]
+
+
+def corners(app: window.App) -> dict[str, Any]:
+    """Show the quadrants, grow the window, shrink it, hide the panels."""
+    view = app.session.view
+    view.show_frusta = view.show_box = view.show_axes = False
+    turn_for(app, 0.6)
+    seen = {"present": app.session.present, "first": shown_corners(app), "sizes": []}
+    for name, (width, height) in {"grown": (1500, 850), "shrunk": (700, 460)}.items():
+        dpg.set_viewport_width(width)
+        dpg.set_viewport_height(height)
+        turn_for(app, 0.9)
+        seen[name] = shown_corners(app)
+        seen["sizes"].append([app.viewport.rect.width, app.viewport.rect.height])
+    app.run_command("toggle_panels")
+    turn_for(app, 0.6)
+    seen["bare"] = shown_corners(app)
+    seen["sizes"].append([app.viewport.rect.width, app.viewport.rect.height])
+    return seen
+
+
+def faults(app: window.App) -> dict[str, Any]:
+    """Fail everywhere that is said to be contained, and go on."""
+    turn_for(app, 0.3)
+    drawn = len(app.intervals)
+    draw = app.viewport._draw
+    app.viewport._draw = lambda *arguments: 1 / 0
+    app.viewport._dirty = True
+    turn_for(app, 0.2)
+    app.viewport._draw = draw
+    app.do("goto_view", 3)
+    app.do("goto_view", 10**6)
+    turn_for(app, 0.6)
+    return {
+        "goes_on": len(app.intervals) > drawn,
+        "view": app.session.view.view_index,
+        "frames": app.viewport.frame is not None,
+    }
+
+
+class BrokenPanel:
+    """Fails in every way a panel can."""
+
+    id, title = "broken", "Broken"
+
+    def build(self, parent: Any, context: Any) -> None:
+        """Fail."""
+        raise RuntimeError("build")
+
+    def on_event(self, event: Any) -> None:
+        """Fail."""
+        raise RuntimeError("event")
+
+    def refresh(self, session: Any) -> None:
+        """Fail."""
+        raise RuntimeError("refresh")
+
+
+def just_look(app: window.App) -> dict[str, Any]:
+    """Show the quadrants."""
+    turn_for(app, 0.6)
+    return {"present": app.session.present, "corners": shown_corners(app)}
+
+
+def main() -> None:
+    """Run one scenario."""
+    logging.disable(logging.CRITICAL)
+    present, scenario = sys.argv[1:]
+    if scenario == "faults":
+        window.PANELS = (("left", BrokenPanel), *panels.PANELS)
+    else:
+        fake_worker.ball = quadrants
+    if scenario == "lost_texture":
+
+        def fail(*arguments: Any) -> int:
+            raise surfaces.SurfaceError("lost")
+
+        surfaces.TextureSurface._find = fail
+    if scenario == "no_opengl":
+
+        def refuse(*arguments: Any) -> None:
+            raise GLError("none")
+
+        context.adopt_current = context.HiddenContext = refuse
+    worker = fake_worker.FakeWorker()
+    worker.send(OpenScene("x"))
+    dpg.create_context()
+    dpg.configure_app(manual_callback_management=True)
+    dpg.create_viewport(width=1100, height=700, x_pos=0, y_pos=0, vsync=False, clear_color=theme.BACKGROUND)
+    dpg.setup_dearpygui()
+    app = window.App(worker, present=present)
+    dpg.show_viewport()
+    dpg.render_dearpygui_frame()
+    app.open_surface()
+    try:
+        result = {"corners": corners, "faults": faults}.get(scenario, just_look)(app)
+    finally:
+        app.close()
+        dpg.destroy_context()
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
