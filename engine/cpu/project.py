@@ -12,14 +12,27 @@ import numpy as np
 from numba import njit
 
 from engine.constants import MAX_LEVEL
-from engine.cpu.simd import fetch_add, fma, load, mask_bits, select, splat, store_int, vceil, vfloor, vmax, vmin
+from engine.cpu.simd import (
+    fetch_add,
+    fma,
+    load,
+    mask_bits,
+    select,
+    splat,
+    store_int,
+    vceil,
+    vfloor,
+    vmax,
+    vmin,
+)
 from engine.morton import order_key
 
 CHUNK_LEAVES = 512
 PAD = 16  # voxel arrays are this much longer than they need to be, so that the last lanes may be loaded
 
 # Layout of the view array (float64): rotation rows of cam_from_world, position, lens, size, near, orthographic flag.
-VIEW_ROT, VIEW_POS, VIEW_FX, VIEW_FY, VIEW_CX, VIEW_CY, VIEW_W, VIEW_H, VIEW_NEAR, VIEW_ORTHO = 0, 9, 12, 13, 14, 15, 16, 17, 18, 19
+VIEW_ROT, VIEW_POS, VIEW_FX, VIEW_FY, VIEW_CX, VIEW_CY = 0, 9, 12, 13, 14, 15
+VIEW_W, VIEW_H, VIEW_NEAR, VIEW_ORTHO = 16, 17, 18, 19
 VIEW_SIZE = 20
 
 _PIXEL_SLACK = 2e-3  # rectangles grow by this much: covers float32 rounding of u = fx x / z + cx up to 4096 pixels
@@ -143,11 +156,14 @@ def _sort_by_key(items, n, low_bit, bits, spare):
 
 
 @njit(cache=True, nogil=True)
-def project_chunks(counter, chunks, n_chunks, soa, stride, path, level, view, code, visible, n_visible, n_pairs, rect, first_pair):
+def project_chunks(
+    counter, chunks, n_chunks, soa, stride, path, level, view, code, visible, n_visible, n_pairs, rect, first_pair
+):
     """Find each chunk's visible voxels, their screen rectangles and their front-to-back order.
 
     Computes: for every chunk, visible[start : start + n_visible[chunk]] = its visible voxels, nearest first;
-    rect[voxel] = (x0, y0, x1, y1) inclusive pixels; first_pair[voxel] = 0, or -1 when unseen; n_pairs[chunk] = how many (voxel, tile) pairs they make.
+    rect[voxel] = (x0, y0, x1, y1) inclusive pixels; first_pair[voxel] = 0, or -1 when unseen;
+    n_pairs[chunk] = how many (voxel, tile) pairs they make.
     Inputs: chunks [n,4]; soa float32 [4 * stride] centre x, y, z and half edge; path, level [V]; view, see VIEW_*;
     code, see `engine.morton.order_code`. Parallel over: chunks.
     """

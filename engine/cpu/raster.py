@@ -217,8 +217,9 @@ def raster_tiles(
         if last > first:
             set_up_rays(view, tile_x, tile_y, s, base)
             _raster_tile(
-                first, last, view, x0, y0, pair_voxel, rect, box, corner_idx, density, rgb, eight, samples, want, pair_weight, s, base
-            )
+                first, last, view, x0, y0, pair_voxel, rect, box, corner_idx, density, rgb, eight, samples, want, pair_weight,
+                s, base,
+            )  # fmt: skip
         for row in range(min(16, height - y0)):
             for column in range(min(16, width - x0)):
                 at = base + pixel_slot(row, column)

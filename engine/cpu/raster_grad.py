@@ -16,7 +16,21 @@ from numba import njit
 
 from engine.constants import DENSITY_SCALE, MAX_ALPHA, MIN_ALPHA, STOP_TRANS
 from engine.cpu.raster import corner_colours, gather_corners, mean_trilinear
-from engine.cpu.simd import any_lane, fetch_add, fma, lane_max, lane_sum, load, select, splat, store, sums_of_12, vexp, vmax, vmin
+from engine.cpu.simd import (
+    any_lane,
+    fetch_add,
+    fma,
+    lane_max,
+    lane_sum,
+    load,
+    select,
+    splat,
+    store,
+    sums_of_12,
+    vexp,
+    vmax,
+    vmin,
+)
 from engine.cpu.tile_math import (
     RAY_FIELDS,
     SCALE,

@@ -102,7 +102,8 @@ def train_on_view(
     """Take one Adam step on a view and return the loss sums [N_SUMS] (see raster_grad.SUM_*).
 
     `target` uint8 [H/shrink, W/shrink, 3]; `v_rgb [H,W,3]` is an image gradient from outside (SSIM), added when given;
-    `scratch` is (v_corners [V,8], has_gradient uint8 [V]), zero at first, that nobody else touches; `owners` from `owners_of_points`.
+    `scratch` is (v_corners [V,8], has_gradient uint8 [V]), zero at first, that nobody else touches; `owners` from
+    `owners_of_points`.
     """
     pairs = lists.n_pairs
     live = room.take("pair_live", (pairs,), np.uint8)

@@ -96,8 +96,8 @@ def test_rectangles_hold_every_pixel_far_from_the_origin_and_close_up() -> None:
     corner = octree.center[0].astype(float) - 0.5 * octree.size[0]
     met = 0
     for _ in range(500):
-        position = corner + [*rng.uniform(-3e-4, 3e-4, 2), -0.1]
-        camera = camera_at(position, position + [0.0, 0.0, 1.0], size=(16, 16), fov=16 / 4000)
+        position = corner + np.array([*rng.uniform(-3e-4, 3e-4, 2), -0.1])
+        camera = camera_at(position, position + np.array([0.0, 0.0, 1.0]), size=(16, 16), fov=16 / 4000)
         visible, rect = rectangles(octree, camera)
         rows, columns, _ = np.nonzero(hits_of(octree, camera))
         if len(rows):
