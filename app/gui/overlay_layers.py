@@ -128,7 +128,7 @@ class OverlayLayers:
         boxes = self._boxes.boxes
         level = np.round(self._scene.outside_levels - np.log2(np.maximum(boxes[:, 3], 1e-6))).astype(int)
         table = np.array([_rgba(colour) for colour in LEVEL_COLOURS])
-        self._pass.set_boxes("wire", boxes, table[level % len(table)], hidden=0.04, opacity=0.55)
+        self._pass.set_boxes("wire", boxes, table[level % len(table)], hidden=0.04, opacity=0.4)
 
 
 def _frustum_size(cameras: list[Camera]) -> float:
