@@ -40,7 +40,7 @@ def split_mask(
     children_px = 0.5 * octree.size / footprint
     eligible = (priority > 0.0) & (octree.level < MAX_LEVEL) & (children_px >= options.sampling_rate)
     coarse = eligible & (octree.level < options.split_all_to + outside_levels)
-    wanted = int(round(options.subdivide_share * n))
+    wanted = round(options.subdivide_share * n)
     rank = np.where(eligible, priority, -1.0)
     rank[coarse] = np.inf
     wanted = min(max(wanted, int(coarse.sum())), max(0, (options.max_voxels - n) // 7), int(eligible.sum()))

@@ -66,8 +66,9 @@ class AdaptOptions:
         0.05, "Voxels whose heaviest blending weight is below this are dropped.", minimum=0.0, maximum=1.0, live=True
     )
     prune_start: float = option(
-        0.05, "The pruning threshold at the first structure change; rises to prune_threshold.", minimum=0.0, maximum=1.0, live=True
-    )
+        0.05, "The pruning threshold at the first structure change; rises to prune_threshold.",
+        minimum=0.0, maximum=1.0, live=True,
+    )  # fmt: skip
     prune_ramp_steps: int = option(300, "The threshold has risen after this step.", minimum=0, unit="steps", live=True)
     subdivide_share: float = option(
         0.1, "Share of the voxels that is split at a structure change.", minimum=0.0, maximum=1.0, live=True

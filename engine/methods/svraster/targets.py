@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""The training photos as the kernels want them: uint8, at full, half or quarter size, in bounded memory."""
+"""The training photos as the kernels want them: uint8, at full, half or quarter size, in bounded memory; their cameras."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections import OrderedDict
 
 import numpy as np
 
+from engine.cameras import Camera
 from engine.datasets.scene import Split
 
 
@@ -47,3 +49,17 @@ class Targets:
     def nbytes(self) -> int:
         """Return the bytes held."""
         return self._bytes
+
+
+def camera_of_target(camera: Camera, target: np.ndarray, shrink: int, rays: int) -> Camera:
+    """Return the camera of a photo that was made `shrink` times smaller (target [h,w,3]), `rays` rays a pixel side."""
+    factor = rays / shrink
+    return dataclasses.replace(
+        camera,
+        width=target.shape[1] * rays,
+        height=target.shape[0] * rays,
+        fx=camera.fx * factor,
+        fy=camera.fy * factor,
+        cx=camera.cx * factor,
+        cy=camera.cy * factor,
+    )

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""What the options ask for at a step: resolution, rays, degree of the colours, learning rates."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.cpu.update import N_ADAM
+from engine.methods.svraster.config import RateOptions, SVRasterConfig
+
+ADAM_EPSILON = 1e-15  # keeps a row that never had a gradient from dividing by zero
+
+
+def sh_degree(config: SVRasterConfig, step: int) -> int:
+    """Return the degree of the colours in use."""
+    s = config.schedule
+    starts = (s.sh1_from, s.sh2_from, s.sh3_from)[: config.model.sh_degree]
+    return sum(step >= start for start in starts)
+
+
+def photo_shrink(config: SVRasterConfig, step: int) -> int:
+    """Return how many times smaller (4, 2 or 1) the photos are that are trained on."""
+    s = config.schedule
+    return 4 if step < s.quarter_until else (2 if step < s.half_until else 1)
+
+
+def rays_per_pixel_side(config: SVRasterConfig, step: int) -> int:
+    """Return the rays per pixel side."""
+    return config.model.supersample if step >= config.schedule.supersample_from else 1
+
+
+def rate_share(rates: RateOptions, step: int) -> float:
+    """Return the share of their start that learning rates have."""
+    share = 1.0 if rates.half_life <= 0.0 else max(rates.floor, 1.0 / (1.0 + step / rates.half_life))
+    return share * (0.1 if rates.drop_at and step >= rates.drop_at else 1.0)
+
+
+def adam_values(config: SVRasterConfig, step: int) -> np.ndarray:
+    """Return [N_ADAM] float32 as the update kernels read them."""
+    rates, share, losses = config.rates, rate_share(config.rates, step), config.losses
+    tv = losses.total_variation if step < losses.total_variation_until else 0.0
+    steps = (rates.density * share, rates.sh0 * share, rates.shs * share)
+    values = (rates.beta1, rates.beta2, ADAM_EPSILON, *steps, tv)
+    assert len(values) == N_ADAM
+    return np.array(values, dtype=np.float32)

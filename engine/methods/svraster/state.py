@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""What a checkpoint holds of a model: everything from which training goes on exactly. A friend of `model.py`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.cpu.train_view import FieldArrays
+from engine.errors import CheckpointError
+from engine.octree import Octree
+from engine.options import flatten, updated
+
+if TYPE_CHECKING:
+    from engine.methods.svraster.model import SVRaster
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(FieldArrays))
+
+
+def state_of(model: SVRaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return (tensors, JSON-able header)."""
+    tensors = {f"field.{name}": getattr(model.field, name) for name in _FIELDS}
+    tensors |= {
+        "octree.path": model.octree.path,
+        "octree.level": model.octree.level,
+        "octree.point_ijk": model.octree.point_ijk,
+        "octree.corner_idx": model.octree.corner_idx,
+        "heaviest_before": model.heaviest_before,
+        "background": model.backdrop.rows(),
+        "queue": np.array(model.queue, dtype=np.int64),
+    }
+    header = {
+        "method": model.name,
+        "step": model.step,
+        "seed": model.seed,
+        "options": flatten(model.config),
+        "window_start": model.window_start,
+        "root_size": float(model.octree.root_size),
+        "rng": json.dumps(model.rng.bit_generator.state),
+    }
+    return tensors, header
+
+
+def load_into(model: SVRaster, tensors: dict[str, np.ndarray], header: dict[str, Any]) -> None:
+    """Give a model the state that `state_of` returned, in this or another process."""
+    if header.get("method") != model.name:
+        raise CheckpointError(f"The checkpoint holds a {header.get('method')} model, not {model.name}.")
+    model.use(updated(model.config, header["options"]))
+    model.step, model.seed = int(header["step"]), int(header["seed"])
+    model.rng = np.random.default_rng(model.seed)
+    model.rng.bit_generator.state = json.loads(header["rng"])
+    model.queue = [int(i) for i in tensors["queue"]]
+    model.window_start = int(header["window_start"])
+    model.backdrop.load_rows(tensors["background"])
+    model.field = FieldArrays(**{name: np.array(tensors[f"field.{name}"]) for name in _FIELDS})
+    model.heaviest_before = np.array(tensors["heaviest_before"])
+    model.lay_out(
+        Octree(
+            np.array(tensors["octree.path"]),
+            np.array(tensors["octree.level"]),
+            float(header["root_size"]),
+            np.array(tensors["octree.corner_idx"]),
+            np.array(tensors["octree.point_ijk"]),
+        )
+    )

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""Looking at the voxels: a rendered view with the fields asked for, counts, boxes for wireframes. Changes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from engine.cameras import Camera
+from engine.cpu.crew import crew
+from engine.cpu.lists import VoxelTable, Workspace
+from engine.cpu.raster import WANT_COUNT, WANT_DEPTH, WANT_MEDIAN, WANT_NORMAL
+from engine.cpu.train_view import FieldArrays, render_lists, shaded_lists
+from engine.methods.common import Buffers, StructureStats
+from engine.octree import Octree
+from engine.render.resample import box_downsample
+
+_FLAGS = {"depth_z": WANT_DEPTH, "depth_median": WANT_MEDIAN, "normal": WANT_NORMAL, "count": WANT_COUNT}
+_TINY = 1e-6  # smallest opacity and length that are divided by
+_CLEAR = 0.999  # where more light than this is left, there is nothing to have a depth
+
+
+@dataclasses.dataclass(frozen=True)
+class Voxels:
+    """What is looked at."""
+
+    octree: Octree
+    table: VoxelTable
+    field: FieldArrays
+    samples: int  # density samples per voxel and ray
+    degree: int  # of the colours
+
+
+def render_view(
+    voxels: Voxels,
+    camera: Camera,
+    want: frozenset[str],
+    rays: float,
+    background: np.ndarray,  # [3]
+    room: Workspace,
+) -> Buffers:
+    """Return a view of the voxels; `rays` rays a pixel side are averaged."""
+    table, field, samples = voxels.table, voxels.field, voxels.samples
+    fine = camera if rays == 1.0 else camera.scaled(rays)
+    lists, rgb = shaded_lists(table, field.sh, voxels.degree, fine, crew(), room)
+
+    def picture_of(values: np.ndarray, bits: int) -> np.ndarray:
+        image = render_lists(lists, table, field.density, values, crew(), room, samples, bits)
+        return image if fine is camera else box_downsample(image, camera.width, camera.height)
+
+    image = picture_of(rgb, sum(flag for name, flag in _FLAGS.items() if name in want))
+    trans = image[..., 0].copy()
+    picture = image[..., 1:4] + image[..., :1] * background
+    opacity = np.maximum(1.0 - trans, _TINY)
+    fields = _fields(image, trans, opacity, want)
+    if "level" in want or "size" in want:
+        values = room.take("values", (len(voxels.octree.path), 1, 3), np.float32)
+        values[:, 0, 0], values[:, 0, 1], values[:, 0, 2] = voxels.octree.level, voxels.octree.size, 0.0
+        scalars = picture_of(values, 0)
+        fields |= {"level": scalars[..., 1] / opacity, "size": scalars[..., 2] / opacity}
+    return Buffers(picture, trans, **{name: fields[name] for name in want if name in fields})
+
+
+def _fields(
+    image: np.ndarray,  # [H,W,10] as the kernel writes it
+    trans: np.ndarray,  # [H,W]
+    opacity: np.ndarray,  # [H,W]
+    want: frozenset[str],
+) -> dict[str, np.ndarray]:
+    """Return the optional fields of Buffers that are in the picture already."""
+    fields: dict[str, np.ndarray] = {}
+    if "depth_z" in want:
+        fields["depth_z"] = np.where(trans < _CLEAR, image[..., 4] / opacity, 0.0).astype(np.float32)
+    if "depth_median" in want:
+        fields["depth_median"] = image[..., 5].copy()
+    if "normal" in want:
+        length = np.linalg.norm(image[..., 6:9], axis=-1, keepdims=True)
+        fields["normal"] = np.where(length > _TINY, image[..., 6:9] / np.maximum(length, _TINY), 0.0)
+    if "count" in want:
+        fields["count"] = image[..., 9].astype(np.int32)
+    return fields
+
+
+def count_voxels(
+    octree: Octree,
+    field: FieldArrays,
+    per_level: np.ndarray,  # [17]
+    outside_levels: int,
+    budget: int,
+) -> StructureStats:
+    """Return the counts of a structure and the memory of its arrays."""
+    held = sum(getattr(field, f.name).nbytes for f in dataclasses.fields(field))
+    held += octree.path.nbytes + octree.level.nbytes + octree.corner_idx.nbytes
+    inside = np.arange(17) - outside_levels
+    volume = float(np.sum(np.where(inside > 0, per_level / 8.0 ** np.maximum(inside, 0), 0.0)))
+    levels = tuple(int(k) for k in per_level)
+    return StructureStats(len(octree.path), len(octree.point_ijk), levels, held, budget, min(volume, 1.0))
+
+
+def leaf_boxes(octree: Octree, levels: tuple[int, ...], limit: int) -> np.ndarray:
+    """Return up to `limit` leaves of the given levels as [n,4] float32: centre x y z and edge."""
+    chosen = np.flatnonzero(np.isin(octree.level, levels))
+    if len(chosen) > limit:
+        chosen = chosen[np.linspace(0, len(chosen) - 1, limit).astype(np.int64)]
+    return np.concatenate([octree.center[chosen], octree.size[chosen, None]], axis=1).astype(np.float32)

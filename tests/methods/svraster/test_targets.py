@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""Shrunk photos and their cameras show the same thing, and do not fill the memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.cameras import Camera
+from engine.datasets.scene import Split, View
+from engine.methods.svraster.targets import Targets, camera_of_target, halved
+
+CAMERA = Camera.from_fov(14, 9, 0.8, np.eye(4))
+
+
+class Photos:
+    """Photos of noise, different for each view."""
+
+    def load(self, index: int) -> np.ndarray:
+        return np.random.default_rng(index).random((9, 14, 3)).astype(np.float32)
+
+    def nbytes(self) -> int:
+        return 0
+
+
+def split() -> Split:
+    return Split(tuple(View(str(i), CAMERA) for i in range(3)), Photos())
+
+
+def test_an_odd_edge_is_repeated():
+    image = np.arange(9.0).reshape(3, 3, 1)
+    assert np.array_equal(halved(image)[..., 0], [[2.0, 3.5], [6.5, 8.0]])
+
+
+@pytest.mark.parametrize(("shrink", "shape"), [(1, (9, 14, 3)), (2, (5, 7, 3)), (4, (3, 4, 3))])
+def test_a_photo_is_shrunk(shrink: int, shape: tuple[int, ...]):
+    target = Targets(split()).get(0, shrink)
+    assert target.shape == shape and target.dtype == np.uint8
+
+
+def test_no_more_is_held_than_allowed():
+    one = 9 * 14 * 3
+    targets = Targets(split(), limit_bytes=2 * one)
+    first = targets.get(0, 1)
+    for view in (1, 0, 2):
+        targets.get(view, 1)
+    assert targets.nbytes() == 2 * one
+    assert targets.get(0, 1) is first  # 1 was used least recently
+
+
+@pytest.mark.parametrize(("shrink", "rays"), [(1, 1), (1, 2), (2, 2), (4, 1)])
+def test_the_camera_of_a_shrunk_photo_sees_the_same_thing(shrink: int, rays: int):
+    target = Targets(split()).get(0, shrink)
+    camera = camera_of_target(CAMERA, target, shrink, rays)
+    assert (camera.width, camera.height) == (target.shape[1] * rays, target.shape[0] * rays)
+    for lens, whole in ((camera.fx, CAMERA.fx), (camera.cx, CAMERA.cx), (camera.cy, CAMERA.cy)):
+        assert lens == pytest.approx(whole * rays / shrink)
