@@ -71,7 +71,7 @@ class OptionsPanel(BasePanel):
             self.configure(f"{name}-label", color=COLOURS[colour])
             if not info.live:
                 self.configure(f"{name}-staged", show=staged)
-                self.put(f"{name}-staged", f"at next reset, now {_said(now)}")
+                self.explain(f"{name}-staged", f"In force now: {_said(now)}. Discard keeps it.")
         self.allow_commands(session, "reset_with_options")
         nothing = None if session.staged else "No option waits for a reset."
         self.allow("discard", nothing, "Show the values in force again; nothing is reset.")
@@ -95,13 +95,13 @@ class OptionsPanel(BasePanel):
     def _make_row(self, info: OptionInfo) -> None:
         with dpg.table_row():
             unit = f" ({info.unit})" if info.unit else ""
-            dpg.add_text(_label(info) + unit, tag=self.tag(f"{info.name}-label"), color=COLOURS["quiet"])
-            self.explain(f"{info.name}-label", _help(info))
             with dpg.group():
-                self._make_control(info)
+                dpg.add_text(_label(info) + unit, tag=self.tag(f"{info.name}-label"), color=COLOURS["quiet"])
                 if not info.live:
                     tag = self.tag(f"{info.name}-staged")
-                    dpg.add_text("", tag=tag, bullet=True, color=COLOURS["accent"], show=False)
+                    dpg.add_text("at next reset", tag=tag, bullet=True, color=COLOURS["accent"], show=False)
+            self.explain(f"{info.name}-label", _help(info))
+            self._make_control(info)
         self.explain(info.name, _help(info) if info.live else f"{_fixed(info)}\n\n{_help(info)}")
 
     def _make_control(self, info: OptionInfo) -> None:
