@@ -73,6 +73,7 @@ class Session:
     export: ExportSettings = field(default_factory=ExportSettings)
     view: ViewSettings = field(default_factory=ViewSettings)
     legend: tuple[float, float, str] | None = None  # of the frame on screen (`Frame.legend`)
+    wire_drawn: tuple[int, int] | None = None  # boxes of the wireframe: how many are drawn, of how many
     frame_fps: float = 0.0  # new pictures per second
     ui_fps: float = 0.0  # window redraws per second
     present: str = "copy"  # "texture" or "copy", how pictures reach the window

@@ -10,6 +10,7 @@ from app.view import presets
 from engine.errors import UserError
 from engine.messages import (
     AdaptPreviewed,
+    BoxesReady,
     Evaluated,
     Event,
     Failed,
@@ -47,6 +48,8 @@ def apply_event(session: Session, event: Event) -> None:
     elif isinstance(event, StructureChanged):
         session.preview = None  # it spoke of voxels that are no more
         _append(session, VOXELS, event.report.step, _seconds(session), event.stats.voxels)
+    elif isinstance(event, BoxesReady):
+        session.wire_drawn = len(event.boxes), event.total
     elif isinstance(event, AdaptPreviewed):
         session.preview = event
     elif isinstance(event, Evaluated):
@@ -85,7 +88,7 @@ def _open(session: Session, scene: SceneOpened) -> None:
     session.scene = scene
     session.values = dict(scene.values)
     session.staged.clear()
-    session.stats = session.last_error = None
+    session.stats = session.last_error = session.wire_drawn = None
     session.warnings = list(scene.warnings)
     _forget_training(session)
     if again:  # a reset: the person goes on looking from where they are

@@ -68,7 +68,8 @@ class App:
         self.worker = worker
         self.layout_path = lay.layout_file()
         layout = lay.load(self.layout_path)
-        self._scale = theme.clamped_scale((ui_scale or theme.detected_scale()) * layout.font_scale)
+        self._desk_scale = ui_scale or theme.detected_scale()
+        self._scale = theme.clamped_scale(self._desk_scale * layout.font_scale)
         self._present = present
         self._own_events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._running = True
@@ -246,14 +247,19 @@ class App:
     def _zoom_text(self, factor: float) -> None:
         scale = theme.clamped_scale(self.columns.layout.font_scale * factor)
         self.columns.layout = replace(self.columns.layout, font_scale=scale)
-        dpg.set_global_font_scale(theme.clamped_scale(scale) * (theme.detected_scale() / self._scale))
-        self.note("text size set; spacing follows at the next start")
+        self._show_text_size()
+        self.note(f"text at {scale:.0%}; spacing follows at the next start")
+
+    def _show_text_size(self) -> None:
+        """Draw text at the layout's size, whatever size the fonts were made for."""
+        wanted = theme.clamped_scale(self._desk_scale * self.columns.layout.font_scale)
+        dpg.set_global_font_scale(wanted / self._scale)
 
     def _reset_layout(self) -> None:
         kept = self.columns.layout.recent
         width, height = self.size()
         self.columns.layout = replace(lay.Layout(), recent=kept, width=width, height=height)
-        dpg.set_global_font_scale(1.0)
+        self._show_text_size()
 
     def _show_recent(self) -> None:
         recent = self.columns.layout.recent

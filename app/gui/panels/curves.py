@@ -19,8 +19,10 @@ QUALITY = {
     HELD_OUT_PSNR: ("psnr", "held out"),
     HELD_OUT_SSIM: ("ssim", "held out"),
 }
+MEASURED = (HELD_OUT_PSNR, HELD_OUT_SSIM)
 PLOTS = {"loss": "Loss terms", "psnr": "PSNR (dB)", "ssim": "SSIM"}
 LEGEND_CORNER = {"loss": dpg.mvPlot_Location_NorthEast}  # losses fall, qualities rise
+MARKER_PX = 3.5
 _TINY = 1e-12  # a logarithmic axis has no zero; a loss term that is off is left out instead
 
 
@@ -65,15 +67,22 @@ class CurvesPanel(BasePanel):
             with dpg.table_row():
                 for plot, label in PLOTS.items():
                     self._make_plot(plot, label)
+        with dpg.theme(tag=self.tag("marked")), dpg.theme_component(dpg.mvLineSeries):
+            for style, value in (
+                (dpg.mvPlotStyleVar_Marker, dpg.mvPlotMarker_Circle),
+                (dpg.mvPlotStyleVar_MarkerSize, self.px(MARKER_PX)),
+            ):
+                dpg.add_theme_style(style, value, category=dpg.mvThemeCat_Plots)
         for curve in QUALITY:
             self._make_series(curve)
 
     def _make_plot(self, plot: str, label: str) -> None:
         with dpg.plot(label=label, tag=self.tag(plot), width=-1, height=-1, no_mouse_pos=True):
             dpg.add_plot_legend(location=LEGEND_CORNER.get(plot, dpg.mvPlot_Location_SouthEast))
-            dpg.add_plot_axis(dpg.mvXAxis, tag=self.tag(f"{plot}-x"), auto_fit=True)
+            dpg.add_plot_axis(dpg.mvXAxis, tag=self.tag(f"{plot}-x"))
             scale = dpg.mvPlotScale_Log10 if plot == "loss" else dpg.mvPlotScale_Linear
-            dpg.add_plot_axis(dpg.mvYAxis, tag=self.tag(f"{plot}-y"), auto_fit=True, scale=scale)
+            fitted = plot != "ssim"  # one point alone would be fitted with values that no SSIM has
+            dpg.add_plot_axis(dpg.mvYAxis, tag=self.tag(f"{plot}-y"), auto_fit=fitted, scale=scale)
 
     def _make_series(self, curve: str) -> None:
         plot, label = QUALITY.get(curve, ("loss", curve.replace("_", " ")))
@@ -81,6 +90,8 @@ class CurvesPanel(BasePanel):
         dpg.add_line_series(
             [], [], label=label, parent=self.tag(f"{plot}-y"), tag=self.tag(f"series-{curve}")
         )
+        if curve in MEASURED:  # seldom: one point alone must be seen too
+            dpg.bind_item_theme(self.tag(f"series-{curve}"), self.tag("marked"))
 
     def refresh(self, session: Session) -> None:
         """Draw the curves anew, at most four times a second and only if something changed."""
@@ -104,12 +115,21 @@ class CurvesPanel(BasePanel):
                 self._make_series(name)
         for name, plot in self._series.items():
             self._draw(name, session.curves.get(name, []), by_steps, smoothing, positive=plot == "loss")
+        self._set_limits(session, by_steps)
+
+    def _set_limits(self, session: Session, by_steps: bool) -> None:
+        """Let all plots share what is across, so that they can be compared, and keep SSIM's axis to what SSIM can be."""
+        newest = [points[-1] for name, points in session.curves.items() if points and name in self._series]
+        across = [float(point.step) if by_steps else point.seconds for point in newest]
+        for plot in PLOTS:
+            dpg.set_axis_limits(self.tag(f"{plot}-x"), 0.0, max([1.0, *across]) * 1.02)
+        ssim = [point.value for point in session.curves.get(HELD_OUT_SSIM, [])]
+        dpg.set_axis_limits(self.tag("ssim-y"), *ssim_limits(ssim))
 
     def _draw(
         self, name: str, points: list[CurvePoint], by_steps: bool, smoothing: float, positive: bool
     ) -> None:
-        held_out = name in (HELD_OUT_PSNR, HELD_OUT_SSIM)
-        values = smoothed([point.value for point in points], 0.0 if held_out else smoothing)
+        values = smoothed([point.value for point in points], 0.0 if name in MEASURED else smoothing)
         places = [float(point.step) if by_steps else point.seconds for point in points]
         if positive:
             kept = [(x, y) for x, y in zip(places, values) if y > _TINY]
@@ -122,6 +142,12 @@ class CurvesPanel(BasePanel):
         log = dpg.get_value(self.tag("log"))
         scale = dpg.mvPlotScale_Log10 if log else dpg.mvPlotScale_Linear
         dpg.configure_item(self.tag("loss-y"), scale=scale)
+
+
+def ssim_limits(values: list[float]) -> tuple[float, float]:
+    """Return the ends of an axis for values of SSIM: from a little below the lowest to 1."""
+    lowest = min(values, default=0.0)
+    return max(0.0, lowest - max(0.02, 0.1 * (1.0 - lowest))), 1.0
 
 
 def smoothed(values: list[float], smoothing: float) -> list[float]:

@@ -75,7 +75,7 @@ class ViewPanel(BasePanel):
                     for command_id in side:
                         self._checkbox(command_id)
         with dpg.group(tag=self.tag("levels")):
-            dpg.add_text("Wireframe levels", color=COLOURS["quiet"])
+            dpg.add_text("Wireframe levels", tag=self.tag("wire"), color=COLOURS["quiet"])
             for first in range(0, MAX_LEVEL + 1, LEVELS_PER_ROW):
                 with dpg.group(horizontal=True):
                     for level in range(first, min(first + LEVELS_PER_ROW, MAX_LEVEL + 1)):
@@ -140,6 +140,7 @@ class ViewPanel(BasePanel):
 
     def _show_levels(self, view: ViewSettings, session: Session) -> None:
         self.configure("levels", show=view.show_wireframe)
+        self.put("wire", _wire_title(session.wire_drawn if view.wire_levels else None))
         per_level = session.stats.structure.per_level if session.stats else ()
         for level in range(MAX_LEVEL + 1):
             occupied = level < len(per_level) and per_level[level] > 0
@@ -178,3 +179,9 @@ class ViewPanel(BasePanel):
         self.context.session.view.wire_levels = tuple(chosen)
         for level in range(MAX_LEVEL + 1):
             self.forget(f"level{level}")
+
+
+def _wire_title(drawn: tuple[int, int] | None) -> str:
+    if drawn is None or drawn[0] >= drawn[1]:
+        return "Wireframe levels"
+    return f"Wireframe levels: {drawn[0]:,} of {drawn[1]:,} drawn"

@@ -69,6 +69,7 @@ class ViewsPanel(BasePanel):
             self.forget(f"view{index}")
         self._rows = []
         self.put("summary", _summary(self._evaluated))
+        self.explain("summary", _summary_tip(self._evaluated))
         if self._scene is None:
             return
         quality = (
@@ -117,4 +118,11 @@ def sort_views(scene: SceneOpened, quality: dict[str, tuple[float, float]], orde
 def _summary(evaluated: Evaluated | None) -> str:
     if evaluated is None:
         return "not evaluated yet"
-    return f"mean {formats.decibels(evaluated.psnr)}, SSIM {evaluated.ssim:.3f} at step {formats.count(evaluated.step)}"
+    return f"{evaluated.psnr:.2f} dB  {evaluated.ssim:.3f}"
+
+
+def _summary_tip(evaluated: Evaluated | None) -> str:
+    if evaluated is None:
+        return "Evaluate renders the held-out views and compares them with their photos."
+    step = formats.count(evaluated.step)
+    return f"Mean PSNR and SSIM of {len(evaluated.per_view)} held-out views at step {step}."

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dearpygui.dearpygui as dpg
 import pytest
 
-from app.gui.panels.curves import DRAWN_POINTS, REDRAW_S, CurvesPanel, smoothed
+from app.gui.panels.curves import DRAWN_POINTS, REDRAW_S, CurvesPanel, smoothed, ssim_limits
 from app.session import CurvePoint
 
 
@@ -108,3 +108,15 @@ def test_the_loss_axis_can_be_linear(curves):
     assert dpg.get_item_configuration(curves.tag("loss-y"))["scale"] == dpg.mvPlotScale_Linear
     curves.press("log", True)
     assert dpg.get_item_configuration(curves.tag("loss-y"))["scale"] == dpg.mvPlotScale_Log10
+
+
+def test_an_axis_of_ssim_holds_what_ssim_can_be_and_fits_its_values():
+    assert ssim_limits([0.95]) == pytest.approx((0.93, 1.0))
+    low, high = ssim_limits([0.5, 0.9])
+    assert 0.4 < low < 0.5 and high == 1.0
+    assert ssim_limits([]) == (0.0, 1.0) and ssim_limits([0.01])[0] == 0.0
+
+
+def test_held_out_points_have_markers_so_that_one_alone_is_seen(curves):
+    themes = {name: dpg.get_item_theme(curves.tag(f"series-{name}")) for name in ("psnr", "held-out ssim")}
+    assert themes["held-out ssim"] and not themes["psnr"]

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from app.gui.panels.view import MODES, ViewPanel
+from engine import messages
 from engine.methods.common import VIEW_MODES
 
 
@@ -102,3 +104,13 @@ def test_the_legend_tells_the_ends_of_the_colour_map(view):
     view.session.legend = (1.5, 2.934567, "cubes")
     view.refresh()
     assert view.shown("legend-row") and view.text("legend") == "1.5 to 2.935 cubes"
+
+
+def test_a_wireframe_that_is_not_whole_says_so(view, lego, stats):
+    view.event(lego)
+    view.stats(stats)
+    view.session.view.show_wireframe, view.session.view.wire_levels = True, (6,)
+    view.event(messages.BoxesReady((6,), np.zeros((2, 4), dtype=np.float32), 249_998))
+    assert view.text("wire") == "Wireframe levels: 2 of 249,998 drawn"
+    view.event(messages.BoxesReady((6,), np.zeros((2, 4), dtype=np.float32), 2))
+    assert view.text("wire") == "Wireframe levels"

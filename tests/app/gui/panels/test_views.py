@@ -20,7 +20,8 @@ def test_rows_tell_use_and_quality(bench, lego, evaluated):
     rows = dpg.get_item_children(bench.tag("table"), 1)
     cells = [[dpg.get_value(cell) for cell in dpg.get_item_children(row, 1)[1:]] for row in rows]
     assert cells[0] == ["train", "–", "–"] and cells[7] == ["held out", "28.00 dB", "0.910"]
-    assert bench.text("summary").startswith("mean 29.50 dB")
+    assert bench.text("summary").startswith("29.50 dB  0.9")
+    assert "held-out views at step" in bench.tip("summary")
 
 
 def test_a_click_jumps_and_the_mark_follows_the_camera(bench, lego):
