@@ -26,7 +26,17 @@ def run_once(scene: str, seed: int, seconds: list[float], more: list[str]) -> di
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         step = min(seconds)
-        command = [sys.executable, "-m", "app", "train", scene, "--max-seconds", str(max(seconds)), "--eval-every", str(step)]
+        command = [
+            sys.executable,
+            "-m",
+            "app",
+            "train",
+            scene,
+            "--max-seconds",
+            str(max(seconds)),
+            "--eval-every",
+            str(step),
+        ]
         command += ["--seed", str(seed), "--out", str(Path(folder) / "run"), "--json", str(report), *more]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[1])
         return json.loads(report.read_text())
@@ -57,8 +67,16 @@ def main() -> None:
         report = run_once(arguments.scene, seed, marks, arguments.more)
         points = [at_mark(report["curve"], mark) for mark in marks]
         fall = largest_fall(report["curve"])
-        row = {"seed": seed, "psnr": [round(p["psnr"], 3) for p in points], "steps": [p["step"] for p in points]}
-        row |= {"ssim": round(report["ssim"], 4), "voxels": report["voxels"], "largest_fall_db": round(fall, 3)}
+        row = {
+            "seed": seed,
+            "psnr": [round(p["psnr"], 3) for p in points],
+            "steps": [p["step"] for p in points],
+        }
+        row |= {
+            "ssim": round(report["ssim"], 4),
+            "voxels": report["voxels"],
+            "largest_fall_db": round(fall, 3),
+        }
         row |= {"seconds": report["seconds"], "cpu_seconds": report["cpu_seconds"]}
         runs.append(row)
         print(json.dumps(row), flush=True)
@@ -66,7 +84,12 @@ def main() -> None:
     for mark, value in zip(marks, medians, strict=True):
         print(f"{mark:g} s: median held-out PSNR {value:.2f} dB")
     if arguments.json:
-        result = {"benchmark": "time_to_quality", "scene": Path(arguments.scene).name, "machine": machine(), "seconds": marks}
+        result = {
+            "benchmark": "time_to_quality",
+            "scene": Path(arguments.scene).name,
+            "machine": machine(),
+            "seconds": marks,
+        }
         result |= {"median_psnr": medians, "runs": runs}
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

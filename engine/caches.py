@@ -15,7 +15,9 @@ def cache_folder() -> Path:
     if chosen:
         return Path(chosen).expanduser()
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "nerfviewer" / "cache"
+        return (
+            Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "nerfviewer" / "cache"
+        )
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "nerfviewer"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nerfviewer"
@@ -36,4 +38,7 @@ def kernel_cache_folder() -> Path:
 
 def use_kernel_cache() -> None:
     """Tell Numba where to keep compiled kernels, unless the user already did (NUMBA_CACHE_DIR). Imports nothing."""
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(kernel_cache_folder()))
+    folder = os.environ.setdefault("NUMBA_CACHE_DIR", str(kernel_cache_folder()))
+    numba = sys.modules.get("numba")
+    if numba is not None and not numba.config.CACHE_DIR:  # it read the environment when it was imported
+        numba.config.CACHE_DIR = folder

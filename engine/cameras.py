@@ -29,7 +29,15 @@ class Camera:
     def from_fov(cls, width: int, height: int, fov_y_rad: float, world_from_cam: np.ndarray) -> Camera:
         """Return a camera with square pixels, centred principal point and a vertical field of view in radians."""
         focal = 0.5 * height / np.tan(0.5 * fov_y_rad)
-        return cls(width, height, focal, focal, 0.5 * width, 0.5 * height, np.asarray(world_from_cam, dtype=np.float64))
+        return cls(
+            width,
+            height,
+            focal,
+            focal,
+            0.5 * width,
+            0.5 * height,
+            np.asarray(world_from_cam, dtype=np.float64),
+        )
 
     @property
     def position(self) -> np.ndarray:
@@ -59,7 +67,13 @@ class Camera:
         """Return the same view with another number of pixels."""
         sx, sy = width / self.width, height / self.height
         return replace(
-            self, width=width, height=height, fx=self.fx * sx, fy=self.fy * sy, cx=self.cx * sx, cy=self.cy * sy
+            self,
+            width=width,
+            height=height,
+            fx=self.fx * sx,
+            fy=self.fy * sy,
+            cx=self.cx * sx,
+            cy=self.cy * sy,
         )
 
     def scaled(self, factor: float) -> Camera:

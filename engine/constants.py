@@ -11,17 +11,27 @@ TILE_PX = 16  # a screen tile is 16 x 16 pixels
 BLOCK_PX = 4  # a SIMD block is 4 x 4 pixels: 16 lanes
 LANES = BLOCK_PX * BLOCK_PX
 
-DENSITY_SCALE = 300.0  # optical depth is DENSITY_SCALE * exp_linear(raw) * length; 100 per unit of a cube 3 units wide, as published
+DENSITY_SCALE = (
+    300.0  # optical depth is this * exp_linear(raw) * length: the published 100 per unit of a cube 3 wide
+)
 EXP_LINEAR_KNEE = 1.1  # exp_linear(x) is x above the knee, an exponential with the same value and slope below
 MAX_ALPHA = 0.99999  # keeps 1 - alpha invertible in float32
 MIN_ALPHA = 1e-5  # a contribution below this is skipped: invisible in 8 bits even 100 times over
-STOP_TRANS = 1e-4  # a pixel is done below this transmittance: the rest can change it by less than 1/40 of a grey level
+STOP_TRANS = (
+    1e-4  # a pixel is done below this transmittance: the rest can change it by less than 1/40 of a grey level
+)
 NEAR = 0.005  # segments start at least this far along the camera's z axis
 NORMAL_EPS = 1e-15  # protects the normalisation of a zero gradient
 
 SH_C0 = 0.28209479177387814
 SH_C1 = 0.4886025119029199
-SH_C2 = (1.0925484305920792, -1.0925484305920792, 0.31539156525252005, -1.0925484305920792, 0.5462742152960396)
+SH_C2 = (
+    1.0925484305920792,
+    -1.0925484305920792,
+    0.31539156525252005,
+    -1.0925484305920792,
+    0.5462742152960396,
+)
 SH_C3 = (
     -0.5900435899266435,
     2.890611442640554,

@@ -55,7 +55,16 @@ class OptionInfo:
         if self.type is bool:
             if isinstance(value, bool):
                 return value
-            if isinstance(value, str) and value.lower() in ("true", "yes", "on", "1", "false", "no", "off", "0"):
+            if isinstance(value, str) and value.lower() in (
+                "true",
+                "yes",
+                "on",
+                "1",
+                "false",
+                "no",
+                "off",
+                "0",
+            ):
                 return value.lower() in ("true", "yes", "on", "1")
             raise OptionError(f"Option {self.name} must be true or false, got {value!r}.")
         try:

@@ -25,6 +25,8 @@ def check_shapes(caller: str, **named: tuple[Any, str]) -> dict[str, int]:
                 continue
             if sizes.setdefault(letter, size) != size:
                 where = first_seen[letter]
-                raise ValueError(f"{caller}(): {letter} is {sizes[letter]} in {where} but {size} in {argument} {shape}.")
+                raise ValueError(
+                    f"{caller}(): {letter} is {sizes[letter]} in {where} but {size} in {argument} {shape}."
+                )
             first_seen.setdefault(letter, argument)
     return sizes

@@ -26,16 +26,23 @@ def test_kernels_are_kept_under_a_name_that_changes_with_any_source(
     assert caches.kernel_cache_folder() != before
 
 
-def test_a_second_start_compiles_nothing(tmp_path: Path) -> None:
-    code = (
+@pytest.mark.parametrize("first", ["", "import numba\n"], ids=["engine first", "numba first"])
+def test_a_second_start_compiles_nothing(tmp_path: Path, first: str) -> None:
+    code = first + (
         "import engine, numpy as np\n"
         "from engine.morton import _path_from_ijk as kernel\n"
         "kernel(np.zeros((1, 3), np.int64), np.zeros(1, np.int64))\n"
         "print(sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values()))\n"
     )
-    env = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | {"NERFVIEWER_CACHE": str(tmp_path)}
+    env = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | {
+        "NERFVIEWER_CACHE": str(tmp_path)
+    }
     root = str(Path(caches.__file__).parents[1])
-    runs = [subprocess.run([sys.executable, "-c", code], env=env, cwd=root, capture_output=True, text=True) for _ in "ab"]
+    runs = [
+        subprocess.run([sys.executable, "-c", code], env=env, cwd=root, capture_output=True, text=True)
+        for _ in "ab"
+    ]
+    assert list(tmp_path.glob("kernels-*/*/*.nbi")), "the kernels were kept elsewhere"
     assert [run.stdout.split() for run in runs] == [["0", "1"], ["1", "0"]], runs[0].stderr
 
 

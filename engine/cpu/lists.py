@@ -51,7 +51,14 @@ class VoxelTable:
         chunks = np.empty((max(1, n), 4), dtype=np.int64)
         n_chunks = cut_into_chunks(octree.path, octree.level, chunks) if n else 0
         return cls(
-            octree.path, octree.level, octree.corner_idx, octree.root_size, soa.reshape(-1), stride, box, chunks[:n_chunks].copy()
+            octree.path,
+            octree.level,
+            octree.corner_idx,
+            octree.root_size,
+            soa.reshape(-1),
+            stride,
+            box,
+            chunks[:n_chunks].copy(),
         )
 
 

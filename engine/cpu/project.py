@@ -35,7 +35,9 @@ VIEW_ROT, VIEW_POS, VIEW_FX, VIEW_FY, VIEW_CX, VIEW_CY = 0, 9, 12, 13, 14, 15
 VIEW_W, VIEW_H, VIEW_NEAR, VIEW_ORTHO = 16, 17, 18, 19
 VIEW_SIZE = 20
 
-_PIXEL_SLACK = 2e-3  # rectangles grow by this much: covers float32 rounding of u = fx x / z + cx up to 4096 pixels
+_PIXEL_SLACK = (
+    2e-3  # rectangles grow by this much: covers float32 rounding of u = fx x / z + cx up to 4096 pixels
+)
 
 
 @njit(cache=True, nogil=True)
@@ -157,7 +159,20 @@ def _sort_by_key(items, n, low_bit, bits, spare):
 
 @njit(cache=True, nogil=True)
 def project_chunks(
-    counter, chunks, n_chunks, soa, stride, path, level, view, code, visible, n_visible, n_pairs, rect, first_pair
+    counter,
+    chunks,
+    n_chunks,
+    soa,
+    stride,
+    path,
+    level,
+    view,
+    code,
+    visible,
+    n_visible,
+    n_pairs,
+    rect,
+    first_pair,
 ):
     """Find each chunk's visible voxels, their screen rectangles and their front-to-back order.
 

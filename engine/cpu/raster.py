@@ -106,7 +106,23 @@ def mean_trilinear(s, i, ax, ay, az, inv_size, t_in, t_out, samples, terms):
 
 @njit(cache=True, nogil=True)
 def _raster_tile(
-    first, last, view, x0, y0, pair_voxel, rect, box, corner_idx, density, rgb, eight, samples, want, pair_weight, s, base
+    first,
+    last,
+    view,
+    x0,
+    y0,
+    pair_voxel,
+    rect,
+    box,
+    corner_idx,
+    density,
+    rgb,
+    eight,
+    samples,
+    want,
+    pair_weight,
+    s,
+    base,
 ):
     """Blend one tile's pairs [first, last) into scratch; x0, y0 is its top left pixel."""
     ortho, near = view[19] > 0.5, view[18]
@@ -191,7 +207,20 @@ def _raster_tile(
 
 @njit(cache=True, nogil=True)
 def raster_tiles(
-    counter, view, tile_start, pair_voxel, rect, box, corner_idx, density, rgb, eight, samples, want, image, pair_weight
+    counter,
+    view,
+    tile_start,
+    pair_voxel,
+    rect,
+    box,
+    corner_idx,
+    density,
+    rgb,
+    eight,
+    samples,
+    want,
+    image,
+    pair_weight,
 ):
     """Rasterise all tiles into image [H, W, CHANNELS]: T, r, g, b (no background), depth, median, normal, count.
 

@@ -55,7 +55,14 @@ GIVEN, MSE, L1, HUBER = 0, 1, 2, 3
 HUBER_KNEE = 0.03
 
 # Columns of the per-tile sums.
-SUM_PHOTO, SUM_SQUARED, SUM_T_CONCENTRATION, SUM_R_CONCENTRATION, SUM_DISTORTION, SUM_BACKGROUND = 0, 1, 2, 3, 4, 5
+SUM_PHOTO, SUM_SQUARED, SUM_T_CONCENTRATION, SUM_R_CONCENTRATION, SUM_DISTORTION, SUM_BACKGROUND = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+)
 N_SUMS = 8  # the background's gradient takes three
 
 # Loss weights, in the order of the `weights` array; all are per pixel already.
@@ -203,7 +210,22 @@ def _add_distortion(s, i, weight, t_in, t_out, knee):
 
 @njit(cache=True, nogil=True)
 def _backward(
-    n, records, keys, view, pair_voxel, box, corner_idx, density, rgb, eight, samples, weights, rows, colour_rows, s, base
+    n,
+    records,
+    keys,
+    view,
+    pair_voxel,
+    box,
+    corner_idx,
+    density,
+    rgb,
+    eight,
+    samples,
+    weights,
+    rows,
+    colour_rows,
+    s,
+    base,
 ):
     """Walk the records front to back and write one row per pair. Scratch T must be 1 again, REM the whole outcome."""
     ortho = view[19] > 0.5
@@ -229,18 +251,33 @@ def _backward(
             i = base + (keys[at] & 15) * 16
             r = at * _RECORD
             at += 1
-            alpha, t_in, t_out, reach = load(records, r), load(records, r + 16), load(records, r + 32), load(records, r + 48)
+            alpha, t_in, t_out, reach = (
+                load(records, r),
+                load(records, r + 16),
+                load(records, r + 32),
+                load(records, r + 48),
+            )
             on = alpha > 0.0
             trans = load(s, i + _T * TILE_PIXELS)
             weight = trans * alpha
             after = trans - weight
             store(s, i + _T * TILE_PIXELS, after)
-            v_r, v_g, v_b = load(s, i + _VR * TILE_PIXELS), load(s, i + _VG * TILE_PIXELS), load(s, i + _VB * TILE_PIXELS)
+            v_r, v_g, v_b = (
+                load(s, i + _VR * TILE_PIXELS),
+                load(s, i + _VG * TILE_PIXELS),
+                load(s, i + _VB * TILE_PIXELS),
+            )
             ax, ay, az = box_corner(s, i, ortho, low_x, low_y, low_z)
             if eight is not None:
-                c_r = mean_trilinear(s, i, ax, ay, az, inv_size, t_in, t_out, samples, corner_colours(rgb, voxel, 0))
-                c_g = mean_trilinear(s, i, ax, ay, az, inv_size, t_in, t_out, samples, corner_colours(rgb, voxel, 1))
-                c_b = mean_trilinear(s, i, ax, ay, az, inv_size, t_in, t_out, samples, corner_colours(rgb, voxel, 2))
+                c_r = mean_trilinear(
+                    s, i, ax, ay, az, inv_size, t_in, t_out, samples, corner_colours(rgb, voxel, 0)
+                )
+                c_g = mean_trilinear(
+                    s, i, ax, ay, az, inv_size, t_in, t_out, samples, corner_colours(rgb, voxel, 1)
+                )
+                c_b = mean_trilinear(
+                    s, i, ax, ay, az, inv_size, t_in, t_out, samples, corner_colours(rgb, voxel, 2)
+                )
                 c_r, c_g, c_b = select(on, c_r, 0.0), select(on, c_g, 0.0), select(on, c_b, 0.0)
             else:
                 c_r, c_g, c_b = splat(red), splat(green), splat(blue)
@@ -260,7 +297,11 @@ def _backward(
                 e_g = c_g - load(s, i + _GG * TILE_PIXELS)
                 e_b = c_b - load(s, i + _GB * TILE_PIXELS)
                 concentration += lane_sum(weight * fma(e_r, e_r, fma(e_g, e_g, e_b * e_b)))
-                v_r, v_g, v_b = fma(e_r, concentrate, v_r), fma(e_g, concentrate, v_g), fma(e_b, concentrate, v_b)
+                v_r, v_g, v_b = (
+                    fma(e_r, concentrate, v_r),
+                    fma(e_g, concentrate, v_g),
+                    fma(e_b, concentrate, v_b),
+                )
             w_r, w_g, w_b = weight * v_r, weight * v_g, weight * v_b
             sum_r, sum_g, sum_b = sum_r + w_r, sum_g + w_g, sum_b + w_b
             step = (t_out - t_in) * (1.0 / samples)
@@ -291,7 +332,9 @@ def _add_colour_moments(row, w_r, w_g, w_b, x, y, z, share):
     xyz = xy * z
     r, g, b = w_r * share, w_g * share, w_b * share
     first = sums_of_12(r, r * x, r * y, r * z, r * xy, r * xz, r * yz, r * xyz, g, g * x, g * y, g * z)
-    second = sums_of_12(g * xy, g * xz, g * yz, g * xyz, b, b * x, b * y, b * z, b * xy, b * xz, b * yz, b * xyz)
+    second = sums_of_12(
+        g * xy, g * xz, g * yz, g * xyz, b, b * x, b * y, b * z, b * xy, b * xz, b * yz, b * xyz
+    )
     store(row, 0, load(row, 0) + first)  # lanes 12..15 of both are zero
     store(row, 12, load(row, 12) + second)
 
@@ -331,7 +374,22 @@ def _photometric(mode, error):
 
 @njit(cache=True, nogil=True)
 def _loss(
-    x0, y0, columns, rows, mode, shrink, target, given, v_rgb, v_trans, v_depth, background, weights, s, base, sums
+    x0,
+    y0,
+    columns,
+    rows,
+    mode,
+    shrink,
+    target,
+    given,
+    v_rgb,
+    v_trans,
+    v_depth,
+    background,
+    weights,
+    s,
+    base,
+    sums,
 ):
     """Write each pixel's output gradients and REM, its whole outcome; add the losses to sums [N_SUMS].
 
@@ -346,7 +404,10 @@ def _loss(
                     mean = 0.0
                     for sub in range(shrink * shrink):
                         p = base + pixel_slot(row + sub // shrink, column + sub % shrink)
-                        mean += s[p + (_R + channel) * TILE_PIXELS] + s[p + _T * TILE_PIXELS] * background[channel]
+                        mean += (
+                            s[p + (_R + channel) * TILE_PIXELS]
+                            + s[p + _T * TILE_PIXELS] * background[channel]
+                        )
                     goal = target[(y0 + row) // shrink, (x0 + column) // shrink, channel] * (1.0 / 255.0)
                     error = mean * share - goal
                     loss, slope = _photometric(mode, error)
@@ -422,7 +483,22 @@ def raster_gradients(
         sums = tile_sums[tile]
         sums[:] = 0.0
         _loss(
-            x0, y0, n_columns, n_rows, mode, shrink, target, given, v_rgb, v_trans, v_depth, background, weights, s, base, sums
+            x0,
+            y0,
+            n_columns,
+            n_rows,
+            mode,
+            shrink,
+            target,
+            given,
+            v_rgb,
+            v_trans,
+            v_depth,
+            background,
+            weights,
+            s,
+            base,
+            sums,
         )
         if n > 0:
             s[base + _T * TILE_PIXELS : base + (_T + 1) * TILE_PIXELS] = 1.0

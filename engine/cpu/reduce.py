@@ -17,9 +17,13 @@ def reduce_rows(rect, first_pair, pair_slot, pair_live, rows, colour_rows, v_cor
     eight = v_colours.shape[1] == 8
     moments = np.zeros(24, dtype=np.float32)
     for voxel in range(rect.shape[0]):
-        if first_pair[voxel] < 0 or not sum_rows(voxel, first_pair[voxel], rect, pair_slot, pair_live, rows, total):
+        if first_pair[voxel] < 0 or not sum_rows(
+            voxel, first_pair[voxel], rect, pair_slot, pair_live, rows, total
+        ):
             continue
-        corners = corner_gradients(total[0], total[1], total[2], total[3], total[4], total[5], total[6], total[7])
+        corners = corner_gradients(
+            total[0], total[1], total[2], total[3], total[4], total[5], total[6], total[7]
+        )
         for c in range(8):
             v_corners[voxel, c] = corners[c]
         if not eight:

@@ -95,10 +95,21 @@ def _register_binary(op: Callable, emit: Callable, result: types.Type) -> None:
         lower_builtin(op, a, b)(lower)
 
 
-for _op, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
+for _op, _name in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
     _register_binary(_op, lambda b, x, y, name=_name: getattr(b, name)(x, y), f32x16)
 _register_binary(operator.iadd, lambda b, x, y: b.fadd(x, y), f32x16)
-for _op, _sign in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">="), (operator.eq, "==")):
+for _op, _sign in (
+    (operator.lt, "<"),
+    (operator.le, "<="),
+    (operator.gt, ">"),
+    (operator.ge, ">="),
+    (operator.eq, "=="),
+):
     _register_binary(_op, lambda b, x, y, sign=_sign: b.fcmp_ordered(sign, x, y), mask16)
 
 
@@ -300,7 +311,19 @@ def _fold(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, width: int) -> ir.Val
 
 @intrinsic
 def sums_of_12(
-    typingctx: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any, i: Any, j: Any, k: Any, m: Any
+    typingctx: Any,
+    a: Any,
+    b: Any,
+    c: Any,
+    d: Any,
+    e: Any,
+    f: Any,
+    g: Any,
+    h: Any,
+    i: Any,
+    j: Any,
+    k: Any,
+    m: Any,
 ) -> Any:
     """Return one vector whose lanes 0..11 are the lane sums of twelve vectors; lanes 12..15 are zero.
 

@@ -61,7 +61,20 @@ def prefix_sums(counts, tile_start):
 
 @njit(cache=True, nogil=True)
 def scatter_pairs(
-    counter, chunks, order, bounds, visible, n_visible, rect, tiles_x, counts, chunk_pair, first_pair, pair_voxel, pair_slot, keep
+    counter,
+    chunks,
+    order,
+    bounds,
+    visible,
+    n_visible,
+    rect,
+    tiles_x,
+    counts,
+    chunk_pair,
+    first_pair,
+    pair_voxel,
+    pair_slot,
+    keep,
 ):
     """Write pair_voxel int32 [P], the voxels of each tile nearest first. Parallel over: groups.
 

@@ -42,7 +42,13 @@ class FieldArrays:
 
 
 def shaded_lists(
-    table: VoxelTable, sh: np.ndarray, degree: int, camera: Camera, crew: Crew, room: Workspace, keep_slots: bool = False
+    table: VoxelTable,
+    sh: np.ndarray,
+    degree: int,
+    camera: Camera,
+    crew: Crew,
+    room: Workspace,
+    keep_slots: bool = False,
 ) -> tuple[ViewLists, np.ndarray]:
     """Return the tile lists of a view and rgb [V,1,3], filled in for the visible voxels."""
     lists = build_lists(table, camera, crew, room, keep_slots)

@@ -19,6 +19,7 @@ from engine.cpu.tile_math import corner_gradients
 BETA1, BETA2, EPS, RATE_DENSITY, RATE_SH0, RATE_SHS, TV = range(7)
 N_ADAM = 7
 
+
 @njit(cache=True, nogil=True)
 def sum_rows(voxel, first, rect, pair_slot, pair_live, rows, total):
     """Add up a voxel's live rows into total [16]; return whether any was live."""
@@ -156,7 +157,9 @@ def update_voxels(
 
 
 @njit(cache=True, nogil=True)
-def update_points(counter, owner_start, owners, v_corners, adam, correction1, correction2, density, m, v, age):
+def update_points(
+    counter, owner_start, owners, v_corners, adam, correction1, correction2, density, m, v, age
+):
     """Sum each grid point's gradient over the voxel corners that meet in it and take an Adam step where it is not zero.
 
     Inputs: owner_start int32 [G+1], owners int32 [8 V] (voxel * 8 + corner), see `owners_of_points`; v_corners [V,8].
@@ -182,7 +185,9 @@ def update_points(counter, owner_start, owners, v_corners, adam, correction1, co
             age[point] = rounds
             m[point] = b1 * m[point] + (one - b1) * g
             v[point] = b2 * v[point] + (one - b2) * g * g
-            density[point] -= rate * m[point] * correction1[rounds] / (np.sqrt(v[point] * correction2[rounds]) + eps)
+            density[point] -= (
+                rate * m[point] * correction1[rounds] / (np.sqrt(v[point] * correction2[rounds]) + eps)
+            )
 
 
 @njit(cache=True, nogil=True)

@@ -54,7 +54,9 @@ def rasterize(
     """
     n, g = len(octree), octree.n_points
     eight = colours.ndim == 3
-    check_shapes("rasterize", densities=(densities, str(g)), colours=(colours, f"{n} 8 3" if eight else f"{n} 3"))
+    check_shapes(
+        "rasterize", densities=(densities, str(g)), colours=(colours, f"{n} 8 3" if eight else f"{n} 3")
+    )
     if samples_per_voxel not in (1, 2, 3):
         raise ValueError(f"rasterize(): samples_per_voxel must be 1, 2 or 3, got {samples_per_voxel}.")
     if not supersample > 0.0:
@@ -80,7 +82,13 @@ class _Rasterize(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, densities: Tensor, colours: Tensor, background: Tensor, octree: Octree, camera: Camera, samples: int
+        ctx: Any,
+        densities: Tensor,
+        colours: Tensor,
+        background: Tensor,
+        octree: Octree,
+        camera: Camera,
+        samples: int,
     ) -> tuple[Tensor, ...]:
         table, room = table_of(octree), Workspace()
         density, rgb = _array(densities), _array(colours)
@@ -101,7 +109,9 @@ class _Rasterize(torch.autograd.Function):
         return (rgb_out, plane[0], plane[1], *extras)
 
     @staticmethod
-    def backward(ctx: Any, v_rgb: Tensor, v_trans: Tensor, v_depth: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+    def backward(
+        ctx: Any, v_rgb: Tensor, v_trans: Tensor, v_depth: Tensor, *_: Any
+    ) -> tuple[Tensor | None, ...]:
         densities, colours, background = ctx.saved_tensors
         table, room = table_of(ctx.octree), Workspace()
         density, rgb = _array(densities), _array(colours)
@@ -118,9 +128,15 @@ class _Rasterize(torch.autograd.Function):
             _array(v_trans), _array(v_depth), _array(background), weights, live, rows, colour_rows, tile_sums,
         )  # fmt: skip
         v_corners, v_colours = np.zeros((table.n_voxels, 8), dtype=np.float32), np.zeros_like(rgb)
-        reduce_rows(lists.rect, lists.first_pair, lists.pair_slot, live, rows, colour_rows, v_corners, v_colours)
+        reduce_rows(
+            lists.rect, lists.first_pair, lists.pair_slot, live, rows, colour_rows, v_corners, v_colours
+        )
         start, owners = owners_of_points(table.corner_idx, len(density))
-        v_density = np.add.reduceat(v_corners.reshape(-1)[owners], start[:-1]) if len(owners) else np.zeros_like(density)
+        v_density = (
+            np.add.reduceat(v_corners.reshape(-1)[owners], start[:-1])
+            if len(owners)
+            else np.zeros_like(density)
+        )
         v_background = tile_sums[:, SUM_BACKGROUND : SUM_BACKGROUND + 3].sum(axis=0).astype(np.float32)
         return (
             torch.from_numpy(v_density),  # densities

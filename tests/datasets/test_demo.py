@@ -268,7 +268,7 @@ def test_the_cache_folder_follows_the_platform(monkeypatch: pytest.MonkeyPatch, 
         ("win32", tmp_path / "local" / "nerfviewer" / "cache"),
         ("darwin", Path.home() / "Library" / "Caches" / "nerfviewer"),
     ):
-        monkeypatch.setattr("engine.datasets.demo_cache.sys.platform", platform)
+        monkeypatch.setattr("engine.caches.sys.platform", platform)
         assert cache_folder() == expected
     monkeypatch.setenv("NERFVIEWER_CACHE", os.fspath(tmp_path / "mine"))
     assert cache_folder() == tmp_path / "mine"

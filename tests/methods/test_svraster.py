@@ -49,7 +49,10 @@ def two_spheres(camera: Camera) -> np.ndarray:
     origins, directions = camera.rays()
     image = np.ones((*origins.shape[:2], 3))
     nearest = np.full(origins.shape[:2], np.inf)
-    for centre, radius, colour in (((0.12, 0, 0), 0.2, (0.9, 0.2, 0.1)), ((-0.2, 0.05, 0.05), 0.12, (0.1, 0.3, 0.8))):
+    for centre, radius, colour in (
+        ((0.12, 0, 0), 0.2, (0.9, 0.2, 0.1)),
+        ((-0.2, 0.05, 0.05), 0.12, (0.1, 0.3, 0.8)),
+    ):
         to = np.asarray(centre) - origins
         along = np.sum(to * directions, axis=-1)
         inside = radius**2 - (np.sum(to * to, axis=-1) - along**2)
@@ -83,12 +86,16 @@ def scene() -> Scene:
 
 
 def config(**values: object) -> SVRasterConfig:
-    return updated(SVRasterConfig(), QUICK | {name.replace("__", "."): value for name, value in values.items()})
+    return updated(
+        SVRasterConfig(), QUICK | {name.replace("__", "."): value for name, value in values.items()}
+    )
 
 
 def held_out(method: SVRaster) -> float:
     test = method.scene.test
-    return float(np.mean([psnr(method.render(v.camera).rgb, test.images.load(i)) for i, v in enumerate(test.views)]))
+    return float(
+        np.mean([psnr(method.render(v.camera).rgb, test.images.load(i)) for i, v in enumerate(test.views)])
+    )
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +208,9 @@ def test_every_loss_is_reported_and_lowers_what_it_names(scene: Scene) -> None:
     reports = [method.train_step() for _ in range(60)]
     names = [name for name, _ in reports[-1].losses]
     assert names == ["mse", "ssim", "transmittance", "colour spread", "distortion"]
-    first, last = (np.array([[v for _, v in r.losses] for r in part]) for part in (reports[12:24], reports[-12:]))
+    first, last = (
+        np.array([[v for _, v in r.losses] for r in part]) for part in (reports[12:24], reports[-12:])
+    )
     assert np.all(last.mean(axis=0)[:2] < first.mean(axis=0)[:2])
 
 
@@ -272,7 +281,9 @@ def test_splits_keep_to_share_budget_and_pixel_size() -> None:
     assert mask.sum() == 51 and priority[mask].min() > np.sort(priority)[-52]
     tight = updated(SVRasterConfig(), {"adapt.split_all_to": 4, "adapt.max_voxels": 1_000}).adapt
     assert split_mask(octree, priority, fine, tight, 0).sum() == (1_000 - 512) // 7
-    assert not split_mask(octree, priority, np.full(512, 1.0, dtype=np.float32), options, 0).any(), "sub-pixel children"
+    assert not split_mask(octree, priority, np.full(512, 1.0, dtype=np.float32), options, 0).any(), (
+        "sub-pixel children"
+    )
     everything = updated(SVRasterConfig(), {"adapt.split_all_to": 4}).adapt
     assert split_mask(octree, priority, fine, everything, 0).all()
 
