@@ -77,7 +77,7 @@ class Welcome:
         dpg.configure_item(self._recent_title, show=bool(self._recent))
         dpg.configure_item(self._hint, show=not self._recent)
         for path in self._recent:
-            label = f"{Path(path).name}   {_short(str(Path(path).parent))}"
+            label = "demo" if path == "demo" else f"{Path(path).name}   {_short(str(Path(path).parent))}"
             button = dpg.add_button(
                 label=label, parent=self._list, callback=lambda s, a, p: self._open(p), user_data=path
             )

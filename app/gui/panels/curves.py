@@ -77,7 +77,7 @@ class CurvesPanel(BasePanel):
             self._make_series(curve)
 
     def _make_plot(self, plot: str, label: str) -> None:
-        with dpg.plot(label=label, tag=self.tag(plot), width=-1, height=-1, no_mouse_pos=True):
+        with dpg.plot(label=label, tag=self.tag(plot), width=-1, height=-1, no_mouse_pos=True, no_menus=True):
             dpg.add_plot_legend(location=LEGEND_CORNER.get(plot, dpg.mvPlot_Location_SouthEast))
             dpg.add_plot_axis(dpg.mvXAxis, tag=self.tag(f"{plot}-x"))
             scale = dpg.mvPlotScale_Log10 if plot == "loss" else dpg.mvPlotScale_Linear

@@ -64,7 +64,12 @@ class StructurePanel(BasePanel):
                 self.number("Occupied", "occupancy", "Share of the scene's volume that voxels fill.")
             dpg.add_progress_bar(tag=self.tag("budget"), width=-1, overlay="budget")
             with dpg.plot(
-                height=self.px(PLOT_PX), width=-1, no_menus=True, no_mouse_pos=True, tag=self.tag("history")
+                height=self.px(PLOT_PX),
+                width=-1,
+                no_menus=True,
+                no_mouse_pos=True,
+                tag=self.tag("history"),
+                no_inputs=True,  # else the wheel stops scrolling the panel and zooms in here
             ):
                 dpg.add_plot_axis(
                     dpg.mvXAxis, tag=self.tag("history-x"), no_tick_labels=True, no_tick_marks=True
@@ -148,6 +153,7 @@ class StructurePanel(BasePanel):
             steps.append(float(step))
             counts.append(points[-1].value)
         dpg.set_value(self.tag("growth"), [steps, counts])
+        dpg.set_axis_limits(self.tag("history-x"), 0.0, max(1.0, *steps, step))
         dpg.set_axis_limits(self.tag("history-y"), 0.0, 1.15 * max(counts, default=1.0) or 1.0)
 
     def _set(self, name: str, value: float) -> None:
