@@ -1,10 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""Kernels are compiled, or loaded from the disk cache, by training and looking at eight voxels."""
+"""Kernels are compiled, or loaded from the disk cache, by training and looking at eight voxels.
+
+The first time, a process of its own compiles into the cache and this one only loads. Compiling holds Python's lock for
+seconds, in which a window could not draw; and a kernel that was just compiled can differ in the last bit from the same
+kernel loaded from disk, so a first run would not repeat exactly.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +30,7 @@ STAGES = ("training kernels", "structure kernels", "view kernels")
 
 def warm_up(model: SVRaster, progress: Callable[[str, int, int], None] | None) -> None:
     """Run every kernel that a model uses once, on a small twin; tell `progress` (stage, done, total)."""
+    _compile_elsewhere(progress)
     stages = _stages(model)
     for done, stage in enumerate(STAGES):
         if progress is not None:
@@ -27,6 +38,38 @@ def warm_up(model: SVRaster, progress: Callable[[str, int, int], None] | None) -
         next(stages)
     if progress is not None:
         progress(STAGES[-1], len(STAGES), len(STAGES))
+
+
+def _compile_elsewhere(progress: Callable[[str, int, int], None] | None) -> None:
+    """Fill the kernel cache from another process, once per state of the sources. A failure costs only its advantage."""
+    cache = os.environ.get("NUMBA_CACHE_DIR", "")
+    marker = Path(cache) / "svraster-compiled"
+    if not cache or marker.exists():
+        return
+    if progress is not None:
+        progress("kernels, once", 0, 0)
+    root = str(Path(__file__).resolve().parents[3])
+    paths = os.pathsep.join(path for path in (root, os.environ.get("PYTHONPATH", "")) if path)
+    code = (
+        "from engine.methods.svraster.model import SVRaster\n"
+        "from engine.methods.svraster.warm_up import compile_all\n"
+        "compile_all(SVRaster)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": paths},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+    )
+    if done.returncode == 0 and marker.parent.is_dir():
+        with contextlib.suppress(OSError):
+            marker.touch()
+
+
+def compile_all(method: type[SVRaster]) -> None:
+    """Compile every kernel into the disk cache, by using it; what `_compile_elsewhere` runs."""
+    for _ in _stages(method(_tiny_scene("white"), method.Config(), seed=0)):
+        pass
 
 
 def _stages(model: SVRaster) -> Iterator[None]:
