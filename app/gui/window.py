@@ -329,6 +329,8 @@ class App:
             self.viewport.request_failed()
             if event.fatal or not any(word in event.what.lower() for word in _QUIET_FAILURES):
                 self.dialogs.error(event.what, event.chain)
+        elif isinstance(event, messages.JobProgress):
+            self.note(f"exporting, {event.done:,} of {event.total:,} frames")
         elif isinstance(event, JobEnded):
             self._job_ended(event)
         elif isinstance(event, messages.CheckpointSaved):

@@ -108,7 +108,7 @@ class ExportPanel(BasePanel):
             place = len(self._jobs)
             self._jobs.append(job_id)
             with dpg.group(parent=self.tag("jobs")):
-                dpg.add_text(job_id, color=COLOURS["quiet"], wrap=0)
+                dpg.add_text(f"Video {place + 1}", color=COLOURS["quiet"])
                 with dpg.group(horizontal=True):
                     cancel = lambda: self.context.do("cancel_export", job_id)  # noqa: E731
                     dpg.add_button(label="Cancel", tag=self.tag(f"job{place}-cancel"), callback=cancel)

@@ -135,7 +135,7 @@ class StructurePanel(BasePanel):
 
     def _show_preview(self, session: Session) -> None:
         if session.preview is None:
-            self.put("preview", "Preview counts what a structure change would do.", "quiet")
+            self.put("preview", "Preview tells what would change.", "quiet")
             return
         report = session.preview.report
         text = f"would split {formats.count(report.split)} / drop {formats.count(report.pruned)}"
