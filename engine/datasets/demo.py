@@ -29,7 +29,7 @@ Progress = Callable[[str, int, int], None]
 
 N_TRAIN, N_TEST, SIZE_PX = 60, 10, 256
 FOV_RAD = math.radians(45.0)
-_VERSION = 1  # counts changes of the picture: raise it whenever a view would look different
+_VERSION = 2  # counts changes of the picture: raise it whenever a view would look different
 _GOLDEN_RAD = math.pi * (3.0 - math.sqrt(5.0))  # turns that never line up: even cover of a dome
 _CLOSE_SHARE = 0.23  # of the cameras stand near, so that textures are seen sharply
 _STAGE = "Making the demo scene"

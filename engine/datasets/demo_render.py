@@ -15,7 +15,7 @@ from engine.datasets.demo_light import light_at, lit, normal_at, trace
 from engine.datasets.demo_shapes import NOTHING, inner, kernel
 
 _SAME_FACE = 0.9  # cosine between normals up to which the rays of a pixel share their shadow
-_EDGE = 0.10  # neighbouring pixels that differ by more than this get more rays
+_EDGE = 0.20  # neighbouring pixels that differ by more than this get more rays
 _OFFSETS = np.array([[-0.34, -0.16], [0.30, -0.27], [0.04, 0.36]])  # with the centre: four spread evenly
 
 
