@@ -103,7 +103,11 @@ class Annotations:
 
         def draw(layer: int | str) -> None:
             px = self._look.sizes.px
-            dpg.draw_line([x, 0], [x, height], color=(255, 255, 255, 200), thickness=px(1), parent=layer)
+            for colour, thickness in (
+                (CHIP, px(3)),
+                ((255, 255, 255, 230), px(1)),
+            ):  # seen on white and on black
+                dpg.draw_line([x, 0], [x, height], color=colour, thickness=thickness, parent=layer)
             middle, r = height / 2, px(11)
             dpg.draw_circle([x, middle], r, color=(255, 255, 255, 230), fill=theme.FLOATING, parent=layer)
             for side in (-1, 1):
@@ -113,10 +117,11 @@ class Annotations:
                     tip, [back, middle - 0.35 * r], [back, middle + 0.35 * r],
                     color=theme.TEXT, fill=theme.TEXT, parent=layer,
                 )  # fmt: skip
-            for text, place in (("photo", x - px(58)), ("render", x + px(16))):
-                dpg.draw_text(
-                    [place, height - px(30)], text, size=px(14), color=(255, 255, 255, 220), parent=layer
-                )
+            for text, place in (("photo", x - px(70)), ("render", x + px(12))):
+                low, high = [place, height - px(36)], [place + px(58), height - px(12)]
+                dpg.draw_rectangle(low, high, color=CHIP, fill=CHIP, rounding=px(6), parent=layer)
+                corner = [low[0] + px(8), low[1] + px(4)]
+                dpg.draw_text(corner, text, size=px(14), color=theme.TEXT, parent=layer)
 
         return self._redraw("split", None if x is None else (round(x), height), draw)
 
