@@ -77,6 +77,9 @@ class Input:
         self._button: int | None = None
         self._pulling_split = False
         self._held: set[int] = set()  # keys whose press was accepted
+        self._fresh: set[int] = (
+            set()
+        )  # keys pressed since the last turn: a quick chord may be up again by now
         self._hovered_at = 0.0
         self._happened = False
 
@@ -91,6 +94,7 @@ class Input:
     def poll(self) -> bool:
         """Move what is held; return whether there was any input since the last turn."""
         happened, self._happened = self._happened, False
+        self._fresh.clear()
         x, y = dpg.get_mouse_pos(local=False)
         moved = (x, y) != self._mouse
         dx, dy = x - self._mouse[0], y - self._mouse[1]
@@ -172,18 +176,22 @@ class Input:
 
     def _key(self, code: int) -> None:
         self._happened = True
+        self._fresh.add(code)
         name = self._names.get(code)
         repeated = code in self._held
         if name is None or (repeated and name not in _REPEATING) or self._blocked() or typing():
             return
         self._held.add(code)
-        ctrl = _down(dpg.mvKey_LControl, dpg.mvKey_RControl)
-        shift = _down(dpg.mvKey_LShift, dpg.mvKey_RShift)
+        ctrl = self._modifier(dpg.mvKey_LControl, dpg.mvKey_RControl)
+        shift = self._modifier(dpg.mvKey_LShift, dpg.mvKey_RShift)
         command = commands.by_shortcut(chord(name, ctrl, shift))
         if ctrl:
             self._held.discard(code) if code in self._fly_codes else None
         if command is not None:
             self._run(command.id)
+
+    def _modifier(self, *codes: int) -> bool:
+        return _down(*codes) or not self._fresh.isdisjoint(codes)
 
 
 def _down(*codes: int) -> bool:
