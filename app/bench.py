@@ -104,7 +104,9 @@ def _training_step(
     target = np.full((camera.height, camera.width, 3), 128, dtype=np.uint8)
     weights = np.zeros(N_WEIGHTS)
     weights[0], weights[-1] = 1.0 / target.size, 1.0
-    adam = np.array([0.1, 0.99, 1e-15, 1e-6, 1e-6, 1e-6, 0.0], dtype=np.float32)  # hardly moves: every run is alike
+    adam = np.array(
+        [0.1, 0.99, 1e-15, 1e-6, 1e-6, 1e-6, 0.0], dtype=np.float32
+    )  # hardly moves: every run is alike
     corrections = (bias_corrections(0.1, 64), bias_corrections(0.99, 64))
     owners, scratch = owners_of_points(octree.corner_idx, g), (zeros(n, 8), zeros(n, kind=np.uint8))
 
@@ -126,7 +128,12 @@ def machine() -> dict[str, Any]:
     if cpuinfo.exists():
         lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         name = lines[0].split(":", 1)[1].strip() if lines else name
-    return {"cpu": name, "threads": crew().n, "system": platform.system(), "python": platform.python_version()}
+    return {
+        "cpu": name,
+        "threads": crew().n,
+        "system": platform.system(),
+        "python": platform.python_version(),
+    }
 
 
 def raster(json_path: Path | None = None, runs: int = 30) -> dict[str, Any]:
@@ -145,7 +152,9 @@ def raster(json_path: Path | None = None, runs: int = 30) -> dict[str, Any]:
     return result
 
 
-def train(json_path: Path | None = None, scene: str = "demo", seconds: float = 30.0, seed: int = 0) -> dict[str, Any]:
+def train(
+    json_path: Path | None = None, scene: str = "demo", seconds: float = 30.0, seed: int = 0
+) -> dict[str, Any]:
     """Train SVRaster on a scene for some seconds and report quality and where the time of a step goes."""
     from engine.cpu.crew import Crew
     from engine.datasets import load_scene

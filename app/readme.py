@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The generated parts of README.md: the commands from their registry, the options from their declarations.
 
-    python -m app.readme        rewrites both tables in place
+python -m app.readme        rewrites both tables in place
 """
 
 from __future__ import annotations

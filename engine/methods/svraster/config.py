@@ -15,7 +15,9 @@ class ModelOptions:
     sh_degree: int = option(2, "Spherical-harmonics degree of the colours.", minimum=0, maximum=3)
     samples_per_voxel: int = option(1, "Density samples per voxel and ray.", minimum=1, maximum=3)
     initial_level: int = option(5, "The cube starts as 2^level voxels a side.", minimum=1, maximum=9)
-    supersample: int = option(2, "Rays per pixel side, in training and evaluation.", minimum=1, maximum=2, live=True)
+    supersample: int = option(
+        2, "Rays per pixel side, in training and evaluation.", minimum=1, maximum=2, live=True
+    )
     initial_density: float = option(-6.0, "Raw density every voxel starts with.", minimum=-20.0, maximum=20.0)
 
 
@@ -23,15 +25,32 @@ class ModelOptions:
 class RateOptions:
     """Adam and its learning rates."""
 
-    density: float = option(0.4, "Learning rate of the raw densities at the start.", minimum=0.0, maximum=10.0, live=True)
-    sh0: float = option(0.04, "Learning rate of the base colours at the start.", minimum=0.0, maximum=1.0, live=True)
-    shs: float = option(0.004, "Learning rate of the view-dependent colours.", minimum=0.0, maximum=1.0, live=True)
-    background: float = option(0.01, "Learning rate of a learned background.", minimum=0.0, maximum=1.0, live=True)
-    half_life: float = option(
-        400.0, "Rates fall as 1 / (1 + step / this); 0 keeps them.", minimum=0.0, maximum=1e6, unit="steps", live=True
+    density: float = option(
+        0.4, "Learning rate of the raw densities at the start.", minimum=0.0, maximum=10.0, live=True
     )
-    floor: float = option(0.05, "Rates do not fall below this share of their start.", minimum=0.0, maximum=1.0, live=True)
-    drop_at: int = option(0, "Rates are divided by ten from this step on; 0 never.", minimum=0, unit="steps", live=True)
+    sh0: float = option(
+        0.04, "Learning rate of the base colours at the start.", minimum=0.0, maximum=1.0, live=True
+    )
+    shs: float = option(
+        0.004, "Learning rate of the view-dependent colours.", minimum=0.0, maximum=1.0, live=True
+    )
+    background: float = option(
+        0.01, "Learning rate of a learned background.", minimum=0.0, maximum=1.0, live=True
+    )
+    half_life: float = option(
+        400.0,
+        "Rates fall as 1 / (1 + step / this); 0 keeps them.",
+        minimum=0.0,
+        maximum=1e6,
+        unit="steps",
+        live=True,
+    )
+    floor: float = option(
+        0.05, "Rates do not fall below this share of their start.", minimum=0.0, maximum=1.0, live=True
+    )
+    drop_at: int = option(
+        0, "Rates are divided by ten from this step on; 0 never.", minimum=0, unit="steps", live=True
+    )
     beta1: float = option(0.5, "Adam's decay of the mean gradient.", minimum=0.0, maximum=0.999)
     beta2: float = option(0.99, "Adam's decay of the mean squared gradient.", minimum=0.0, maximum=0.9999)
 
@@ -40,57 +59,97 @@ class RateOptions:
 class LossOptions:
     """What is minimised. Every weight multiplies a mean over pixels."""
 
-    photometric: str = option("mse", "Distance between picture and photo.", choices=("mse", "l1", "huber"), live=True)
+    photometric: str = option(
+        "mse", "Distance between picture and photo.", choices=("mse", "l1", "huber"), live=True
+    )
     ssim: float = option(0.0, "Weight of 1 - SSIM.", minimum=0.0, maximum=1.0, live=True)
     transmittance: float = option(
         0.0, "Weight of T^2 (1 - T)^2: pixels become opaque or empty.", minimum=0.0, maximum=10.0, live=True
     )
     colour_spread: float = option(
-        0.02, "Weight of R-concentration: each voxel's own colour matches the pixel.", minimum=0.0, maximum=10.0, live=True
+        0.02,
+        "Weight of R-concentration: each voxel's own colour matches the pixel.",
+        minimum=0.0,
+        maximum=10.0,
+        live=True,
     )
-    distortion: float = option(0.0, "Weight of the distortion loss: one surface per ray.", minimum=0.0, maximum=10.0, live=True)
-    distortion_from: int = option(0, "The distortion loss starts at this step.", minimum=0, unit="steps", live=True)
+    distortion: float = option(
+        0.0, "Weight of the distortion loss: one surface per ray.", minimum=0.0, maximum=10.0, live=True
+    )
+    distortion_from: int = option(
+        0, "The distortion loss starts at this step.", minimum=0, unit="steps", live=True
+    )
     total_variation: float = option(
-        0.0, "Weight of |difference| between a voxel's corner densities.", minimum=0.0, maximum=1e-2, live=True
+        0.0,
+        "Weight of |difference| between a voxel's corner densities.",
+        minimum=0.0,
+        maximum=1e-2,
+        live=True,
     )
-    total_variation_until: int = option(10_000, "Total variation stops at this step.", minimum=0, unit="steps", live=True)
+    total_variation_until: int = option(
+        10_000, "Total variation stops at this step.", minimum=0, unit="steps", live=True
+    )
 
 
 @dataclass(frozen=True)
 class AdaptOptions:
     """How voxels are dropped and split."""
 
-    every_steps: int = option(100, "Steps between structure changes.", minimum=1, maximum=100_000, unit="steps", live=True)
-    until_step: int = option(4_000, "No structure changes after this step.", minimum=0, unit="steps", live=True)
+    every_steps: int = option(
+        100, "Steps between structure changes.", minimum=1, maximum=100_000, unit="steps", live=True
+    )
+    until_step: int = option(
+        4_000, "No structure changes after this step.", minimum=0, unit="steps", live=True
+    )
     prune_threshold: float = option(
-        0.05, "Voxels whose heaviest blending weight is below this are dropped.", minimum=0.0, maximum=1.0, live=True
+        0.05,
+        "Voxels whose heaviest blending weight is below this are dropped.",
+        minimum=0.0,
+        maximum=1.0,
+        live=True,
     )
     prune_start: float = option(
         0.05, "The pruning threshold at the first structure change; rises to prune_threshold.",
         minimum=0.0, maximum=1.0, live=True,
     )  # fmt: skip
-    prune_ramp_steps: int = option(300, "The threshold has risen after this step.", minimum=0, unit="steps", live=True)
+    prune_ramp_steps: int = option(
+        300, "The threshold has risen after this step.", minimum=0, unit="steps", live=True
+    )
     subdivide_share: float = option(
         0.1, "Share of the voxels that is split at a structure change.", minimum=0.0, maximum=1.0, live=True
     )
-    split_all_to: int = option(7, "All seen voxels coarser than this level are split.", minimum=0, maximum=16, live=True)
+    split_all_to: int = option(
+        7, "All seen voxels coarser than this level are split.", minimum=0, maximum=16, live=True
+    )
     sampling_rate: float = option(
         0.7, "A voxel may be split while its children are at least this many pixels wide in the closest view.",
         minimum=0.05, maximum=8.0, unit="px", live=True,
     )  # fmt: skip
-    max_voxels: int = option(250_000, "No more voxels than this.", minimum=1_000, maximum=20_000_000, live=True)
+    max_voxels: int = option(
+        250_000, "No more voxels than this.", minimum=1_000, maximum=20_000_000, live=True
+    )
 
 
 @dataclass(frozen=True)
 class ScheduleOptions:
     """From coarse pictures to fine ones."""
 
-    quarter_until: int = option(100, "Pictures are a quarter as large until this step.", minimum=0, unit="steps", live=True)
-    half_until: int = option(200, "Pictures are half as large until this step.", minimum=0, unit="steps", live=True)
-    supersample_from: int = option(
-        600, "Until this step one ray a pixel is enough, whatever model.supersample says.", minimum=0, unit="steps", live=True
+    quarter_until: int = option(
+        100, "Pictures are a quarter as large until this step.", minimum=0, unit="steps", live=True
     )
-    sh1_from: int = option(100, "Degree 1 of the colours is trained from this step on.", minimum=0, unit="steps", live=True)
+    half_until: int = option(
+        200, "Pictures are half as large until this step.", minimum=0, unit="steps", live=True
+    )
+    supersample_from: int = option(
+        600,
+        "Until this step one ray a pixel is enough, whatever model.supersample says.",
+        minimum=0,
+        unit="steps",
+        live=True,
+    )
+    sh1_from: int = option(
+        100, "Degree 1 of the colours is trained from this step on.", minimum=0, unit="steps", live=True
+    )
     sh2_from: int = option(200, "Degree 2 is trained from this step on.", minimum=0, unit="steps", live=True)
     sh3_from: int = option(400, "Degree 3 is trained from this step on.", minimum=0, unit="steps", live=True)
 

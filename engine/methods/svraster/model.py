@@ -31,7 +31,9 @@ from engine.methods.svraster.targets import Targets, camera_of_target
 from engine.octree import Octree
 from engine.options import describe, updated
 
-_CORRECTIONS = 2048  # bias corrections are tabulated up to this many updates of a row; beyond they are 1 to float32
+_CORRECTIONS = (
+    2048  # bias corrections are tabulated up to this many updates of a row; beyond they are 1 to float32
+)
 
 
 class SVRaster:
@@ -119,7 +121,11 @@ class SVRaster:
 
     def _split_now(self) -> np.ndarray:
         return split_mask(
-            self.octree, self.field.priority, self.field.footprint, self.config.adapt, self.scene.outside_levels
+            self.octree,
+            self.field.priority,
+            self.field.footprint,
+            self.config.adapt,
+            self.scene.outside_levels,
         )
 
     def prune_now(self) -> AdaptReport:
@@ -195,7 +201,9 @@ class SVRaster:
         target = self._targets.get(index, shrink)
         camera = camera_of_target(self.scene.train.views[index].camera, target, shrink, rays)
         degree, adam = schedule.sh_degree(config, self.step), schedule.adam_values(config, self.step)
-        lists, rgb = shaded_lists(self.table, self.field.sh, degree, camera, crew(), self._room, keep_slots=True)
+        lists, rgb = shaded_lists(
+            self.table, self.field.sh, degree, camera, crew(), self._room, keep_slots=True
+        )
         v_rgb, ssim_loss = None, 0.0
         if config.losses.ssim > 0.0:
             image = render_lists(lists, self.table, self.field.density, rgb, crew(), self._room)
