@@ -379,10 +379,12 @@ class Viewport:
         chips = []
         if view.view_index is not None and view.view_index < len(scene.views):
             info = scene.views[view.view_index]
-            kind = "held-out view" if info.held_out else "training view"
-            chips.append(
-                Chip(f"{info.name}   {kind} {view.view_index + 1} of {len(scene.views)}", px(14), px(14))
-            )
+            n_held_out = len(scene.views) - scene.n_train  # which stand behind the training views
+            if info.held_out:
+                place = f"held-out view {view.view_index - scene.n_train + 1} of {n_held_out}"
+            else:
+                place = f"training view {view.view_index + 1} of {scene.n_train}"
+            chips.append(Chip(f"{info.name}   {place}", px(14), px(14)))
         hovered = self.layers.view_of(self.hovered)
         if hovered is not None:
             info = scene.views[hovered]
