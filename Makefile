@@ -8,7 +8,7 @@
 # PYTHON=python3.12 takes another Python. `tools/setup.sh` is all the set-up there is.
 
 PYTHON ?= python3
-SCENE ?=
+SCENE ?= demo
 ARGS ?=
 VENV := .venv
 
