@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from engine.cameras import Camera
-from engine.datasets.scene import Scene, Split, View
+from engine.datasets.scene import ImageSource, Scene, Split, View
 from engine.errors import SceneError
 from engine.methods.common import AdaptReport, Buffers, StepReport, StructureStats
 from engine.options import option, updated
@@ -116,7 +116,7 @@ class FakeMethod:
         self.rng.bit_generator.state = header["rng"]
 
 
-class GreyPhotos:
+class GreyPhotos(ImageSource):
     """Photos of one grey."""
 
     def load(self, index: int) -> np.ndarray:

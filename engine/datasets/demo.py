@@ -23,7 +23,7 @@ from engine.conventions import move_pose, similarity
 from engine.datasets.demo_cache import read_array, write_arrays
 from engine.datasets.images import area_resized
 from engine.datasets.options import SceneOptions
-from engine.datasets.scene import Scene, Split, View
+from engine.datasets.scene import ImageSource, Scene, Split, View
 
 Progress = Callable[[str, int, int], None]
 
@@ -35,7 +35,7 @@ _CLOSE_SHARE = 0.23  # of the cameras stand near, so that textures are seen shar
 _STAGE = "Making the demo scene"
 
 
-class DemoImages:
+class DemoImages(ImageSource):
     """The `ImageSource` of rendered views, all of them in memory as 8-bit colours."""
 
     def __init__(self, images: list[np.ndarray]) -> None:

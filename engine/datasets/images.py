@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from engine.datasets.distortion import RemapTable, remap_table
+from engine.datasets.scene import ImageSource
 from engine.datasets.shots import Lens
 from engine.errors import SceneError
 
@@ -96,7 +97,7 @@ def area_resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
     return np.ascontiguousarray(shrunk + np.float32(0.5)).astype(np.uint8)
 
 
-class PhotoSource:
+class PhotoSource(ImageSource):
     """The `ImageSource` of photos on disk. Thread-safe; keeps at most `cache_bytes` of decoded photos."""
 
     def __init__(self, photos: Sequence[Photo], cache_bytes: int) -> None:

@@ -22,13 +22,39 @@ class View:
 
 
 class ImageSource(Protocol):
-    """Where the pixels of a list of views come from. Thread-safe; decodes lazily."""
+    """Where the pixels of a list of views come from. Thread-safe; decodes lazily. Masks and depth may be left out."""
 
     def load(self, index: int) -> np.ndarray:
         """Return image `index` as float32 [H,W,3] sRGB in [0,1], undistorted, composited, at the view's resolution."""
 
+    def load_mask(self, index: int) -> np.ndarray | None:
+        """Return uint8 [H,W] of image `index`, 255 where a pixel counts and 0 where not; None: all count."""
+        return None
+
+    def load_depth(self, index: int) -> np.ndarray | None:
+        """Return float32 [H,W] z-depth of image `index` in engine units, 0 where unknown; None: there is none."""
+        return None
+
     def nbytes(self) -> int:
         """Return the bytes held by decoded images right now."""
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Sparse points of the capture, in engine units, and which views saw them.
+
+    `xyz [P,3]` float32, `rgb [P,3]` uint8, `error_px [P]` float32 reprojection error (0: unknown). Views of a point:
+    `seen_by[seen_start[p] : seen_start[p + 1]]`, int32 indices into the scene's views, training views first, then held-out.
+    """
+
+    xyz: np.ndarray
+    rgb: np.ndarray
+    error_px: np.ndarray
+    seen_start: np.ndarray
+    seen_by: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.xyz)
 
 
 @dataclass(frozen=True)
@@ -49,6 +75,7 @@ class Scene:
     Cameras are in engine units: the foreground cube is [-0.5, 0.5]^3 (`data_from_engine [4,4]` leads back to the file's
     coordinates). `outside_levels` shells, each doubling the cube, hold what is around it (0: nothing is). `background`
     is what a ray sees that leaves the world: "white", "black" or "learned". `up [3]` is estimated from the cameras.
+    `points` are the capture's sparse points where it has any.
     """
 
     name: str
@@ -61,4 +88,5 @@ class Scene:
     data_from_engine: np.ndarray
     up: np.ndarray
     warnings: tuple[str, ...] = ()
+    points: Points | None = None
     extras: dict[str, object] = field(default_factory=dict)

@@ -17,7 +17,11 @@ MIN_TO_SPLIT = 3  # with fewer photos, holding one out would leave a single trai
 
 @dataclass(frozen=True)
 class Lens:
-    """A pinhole with OpenCV's distortion: radial `k1 k2 k3`, tangential `p1 p2`; `fx fy cx cy` in pixels."""
+    """A pinhole with OpenCV's distortion: radial `k1 k2 k3`, tangential `p1 p2`; `fx fy cx cy` in pixels.
+
+    With `fisheye` it is OpenCV's fisheye model instead: the angle from the axis is multiplied by
+    1 + k1 a^2 + k2 a^4 + k3 a^6 + k4 a^8, and there is no tangential part.
+    """
 
     width: int
     height: int
@@ -30,11 +34,13 @@ class Lens:
     k3: float = 0.0
     p1: float = 0.0
     p2: float = 0.0
+    k4: float = 0.0
+    fisheye: bool = False
 
     @property
     def distorted(self) -> bool:
         """Whether straight lines come out bent."""
-        return any((self.k1, self.k2, self.k3, self.p1, self.p2))
+        return self.fisheye or any((self.k1, self.k2, self.k3, self.p1, self.p2, self.k4))
 
     def resized(self, width: int, height: int) -> Lens:
         """Return the same view with another number of pixels; distortion is free of pixels and stays."""
@@ -52,12 +58,19 @@ class Lens:
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """One photo: `lens` of the file on disk, `world_from_cam [4,4]` with OpenCV axes in the data's units."""
+    """One photo: `lens` of the file on disk, `world_from_cam [4,4]` with OpenCV axes in the data's units.
+
+    `mask` is a picture whose black pixels do not count; `depth` a 16-bit picture or a .npy of z-depths, in the data's
+    units after multiplication by `depth_scale`, 0 where nothing is known.
+    """
 
     name: str
     path: Path
     lens: Lens
     world_from_cam: np.ndarray
+    mask: Path | None = None
+    depth: Path | None = None
+    depth_scale: float = 1.0
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:

@@ -8,7 +8,7 @@ import pytest
 
 from engine.cameras import Camera, look_at
 from engine.cpu.crew import crew, set_threads
-from engine.datasets.scene import Scene, Split, View
+from engine.datasets.scene import ImageSource, Scene, Split, View
 from engine.errors import CheckpointError, OptionError
 from engine.methods.common import create_method
 from engine.methods.svraster import SVRaster, SVRasterConfig
@@ -31,7 +31,7 @@ QUICK = {
 }
 
 
-class Pictures:
+class Pictures(ImageSource):
     """An image source over arrays."""
 
     def __init__(self, images: list[np.ndarray]) -> None:

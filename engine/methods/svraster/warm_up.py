@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.cameras import Camera
-from engine.datasets.scene import Scene, Split, View
+from engine.datasets.scene import ImageSource, Scene, Split, View
 
 if TYPE_CHECKING:
     from engine.methods.svraster.model import SVRaster
@@ -85,7 +85,7 @@ def _stages(model: SVRaster) -> Iterator[None]:
     yield
 
 
-class _Flat:
+class _Flat(ImageSource):
     """An image source with one grey picture."""
 
     def load(self, index: int) -> np.ndarray:

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from engine.cameras import Camera
-from engine.datasets.scene import Split, View
+from engine.datasets.scene import ImageSource, Split, View
 from engine.methods.svraster.targets import Targets, camera_of_target, halved
 
 CAMERA = Camera.from_fov(14, 9, 0.8, np.eye(4))
 
 
-class Photos:
+class Photos(ImageSource):
     """Photos of noise, different for each view."""
 
     def load(self, index: int) -> np.ndarray:
