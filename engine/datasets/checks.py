@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,25 @@ SAME_POINT = (
 def cannot_read(path: Path, problem: str, remedy: str) -> SceneError:
     """Return the error "Cannot read PATH: problem; remedy."."""
     return SceneError(f"Cannot read {path}: {problem}; {remedy}.")
+
+
+def inside(
+    folder: Path, name: str | Path, allow: bool, source: Path | None = None, what: str = "photo"
+) -> Path:
+    """Return the place in a scene folder that a file of the scene names, free of "..".
+
+    A name that leads out of the folder through ".." or as an absolute path is refused unless `allow`, before anything
+    looks at the place. Links inside the folder are the user's own and are followed. `source` is the file with the name.
+    """
+    place = Path(os.path.normpath(folder / name))
+    homes = (os.path.normpath(folder), os.path.abspath(folder), os.path.realpath(folder))
+    if allow or any(
+        place.is_relative_to(home) and ".." not in place.relative_to(home).parts for home in homes
+    ):
+        return place
+    problem = f"it names the {what} {str(name)!r}, which lies outside the scene folder {folder}"
+    remedy = "move the file into the folder or, if you trust the scene, allow it with --allow-outside"
+    raise cannot_read(source or folder, problem, remedy)
 
 
 def read_json(path: Path) -> dict[str, Any]:

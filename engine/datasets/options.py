@@ -37,3 +37,7 @@ class SceneOptions:
         maximum=8,
     )
     cache_mb: int = option(2048, "Memory for decoded photos.", minimum=16, maximum=1_000_000, unit="MB")
+    allow_outside: bool = option(
+        False,
+        "Read files outside the scene folder too, where its files name some; only for scenes you trust.",
+    )

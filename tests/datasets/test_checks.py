@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from engine.datasets import load_scene
+from engine.datasets.checks import inside
 from engine.datasets.load import load_scene as load
 from engine.errors import SceneError
 
@@ -262,3 +264,30 @@ def test_blender_files_are_checked_alike(capture):
 
 def test_the_package_offers_the_loader():
     assert load is load_scene
+
+
+@pytest.mark.parametrize(
+    "name", ["../x.png", "images/../../x.png", "/etc/hosts", "a/../../capture2/x.png", "..", "../capture2"]
+)
+def test_a_name_that_leads_out_of_the_scene_folder_is_refused_unless_allowed(tmp_path, name):
+    folder = tmp_path / "capture"
+    with pytest.raises(SceneError, match=r"outside the scene folder .*--allow-outside") as caught:
+        inside(folder, name, allow=False, source=folder / "t.json", what="mask")
+    assert str(caught.value).startswith(f"Cannot read {folder / 't.json'}: it names the mask {name!r}")
+    assert inside(folder, name, allow=True) == Path(os.path.normpath(folder / name))
+
+
+def test_a_name_inside_the_scene_folder_is_found_however_it_is_written(tmp_path, monkeypatch):
+    folder, link = tmp_path / "capture", tmp_path / "link"
+    folder.mkdir()
+    link.symlink_to(folder)
+    for name in ("./a/b.png", "a/../a/b.png", folder / "a/b.png", "../capture/a/b.png"):
+        assert inside(folder, name, allow=False) == folder / "a/b.png"
+    assert inside(link, folder / "a/b.png", allow=False) == folder / "a/b.png"
+    monkeypatch.chdir(folder)
+    assert inside(Path("."), "a/b.png", allow=False) == Path("a/b.png")
+    assert inside(Path(".."), "a.png", allow=False) == Path("../a.png")
+    with pytest.raises(SceneError):
+        inside(Path("."), "../a.png", allow=False)
+    with pytest.raises(SceneError):
+        inside(Path(".."), "../a.png", allow=False)
