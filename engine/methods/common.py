@@ -84,6 +84,9 @@ class Method(Protocol):
     def train_step(self) -> StepReport:
         """Take one step, structure changes included when they are due."""
 
+    def exclude(self, views: frozenset[int]) -> None:
+        """Train on all training views but these from now on. The worker never asks to leave all of them out."""
+
     def render(
         self,
         camera: Camera,

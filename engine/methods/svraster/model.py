@@ -48,6 +48,7 @@ class SVRaster:
         self.step = 0
         self.rng = np.random.default_rng(seed)
         self.queue: list[int] = []  # training views still to come in this round
+        self.excluded: frozenset[int] = frozenset()  # training views that are passed over
         self.window_start = 0  # `field.heaviest` holds the heaviest weights since this step
         self.backdrop = Background(scene.background)
         self._targets = Targets(scene.train)
@@ -185,10 +186,17 @@ class SVRaster:
         """Rays per pixel side at the present step; evaluation uses as many as training."""
         return schedule.rays_per_pixel_side(self.config, self.step)
 
+    def exclude(self, views: frozenset[int]) -> None:
+        """Pass these training views over from now on, and no others."""
+        self.excluded = frozenset(views)
+
     def _next_view(self) -> int:
-        if not self.queue:
-            self.queue = [int(i) for i in self.rng.permutation(len(self.scene.train))]
-        return self.queue.pop()
+        while True:
+            if not self.queue:
+                self.queue = [int(i) for i in self.rng.permutation(len(self.scene.train))]
+            view = self.queue.pop()
+            if view not in self.excluded:
+                return view
 
     def train_step(self) -> StepReport:
         """Take one step, structure changes included when they are due."""
