@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.cameras import Camera
 from engine.conventions import move_pose
+from engine.datasets.box import chosen_box
 from engine.datasets.checks import cannot_read
 from engine.datasets.distortion import straight_lens
 from engine.datasets.images import Photo, PhotoSource, Progress
@@ -44,7 +45,7 @@ def build_scene(
     """Return a scene, its photos decoded as far as the cache holds them. `path` is the file of the shots."""
     background = layout.background if options.background == "auto" else options.background
     outside = layout.outside_levels if options.outside_levels < 0 else options.outside_levels
-    matrix = engine_from_data(layout.centre, layout.edge * options.scene_scale)
+    matrix = engine_from_data(*chosen_box(options, layout.centre, layout.edge))
     prepared = [_prepare(path, shots, matrix, background, options) for shots in (train, test)]
     wanted = [sum(photo.nbytes for photo in photos) for _, photos in prepared]
     cache_bytes = options.cache_mb * 1_000_000

@@ -30,6 +30,15 @@ class SceneOptions:
     scene_scale: float = option(
         1.0, "Make the finely resolved foreground cube this many times as large.", minimum=0.01, maximum=100.0
     )
+    box_centre: str = option(
+        "", "Centre of the foreground cube in the data's units, such as 0.5,0,-2; empty chooses it."
+    )
+    box_edge: float = option(
+        0.0,
+        "Edge of the foreground cube in the data's units; 0 chooses it, and scene_scale then applies.",
+        minimum=0.0,
+        maximum=1e9,
+    )
     outside_levels: int = option(
         -1,
         "Shells around the foreground cube, each doubling it; -1 chooses by the kind of scene.",
