@@ -21,9 +21,9 @@ from engine.caches import cache_folder
 from engine.cameras import Camera, look_at
 from engine.conventions import move_pose, similarity
 from engine.datasets.demo_cache import read_array, write_arrays
-from engine.datasets.images import area_resized
 from engine.datasets.options import SceneOptions
 from engine.datasets.scene import ImageSource, Scene, Split, View
+from engine.render.resample import area_resized
 
 Progress = Callable[[str, int, int], None]
 

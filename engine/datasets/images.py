@@ -24,6 +24,7 @@ from engine.datasets.distortion import RemapTable, remap_table
 from engine.datasets.scene import ImageSource
 from engine.datasets.shots import Lens
 from engine.errors import SceneError
+from engine.render.resample import area_resized
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -83,18 +84,6 @@ def decode(path: Path, background: int = 255) -> np.ndarray:
     """Return the photo in a file as uint8 [H,W,3], transparency composited on a grey level."""
     with _open(path) as image:
         return _guarded(path, lambda: _pixels(image, background))
-
-
-def area_resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Return a smaller uint8 [height,width,3]: each pixel is the mean over the exact area it covers."""
-    if image.shape[:2] == (height, width):
-        return image
-    if image.shape[0] % height == 0 and image.shape[1] % width == 0:
-        from PIL import Image
-
-        return np.asarray(Image.fromarray(image).reduce((image.shape[1] // width, image.shape[0] // height)))
-    shrunk = _area_rows(_area_rows(image.astype(np.float32), height).swapaxes(0, 1), width).swapaxes(0, 1)
-    return np.ascontiguousarray(shrunk + np.float32(0.5)).astype(np.uint8)
 
 
 class PhotoSource(ImageSource):
@@ -197,21 +186,6 @@ def _straightened(
         )
     fine = table(lens, target.resized(target.width * rest, target.height * rest)).apply(image)
     return area_resized(fine, target.width, target.height).copy()
-
-
-def _area_rows(image: np.ndarray, count: int) -> np.ndarray:
-    """Return [count,W,3]: means over `count` equal strips of the rows, cut rows shared by their part.
-
-    The running sum over rows, interpolated at the strips' borders, differs by the strip's sum.
-    """
-    rows = len(image)
-    total = np.zeros((rows + 1, *image.shape[1:]), dtype=np.float64)
-    np.cumsum(image, axis=0, out=total[1:])
-    border = np.linspace(0.0, rows, count + 1)
-    whole = np.minimum(border.astype(np.int64), rows - 1)
-    part = (border - whole)[:, None, None]
-    at_border = total[whole] + (total[whole + 1] - total[whole]) * part
-    return (np.diff(at_border, axis=0) * (count / rows)).astype(np.float32)
 
 
 def _pixels(image: Image.Image, background: int) -> np.ndarray:

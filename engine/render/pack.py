@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The loops behind `visualise.py`: float buffers to 8-bit pixels, error maps, area averages.
+"""The loops behind `visualise.py`: float buffers to 8-bit pixels, error maps.
 
 All arrays are contiguous float32 unless said otherwise; `rgba [H,W,4]` is uint8 and opaque throughout.
 """
@@ -72,22 +72,3 @@ def mean_error(rgb, photo, out):  # type: ignore[no-untyped-def]
                 shown = min(max(rgb[i, j, c], np.float32(0.0)), np.float32(1.0))
                 total += abs(shown - photo[i, j, c])
             out[i, j] = total * np.float32(1.0 / 3.0)
-
-
-@njit(cache=True, nogil=True)
-def average_areas(source, out):  # type: ignore[no-untyped-def]
-    """Each pixel of `out [h,w,3]` is the mean of `source [H,W,3]` over the rectangle it covers."""
-    step_y, step_x = source.shape[0] / out.shape[0], source.shape[1] / out.shape[1]
-    for i in range(out.shape[0]):
-        top, bottom = i * step_y, (i + 1) * step_y
-        for j in range(out.shape[1]):
-            left, right = j * step_x, (j + 1) * step_x
-            red = green = blue = total = 0.0
-            for y in range(int(top), min(int(np.ceil(bottom - 1e-9)), source.shape[0])):
-                for x in range(int(left), min(int(np.ceil(right - 1e-9)), source.shape[1])):
-                    weight = (min(bottom, y + 1) - max(top, y)) * (min(right, x + 1) - max(left, x))
-                    red += weight * source[y, x, 0]
-                    green += weight * source[y, x, 1]
-                    blue += weight * source[y, x, 2]
-                    total += weight
-            out[i, j, 0], out[i, j, 1], out[i, j, 2] = red / total, green / total, blue / total

@@ -14,7 +14,8 @@ import numpy as np
 from engine.errors import OptionError
 from engine.methods.common import VIEW_MODES, Buffers
 from engine.render.colour_maps import colour_table
-from engine.render.pack import average_areas, mean_error, pack_colour, pack_normal, pack_scalar
+from engine.render.pack import mean_error, pack_colour, pack_normal, pack_scalar
+from engine.render.resample import box_downsample
 
 Legend = tuple[float, float, str]
 
@@ -106,11 +107,7 @@ def resized_photo(photo: np.ndarray | None, height: int, width: int) -> np.ndarr
     floats = _floats(photo[..., :3])
     if photo.dtype == np.uint8:
         floats = floats / np.float32(255.0)
-    if floats.shape[:2] == (height, width):
-        return floats
-    out = np.empty((height, width, 3), np.float32)
-    average_areas(floats, out)
-    return out
+    return box_downsample(floats, width, height)
 
 
 def _check_mode(mode: str) -> None:

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from engine.datasets.distortion import straight_lens
-from engine.datasets.images import Photo, PhotoSource, are_cut_out, area_resized, decode, photo_size
+from engine.datasets.images import Photo, PhotoSource, are_cut_out, decode, photo_size
 from engine.datasets.shots import Lens
 from engine.errors import SceneError
+from engine.render.resample import area_resized
 
 
 def pinhole(width: int, height: int) -> Lens:
@@ -153,20 +154,6 @@ def test_cut_out_objects_are_told_from_opaque_alpha(tmp_path):
 
 def test_photo_size_reads_width_then_height(photos):
     assert photo_size(photos[0].path) == (30, 20)
-
-
-@pytest.mark.parametrize(("width", "height"), [(15, 10), (7, 3), (30, 13), (29, 19), (1, 1)])
-def test_shrinking_averages_exact_areas(width, height):
-    image = noise(20, 30)
-    fine = np.kron(image, np.ones((height, width, 1)))  # every target pixel is now 20 x 30 whole pixels
-    wanted = fine.reshape(height, 20, width, 30, 3).mean(axis=(1, 3))
-    # Rounding to 8 bits, once.
-    assert np.abs(area_resized(image, width, height) - wanted).max() <= 0.502
-
-
-def test_shrinking_to_the_same_size_changes_nothing():
-    image = noise(20, 30)
-    assert area_resized(image, 30, 20) is image
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 4, 8])

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.render.resample import area_weights, box_downsample
+from engine.render.resample import area_resized, area_weights, box_downsample
 
 ROUNDING = 1e-6
 SIZES = [(7, 3), (9, 4), (12, 8), (5, 5), (6, 2), (3, 1), (1, 1), (101, 37)]
@@ -62,3 +62,17 @@ def test_the_mean_of_the_picture_is_kept() -> None:
 def test_one_to_one_is_the_same_picture() -> None:
     image = np.random.default_rng(3).random((5, 4, 3)).astype(np.float32)
     assert np.array_equal(box_downsample(image, 4, 5), image)
+
+
+@pytest.mark.parametrize(("width", "height"), [(15, 10), (7, 3), (30, 13), (29, 19), (1, 1), (40, 27)])
+def test_photos_and_pictures_average_exact_areas(width: int, height: int) -> None:
+    photo = np.random.default_rng(4).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    fine = np.kron(photo, np.ones((height, width, 1)))  # every target pixel is now 20 x 30 whole pixels
+    wanted = fine.reshape(height, 20, width, 30, 3).mean(axis=(1, 3))
+    assert np.abs(box_downsample(photo, width, height) - wanted).max() < 255.0 * ROUNDING
+    assert np.abs(area_resized(photo, width, height) - wanted).max() <= 0.502, "rounded to 8 bits, once"
+
+
+def test_a_photo_of_the_wanted_size_is_returned_as_it_is() -> None:
+    photo = np.zeros((20, 30, 3), dtype=np.uint8)
+    assert area_resized(photo, 30, 20) is photo
