@@ -129,7 +129,8 @@ def windowed(scene: str, downscale: int, present: str) -> dict[str, Any]:
     import dearpygui.dearpygui as dpg
 
     from app.gui import layout as lay
-    from app.gui import theme, window
+    from app.gui import theme
+    from app.gui.application import App
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NERFVIEWER_CONFIG"] = folder
@@ -142,7 +143,7 @@ def windowed(scene: str, downscale: int, present: str) -> dict[str, Any]:
             width=size.width, height=size.height, x_pos=0, y_pos=0, vsync=False, clear_color=theme.BACKGROUND
         )
         dpg.setup_dearpygui()
-        app = window.App(worker, present=present)
+        app = App(worker, present=present)
         dpg.show_viewport()
         dpg.render_dearpygui_frame()
         app.open_surface()

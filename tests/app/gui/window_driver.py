@@ -16,7 +16,8 @@ import numpy as np
 
 from app.gl import context
 from app.gl.context import GLError
-from app.gui import panels, surfaces, theme, window
+from app.gui import application, panels, surfaces, theme
+from app.gui.application import App
 from engine.cameras import Camera
 from engine.messages import OpenScene
 
@@ -36,14 +37,14 @@ def quadrants(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
     return rgba, np.full((h, w), np.inf, np.float32)
 
 
-def turn_for(app: window.App, seconds: float) -> None:
+def turn_for(app: App, seconds: float) -> None:
     """Let the loop run."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         app.turn()
 
 
-def shown_corners(app: window.App) -> list[list[int]]:
+def shown_corners(app: App) -> list[list[int]]:
     """Return what the screen shows 3 pixels inside each corner of the viewport."""
     taken: list[np.ndarray] = []
 
@@ -61,7 +62,7 @@ def shown_corners(app: window.App) -> list[list[int]]:
     return [(image[y, x, :3] * 255).round().astype(int).tolist() for y in rows for x in columns]
 
 
-def corners(app: window.App) -> dict[str, Any]:
+def corners(app: App) -> dict[str, Any]:
     """Show the quadrants, grow the window, shrink it, hide the panels."""
     view = app.session.view
     view.show_frusta = view.show_box = view.show_axes = False
@@ -73,24 +74,24 @@ def corners(app: window.App) -> dict[str, Any]:
         turn_for(app, 0.9)
         seen[name] = shown_corners(app)
         seen["sizes"].append([app.viewport.rect.width, app.viewport.rect.height])
-    app.run_command("toggle_panels")
+    app.actions.run("toggle_panels")
     turn_for(app, 0.6)
     seen["bare"] = shown_corners(app)
     seen["sizes"].append([app.viewport.rect.width, app.viewport.rect.height])
     return seen
 
 
-def faults(app: window.App) -> dict[str, Any]:
+def faults(app: App) -> dict[str, Any]:
     """Fail everywhere that is said to be contained, and go on."""
     turn_for(app, 0.3)
     drawn = len(app.intervals)
-    draw = app.viewport._draw
-    app.viewport._draw = lambda *arguments: 1 / 0
-    app.viewport._dirty = True
+    draw = app.viewport.canvas._draw
+    app.viewport.canvas._draw = lambda *arguments: 1 / 0
+    app.viewport.canvas.changed = True
     turn_for(app, 0.2)
-    app.viewport._draw = draw
-    app.do("goto_view", 3)
-    app.do("goto_view", 10**6)
+    app.viewport.canvas._draw = draw
+    app.actions.do("goto_view", 3)
+    app.actions.do("goto_view", 10**6)
     turn_for(app, 0.6)
     return {
         "goes_on": len(app.intervals) > drawn,
@@ -117,7 +118,7 @@ class BrokenPanel:
         raise RuntimeError("refresh")
 
 
-def just_look(app: window.App) -> dict[str, Any]:
+def just_look(app: App) -> dict[str, Any]:
     """Show the quadrants."""
     turn_for(app, 0.6)
     return {"present": app.session.present, "corners": shown_corners(app)}
@@ -128,7 +129,7 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     present, scenario = sys.argv[1:]
     if scenario == "faults":
-        window.PANELS = (("left", BrokenPanel), *panels.PANELS)
+        application.PANELS = (("left", BrokenPanel), *panels.PANELS)
     else:
         fake_worker.ball = quadrants
     if scenario == "lost_texture":
@@ -149,7 +150,7 @@ def main() -> None:
     dpg.configure_app(manual_callback_management=True)
     dpg.create_viewport(width=1100, height=700, x_pos=0, y_pos=0, vsync=False, clear_color=theme.BACKGROUND)
     dpg.setup_dearpygui()
-    app = window.App(worker, present=present)
+    app = App(worker, present=present)
     dpg.show_viewport()
     dpg.render_dearpygui_frame()
     app.open_surface()

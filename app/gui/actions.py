@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""What people do in the window: every command of the registry, and what panels and dialogs ask for, ends here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import dearpygui.dearpygui as dpg
+
+from app import commands
+from app.gui import layout as lay
+from app.gui.columns import Columns
+from app.gui.dialogs import Dialogs
+from app.gui.exports import Exports
+from app.gui.reports import Reports
+from app.gui.surfaces import SurfaceError
+from app.gui.text_size import TextSize
+from app.gui.viewport import Viewport
+from app.session import Session
+from engine import messages
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What actions act on."""
+
+    session: Session
+    send: Callable[[messages.Command], None]  # to the worker
+    viewport: Viewport
+    dialogs: Dialogs
+    columns: Columns
+    exports: Exports
+    reports: Reports
+    text_size: TextSize
+    wake: Callable[[], None]  # draw the window soon
+
+
+class Actions:
+    """`commands.AppActions`, and more of the kind."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.session = parts.session
+        self.leaving = False
+        self._parts = parts
+        self._last_folder = str(Path.cwd())
+
+    # --- commands.AppActions ----------------------------------------------------------------------------------
+
+    def send(self, command: messages.Command) -> None:
+        """Hand a command to the worker."""
+        self._parts.send(command)
+
+    def goto_view(self, index: int) -> None:
+        """Move the camera into a capture view."""
+        if self.session.scene is not None and 0 <= index < len(self.session.scene.views):
+            self._parts.viewport.goto_view(index)
+
+    def frame_scene(self) -> None:
+        """Fit the scene into the picture."""
+        self._parts.viewport.frame_scene()
+
+    def go_home(self) -> None:
+        """Return to the first camera."""
+        self._parts.viewport.go_home()
+
+    def open_dialog(self, kind: str) -> None:
+        """Ask for a "scene" or "run" folder and open it."""
+        self._parts.dialogs.choose(kind, self._last_folder, self.open_path)
+
+    def confirm(self, question: str, button: str, then: Callable[[], None]) -> None:
+        """Ask before something that cannot be undone."""
+        self._parts.dialogs.confirm(question, button, then)
+
+    def export(self, kind: str) -> None:
+        """Start a video of a kind with the settings of the export panel."""
+        self.session.export.kind = kind
+        self._start_export(lambda: self._parts.exports.start(self.session.export))
+
+    def screenshot(self) -> None:
+        """Save the viewport's picture beside the run."""
+        from PIL import Image
+
+        folder = Path(self.session.scene.run_folder if self.session.scene else ".")
+        path, n = folder / "screenshot.png", 1
+        while path.exists():
+            n += 1
+            path = folder / f"screenshot-{n}.png"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(self._parts.viewport.picture()).save(path)
+        except (OSError, SurfaceError) as error:
+            self._parts.reports.failed(f"Cannot save {path}", error)
+            return
+        self._parts.reports.note(f"saved {path}")
+
+    def toggle_help(self) -> None:
+        """Show or hide the list of commands."""
+        self._parts.dialogs.toggle_help()
+
+    def quit(self) -> None:
+        """Leave; training is saved by the worker as it stops."""
+        self.leaving = True
+
+    # --- what panels, menus and dialogs ask for ---------------------------------------------------------------
+
+    def run(self, command_id: str) -> None:
+        """Run a registry command; if it cannot run now, say why."""
+        try:
+            reason = commands.perform(command_id, self)
+        except Exception as error:
+            self._parts.reports.failed(f"{commands.find(command_id).label} failed", error)
+            return
+        if reason is not None:
+            self._parts.reports.note(reason)
+        self._parts.wake()
+
+    def do(self, action: str, argument: Any = None) -> None:
+        """Do something with an argument for a panel."""
+        exports = self._parts.exports
+        actions: dict[str, Callable[[Any], None]] = {
+            "goto_view": self.goto_view,
+            "export_video": lambda values: self._start_export(lambda: exports.start_with(values)),
+            "cancel_export": exports.cancel,
+            "open": self.open_path,
+        }
+        if action not in actions:
+            raise ValueError(f"The window has no action {action!r}; it has {', '.join(actions)}.")
+        actions[action](argument)
+        self._parts.wake()
+
+    def open_path(self, path: str) -> None:
+        """Open a scene, a run folder or "demo"."""
+        from engine.runs import is_run
+
+        self._last_folder = str(Path(path).parent)
+        if path != "demo" and is_run(Path(path)):
+            self.send(messages.OpenRun(path))
+        else:
+            self.send(messages.OpenScene(path))
+
+    def window_items(self) -> list[Any]:
+        """Return what the View menu says of the window: label, action, whether it is on (None: no toggle)."""
+        columns = self._parts.columns
+
+        def toggler(slot: str) -> Callable[[], None]:
+            return lambda: columns.toggle(slot)
+
+        def shown(slot: str) -> Callable[[], bool]:
+            return lambda: getattr(columns.layout, f"show_{slot}")
+
+        return [
+            *(
+                (f"{slot.capitalize()} panels", toggler(slot), shown(slot))
+                for slot in ("left", "right", "bottom")
+            ),
+            ("Larger text", lambda: self._zoom_text(1.1), None),
+            ("Smaller text", lambda: self._zoom_text(1 / 1.1), None),
+            ("Reset layout", self._reset_layout, None),
+        ]
+
+    def _start_export(self, start: Callable[[], Path]) -> None:
+        try:
+            self._parts.reports.note(f"exporting to {start()}")
+        except Exception as error:
+            self._parts.reports.failed("The export did not start", error)
+
+    def _zoom_text(self, factor: float) -> None:
+        scale = self._parts.text_size.zoom(factor)
+        self._parts.reports.note(f"text at {scale:.0%}; spacing follows at the next start")
+
+    def _reset_layout(self) -> None:
+        columns = self._parts.columns
+        width, height = dpg.get_viewport_client_width(), dpg.get_viewport_client_height()
+        columns.layout = replace(lay.Layout(), recent=columns.layout.recent, width=width, height=height)
+        self._parts.text_size.show()

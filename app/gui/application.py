@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: MIT
+"""The window's parts and its loop: callbacks, the worker's events, panels (at most 15 times a second), input, camera and
+view requests, the newest picture, then Dear PyGui's frame.
+
+All on one thread, and nothing waits for the worker. A panel or a picture that fails is a line in the log and a dialog;
+the loop goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dearpygui.dearpygui as dpg
+
+from app.gl.context import GLError
+from app.gui import layout as lay
+from app.gui import session_feed, theme
+from app.gui.actions import Actions, Parts
+from app.gui.columns import Columns
+from app.gui.dialogs import Dialogs
+from app.gui.exports import Exports
+from app.gui.idle import Pacer, make_watch, yield_to_window
+from app.gui.input import Input
+from app.gui.menu import MenuBar
+from app.gui.panel import PanelContext
+from app.gui.panels import PANELS
+from app.gui.photos import PhotoCache
+from app.gui.reports import Reports
+from app.gui.statusbar import StatusBar
+from app.gui.surfaces import CopySurface, SurfaceError, open_surface
+from app.gui.text_size import TextSize, made_scale
+from app.gui.viewport import Viewport
+from app.gui.welcome import Welcome
+from app.session import Session
+from engine import messages
+from engine.messages import Event, Logged
+
+log = logging.getLogger(__name__)
+
+REFRESH_AWAKE_S, REFRESH_IDLE_S = 1 / 15, 1 / 4
+WORKER_THREAD = "nerfviewer-worker"  # its name in engine/worker.py
+# Of a picture: the log says it, a dialog would come up again and again.
+_QUIET_FAILURES = ("render", "view", "picture")
+
+
+class App:
+    """One window on one worker. `turn` it until it is no longer `running`, then `close` it."""
+
+    def __init__(self, worker: Any, *, present: str = "auto", ui_scale: float | None = None) -> None:
+        self.session = Session()
+        self.worker = worker
+        self.layout_path = lay.layout_file()
+        self._present = present
+        self._refreshed_s = self._turned_s = -1e9
+        self._draws: deque[float] = deque(maxlen=180)
+        self.intervals: deque[float] = deque(maxlen=4096)  # seconds between redraws, for benchmarks
+        self._stale = True
+        self._refresh_key: Any = None
+        self._make(lay.load(self.layout_path), ui_scale or theme.detected_scale())
+        self._build()
+
+    def _make(self, layout: lay.Layout, desk_scale: float) -> None:
+        """Create the parts. The Dear PyGui context and the OS window exist."""
+        self.look = theme.install(made_scale(desk_scale, layout.font_scale))
+        self.dialogs = Dialogs(self.look, self.size)
+        self.reports = Reports(self.dialogs.error, self._wake)
+        photos = PhotoCache(getattr(self.worker, "photo", lambda index: None))
+        send = self.worker.send
+        self.viewport = Viewport(self.session, self.worker.request_view, send, photos, self.look)
+        if hasattr(self.worker, "view_waiting"):
+            self.viewport.request_waiting = lambda: self.worker.view_waiting
+        self.columns = Columns(
+            self.look, [(slot, make()) for slot, make in PANELS], layout, self.reports.failed
+        )
+        self.exports = Exports(self.session, send, self.reports.emit)
+        text_size = TextSize(self.columns, desk_scale)
+        self.actions = Actions(
+            Parts(
+                self.session, send, self.viewport, self.dialogs, self.columns, self.exports, self.reports,
+                text_size, self._wake,
+            )
+        )  # fmt: skip
+        self.menu = MenuBar(self.look, self.actions.run)
+        self.status = StatusBar(self.look)
+        self.welcome = Welcome(self.look, self.actions.run, self.actions.open_path)
+        self.input = Input(self.viewport, self.actions.run, lambda: self.dialogs.blocking)
+        self.pacer = Pacer(make_watch())
+        yield_to_window(next((t for t in threading.enumerate() if t.name == WORKER_THREAD), None))
+
+    def _build(self) -> None:
+        """Create all widgets."""
+        actions = self.actions
+        self.menu.build(actions.window_items())
+        context = PanelContext(self.session, actions.send, actions.run, actions.do, self.look.sizes.scale)
+        self.columns.build(context)
+        self.viewport.build(self.columns.windows["viewport"])
+        self.status.build(self.columns.windows["status"])
+        self.welcome.build()
+        self.input.build()
+        self._show_recent()
+
+    def size(self) -> tuple[int, int]:
+        """Return the window's inner size."""
+        return dpg.get_viewport_client_width(), dpg.get_viewport_client_height()
+
+    def _wake(self) -> None:
+        self._stale = True
+
+    def _show_recent(self) -> None:
+        recent = self.columns.layout.recent
+        self.menu.set_recent(recent, self.actions.open_path)
+        self.welcome.set_recent(recent)
+
+    # --- presenting -------------------------------------------------------------------------------------------
+
+    def open_surface(self) -> None:
+        """Find a way to present; after the first frame of the window."""
+        surface, reason = open_surface(self._present)
+        self.viewport.attach(surface)
+        self.status.present_reason = reason
+        if self._present == "texture" and surface.kind != "texture":
+            self.reports.emit(Logged("warning", f"Pictures are copied to the window: {reason}."))
+
+    def _viewport_failed(self, error: Exception) -> None:
+        if isinstance(error, SurfaceError | GLError):
+            self._copy_instead(str(error))
+        else:
+            self.reports.failed_once("The viewport could not be drawn", error)
+
+    def _copy_instead(self, reason: str) -> None:
+        """The shared texture does not work after all."""
+        if self.session.present == "copy":
+            self.reports.failed_once("Pictures cannot be shown", SurfaceError(reason))
+            return
+        log.warning("no shared texture reason=%s", reason)
+        self.viewport.attach(CopySurface())
+        self.status.present_reason = reason
+        self.reports.emit(Logged("warning", f"Pictures are copied to the window: {reason}."))
+
+    # --- the loop ---------------------------------------------------------------------------------------------
+
+    def turn(self) -> None:
+        """One round of the loop."""
+        self.pacer.wait()
+        self._hear()
+        now = time.monotonic()
+        dt, self._turned_s = now - self._turned_s, now
+        self._refresh(now)
+        try:
+            self._stale |= self.viewport.update(dt)
+            if self.viewport.moved:
+                self.pacer.touch()
+        except Exception as error:
+            self._viewport_failed(error)
+        if self.pacer.due(self._stale):
+            self._draw(now)
+
+    def _hear(self) -> None:
+        for event in (*self.worker.events(), *self.reports.events()):
+            try:
+                self._on_event(event)
+            except Exception as error:
+                self.reports.failed("An event could not be shown", error)
+        stats = self.worker.stats()
+        if stats is not None and stats is not self.session.stats:
+            session_feed.apply_stats(self.session, stats)
+        frame = self.worker.frame()
+        if frame is not None and self.session.scene is not None:
+            self.viewport.on_frame(frame)
+
+    def _on_event(self, event: Event) -> None:
+        session_feed.apply_event(self.session, event)
+        self._wake()
+        self._refreshed_s = -1e9
+        if isinstance(event, messages.SceneOpened):
+            self._scene_opened(event)
+        elif isinstance(event, messages.StateChanged):
+            self.viewport.state_changed(event.state)
+        elif isinstance(event, messages.StructureChanged):
+            self.viewport.structure_changed()
+        elif isinstance(event, messages.BoxesReady):
+            self.viewport.boxes_ready(event)
+        elif isinstance(event, messages.Failed):
+            self.viewport.request_failed()
+            if event.fatal or not any(word in event.what.lower() for word in _QUIET_FAILURES):
+                self.dialogs.error(event.what, event.chain)
+        elif isinstance(event, messages.JobProgress):
+            self.reports.note(f"exporting, {event.done:,} of {event.total:,} frames")
+        elif isinstance(event, messages.JobEnded):
+            self._job_ended(event)
+        elif isinstance(event, messages.CheckpointSaved):
+            self.reports.note(f"saved step {event.step:,}")
+        self.columns.on_event(event)
+
+    def _scene_opened(self, scene: messages.SceneOpened) -> None:
+        self.viewport.open_scene(scene)
+        path = scene.path if scene.path == "demo" or Path(scene.path).exists() else "demo"
+        self.columns.layout = self.columns.layout.with_recent(path)
+        self._show_recent()
+        dpg.set_viewport_title(f"{scene.name} – nerfviewer")
+
+    def _job_ended(self, event: messages.JobEnded) -> None:
+        if event.outcome == "failed":
+            self.dialogs.error("The export failed", (event.detail,))
+        elif event.outcome == "finished":
+            self.reports.note(f"video written: {event.detail}")
+        else:
+            self.reports.note("export cancelled")
+
+    def _refresh(self, now: float) -> None:
+        period = REFRESH_AWAKE_S if self.pacer.awake else REFRESH_IDLE_S
+        if now - self._refreshed_s < period:
+            return
+        self._refreshed_s = now
+        while self._draws and now - self._draws[0] > 1.0:
+            self._draws.popleft()
+        self.session.ui_fps, self.session.frame_fps = float(len(self._draws)), self.viewport.fps()
+        width, height = self.size()
+        panels = self.session.view.show_panels
+        places = self.columns.place(width, height, self.menu.place(panels, width), panels)
+        self.viewport.place(places.viewport)
+        self.columns.refresh(self.session)
+        self.welcome.refresh(self.session, places.viewport)
+        if panels:
+            self.menu.refresh(self.session, width)
+            self.status.refresh(self.session, self.reports.current_note())
+        key = (id(self.session.stats), self.session.state, panels, width, height)
+        if key != self._refresh_key:
+            self._refresh_key = key
+            self._stale = True
+
+    def _draw(self, now: float) -> None:
+        if self._draws:
+            self.intervals.append(now - self._draws[-1])
+        self._draws.append(now)
+        self.pacer.drew()
+        self._stale = False
+        dpg.render_dearpygui_frame()
+        try:
+            self.viewport.after_frame()
+        except (SurfaceError, GLError) as error:
+            self._copy_instead(str(error))
+        for job in dpg.get_callback_queue() or ():
+            try:
+                dpg.run_callbacks([job])
+            except Exception as error:
+                self.reports.failed("An action failed", error)
+        if self.input.poll() | self._pull_splitters():
+            self.pacer.touch()
+        if self.size() != self._last_size():
+            self._refreshed_s = -1e9
+            self.pacer.touch()
+
+    def _last_size(self) -> tuple[int, int]:
+        places = self.columns.places
+        if places is None:
+            return (0, 0)
+        if not places.splitters:
+            return places.viewport.width, places.viewport.height
+        return places.status.width, places.status.y + places.status.height
+
+    def _pull_splitters(self) -> bool:
+        if self.dialogs.blocking:
+            return False
+        x, y = dpg.get_mouse_pos(local=False)
+        down = dpg.is_mouse_button_down(0)
+        pulled = self.columns.pull(x, y, down, dpg.is_mouse_button_clicked(0))
+        if pulled:
+            self._refreshed_s = -1e9
+        return pulled
+
+    # --- the end ----------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether the window is open."""
+        return not self.actions.leaving and dpg.is_dearpygui_running()
+
+    def close(self) -> None:
+        """Keep the layout, end exports and free what belongs to OpenGL."""
+        width, height = self.size()
+        layout = replace(self.columns.layout, folded=self.columns.folded())
+        if width > 0 and height > 0:
+            layout = replace(layout, width=width, height=height)
+        lay.save(layout, self.layout_path)
+        self.exports.stop_all()
+        self.viewport.release()
+        self.pacer.close()

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""The viewport's picture: the newest frame, the photo beside it and the lines over both, drawn into a surface.
+
+Lines are drawn with the camera of the frame that is shown, so they never swim against it, however late it is.
+"""
+
+from __future__ import annotations
+
+import dearpygui.dearpygui as dpg
+import numpy as np
+
+from app.gl.overlays import OverlayPass
+from app.gl.present import PicturePass, Target
+from app.gui import theme
+from app.gui.layout import Rect
+from app.gui.overlay_layers import OverlayLayers
+from app.gui.photos import PhotoCache
+from app.gui.surfaces import PlainSurface, Surface
+from app.session import Session
+from app.view.camera import ViewCamera
+from engine.messages import Frame
+
+_PLAIN = np.array([[theme.BACKGROUND]], np.uint8)
+
+
+class Canvas:
+    """Draws when something changed; `present` once a turn."""
+
+    def __init__(self, session: Session, layers: OverlayLayers, photos: PhotoCache) -> None:
+        self.frame: Frame | None = None
+        self.changed = True  # what is shown is out of date
+        self._session, self._layers, self._photos = session, layers, photos
+        self._surface: Surface | None = None
+        self._picture: PicturePass | None = None
+        self._overlays: OverlayPass | None = None
+        self._photo_shown: tuple[tuple[int, int] | None, str, float] | None = None  # photo, mode, split
+        self._parent: int | str = 0
+        self._image: int | str | None = None
+        self._image_size = (1, 1)  # in the window's units
+
+    def build(self, drawlist: int | str) -> None:
+        """Create the layer of a drawlist that the picture stands in."""
+        self._parent = dpg.add_draw_layer(parent=drawlist)
+
+    # --- the surface ------------------------------------------------------------------------------------------
+
+    def attach(self, surface: Surface, width: int, height: int) -> None:
+        """Present through a surface of that many pixels; the one of before is released with what belonged to it."""
+        self.release()
+        self._surface = surface
+        self._picture = self._overlays = None
+        if surface.ctx is not None:
+            self._picture = PicturePass(surface.ctx)
+            self._picture.clear(theme.BACKGROUND[:3])
+            self._overlays = OverlayPass(surface.ctx)
+            self._layers.attach(self._overlays)
+        surface.hand_back()
+        self._session.present = surface.kind
+        self._photo_shown = None
+        if self.frame is not None and self._picture is not None:
+            self._picture.set_frame(self.frame.rgba, self.frame.depth_z)
+        surface.resize(width, height)
+        self.changed = True
+
+    def release(self) -> None:
+        """Free what belongs to the surface's context."""
+        if self._surface is None:
+            return
+        for thing in (self._picture, self._overlays):
+            if thing is not None:
+                thing.release()
+        self._layers.attach(None)
+        dpg.delete_item(self._parent, children_only=True)
+        self._image = None
+        self._surface.release()
+        self._surface = None
+
+    def place(self, rect: Rect, width: int, height: int) -> None:
+        """Fill a rectangle of the window with that many pixels."""
+        self._image_size = (rect.width, rect.height)
+        if self._surface is not None:
+            self._surface.resize(width, height)
+        self.changed = True
+
+    @property
+    def software(self) -> bool:
+        """Whether lines are drawn by the processor, so that many of them take long."""
+        return self._surface is not None and self._surface.software
+
+    def after_frame(self) -> None:
+        """Be told that the window was drawn."""
+        if self._surface is not None and self._surface.after_frame():
+            self.changed = True
+
+    def picture(self) -> np.ndarray:
+        """Return what is shown, [height,width,3] uint8."""
+        return np.ascontiguousarray(self._surface.read()[..., :3])
+
+    def _hand_back(self) -> None:
+        if self._surface is not None:
+            self._surface.hand_back()
+
+    # --- what is shown ----------------------------------------------------------------------------------------
+
+    def clear(self) -> None:
+        """Show nothing until the next frame."""
+        self.frame = self._photo_shown = None
+        if self._picture is not None:
+            self._picture.clear(theme.BACKGROUND[:3])
+            self._picture.set_photo(None)
+        self._hand_back()
+        self.changed = True
+
+    def set_frame(self, frame: Frame) -> None:
+        """Show a new frame."""
+        self.frame = frame
+        if self._picture is not None:
+            self._picture.set_frame(frame.rgba, frame.depth_z)
+            self._hand_back()
+        self.changed = True
+
+    def photo_mode(self) -> str:
+        """Return how much of the photo is shown: "off" outside capture views, else "photo", "split" or "off"."""
+        view = self._session.view
+        return view.ground_truth if view.view_index is not None else "off"
+
+    def present(self, camera: ViewCamera, hovered: int | None, eye: np.ndarray) -> bool:
+        """Draw if anything changed; return whether the window must be redrawn. `eye [3]` is the frame's position."""
+        if self._layers.refresh(self._session, hovered, eye):
+            self._hand_back()
+            self.changed = True
+        self._follow_photo()
+        surface = self._surface
+        if not self.changed or surface is None or not surface.ready:
+            return self.changed
+        self.changed = False
+        if isinstance(surface, PlainSurface):
+            surface.show(_PLAIN if self.frame is None else self.frame.rgba)
+        else:
+            surface.paint(lambda target, width, height: self._draw(camera, target, width, height))
+        self._show_image(surface)
+        return True
+
+    def _follow_photo(self) -> None:
+        """Upload the photo when one is wanted and there."""
+        if self._picture is None:
+            return
+        view, mode = self._session.view, self.photo_mode()
+        photo = None if mode == "off" else self._photos.get(view.view_index)
+        shown = None if photo is None else (view.view_index, id(photo))
+        key = (shown, mode, view.split if mode == "split" else 0.0)
+        if key == self._photo_shown:
+            return
+        if self._photo_shown is None or self._photo_shown[0] != shown:
+            self._picture.set_photo(photo)
+            self._hand_back()
+        self._photo_shown = key
+        self.changed = True
+
+    def _draw(self, camera: ViewCamera, target: Target, width: int, height: int) -> None:
+        """Picture, photo, lines, in this order, into the surface's target."""
+        mode, split = self.photo_mode(), self._session.view.split
+        x, y, w, h = camera.photo_rect(width, height)
+        until = {"off": -1.0, "photo": 2.0, "split": split}[mode]
+        self._picture.draw(target, width, height, (x / width, y / height, w / width, h / height), until)
+        if self.frame is not None and mode != "photo":
+            shown = self.frame.request.camera
+            left = round(split * width) if mode == "split" else 0
+            names = self._layers.names()
+            self._overlays.draw(target, width, height, shown, self._picture.depth, names, left)
+
+    def _show_image(self, surface: Surface) -> None:
+        corner, uv = list(self._image_size), list(surface.uv_max)
+        if self._image is not None and dpg.get_item_configuration(self._image)["texture_tag"] == surface.tag:
+            dpg.configure_item(self._image, pmax=corner, uv_max=uv)
+            return
+        dpg.delete_item(self._parent, children_only=True)
+        self._image = dpg.draw_image(surface.tag, [0, 0], corner, uv_max=uv, parent=self._parent)
