@@ -6,10 +6,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.worker_bench import Bench
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,6 +28,14 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """A worker without a thread, with the fake scene open and nothing trained."""
+    from tests.worker_bench import Bench
+
+    return Bench(tmp_path).open()
+
+
 @pytest.fixture(scope="session")
 def cuda() -> str:
     """The device "cuda", or a skip."""
@@ -34,13 +46,17 @@ def cuda() -> str:
     return "cuda"
 
 
-@pytest.fixture(scope="session")
-def data_folder() -> Path:
-    """The folder of real scenes, from NERFVIEWER_DATA, or a skip."""
-    folder = Path(os.environ.get("NERFVIEWER_DATA", ROOT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"real scenes are not at {folder}; set NERFVIEWER_DATA")
-    return folder
+@pytest.fixture
+def real_scene() -> Callable[[str], Path]:
+    """The function that finds the folder of a real scene by name below NERFVIEWER_DATA, or skips."""
+
+    def find(name: str) -> Path:
+        folder = Path(os.environ.get("NERFVIEWER_DATA", ROOT.parent / "shared" / "data")) / name
+        if not folder.is_dir():
+            pytest.skip(f"the scene {name} is not in {folder.parent}; set NERFVIEWER_DATA")
+        return folder
+
+    return find
 
 
 @pytest.fixture(scope="session")

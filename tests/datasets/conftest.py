@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Small captures written to disk, and the real ones where they are."""
+"""Small captures written to disk."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,17 +57,3 @@ def capture(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return write
-
-
-@pytest.fixture
-def real_scene() -> Callable[[str], Path]:
-    """Return the folder of a real scene by name; skips where it is absent."""
-
-    def find(name: str) -> Path:
-        beside = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-        folder = Path(os.environ.get("NERFVIEWER_DATA", beside)) / name
-        if not folder.is_dir():
-            pytest.skip(f"the scene {name} is not in {folder.parent} (set NERFVIEWER_DATA)")
-        return folder
-
-    return find

@@ -2,17 +2,7 @@
 import threading
 
 from app.gui.idle import AFTERGLOW_S, LISTEN_S, SLEEP_S, Pacer, yield_to_window
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
+from tests.fakes import FakeClock
 
 
 class Watch:
@@ -24,7 +14,7 @@ class Watch:
         return moved
 
 
-def draws(pacer: Pacer, clock: Clock, seconds: float, changed: bool = False) -> int:
+def draws(pacer: Pacer, clock: FakeClock, seconds: float, changed: bool = False) -> int:
     """Return how many frames are drawn in a time."""
     end, count = clock.now + seconds, 0
     while clock.now < end:
@@ -36,8 +26,8 @@ def draws(pacer: Pacer, clock: Clock, seconds: float, changed: bool = False) -> 
     return count
 
 
-def rested(watch: Watch | None) -> tuple[Pacer, Clock]:
-    clock = Clock()
+def rested(watch: Watch | None) -> tuple[Pacer, FakeClock]:
+    clock = FakeClock()
     pacer = Pacer(watch, clock, clock.sleep)
     clock.now += 2 * AFTERGLOW_S
     return pacer, clock

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""Views are served between steps, cannot starve the training, and compare with photos only where they were taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine import messages as m
+from engine.messages import TrainState, ViewRequest
+from tests.fakes import camera_at
+from tests.worker_bench import Bench, request
+
+
+def test_views_are_served_between_steps_and_the_newest_request_wins(bench: Bench) -> None:
+    bench.do(m.Train())
+    for serial in (1, 2, 3):
+        bench.worker.request_view(request(serial))
+    bench.turns(2)
+    frame = bench.worker.frame()
+    assert (frame.serial, len(bench.method.rendered)) == (3, 1)
+    assert bench.worker.frame() is None  # taken
+    assert bench.method.step == 1
+
+
+def test_a_viewer_that_asks_without_pause_cannot_starve_the_training(bench: Bench) -> None:
+    bench.do(m.Train())
+    for serial in range(20):
+        bench.worker.request_view(request(serial))
+        bench.worker.turn()
+    assert bench.method.step == 10
+    assert len(bench.method.rendered) == 10
+
+
+def test_a_view_is_scaled_and_has_depth_for_the_overlays(bench: Bench) -> None:
+    bench.worker.request_view(request(4, scale=0.5))
+    bench.worker.turn()
+    frame = bench.worker.frame()
+    assert frame.rgba.shape == (6, 6, 4)
+    assert np.isinf(frame.depth_z[0]).all()
+    assert (frame.depth_z[1:] == 2.0).all()
+    assert frame.render_ms == pytest.approx(10.0)
+
+
+def test_a_request_before_the_scene_is_served_when_it_is_open(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.worker.request_view(request(9))
+    assert not bench.worker.turn()
+    bench.open()
+    bench.worker.turn()
+    assert bench.worker.frame().serial == 9
+
+
+def test_training_goes_on_after_a_view_fails_and_the_failure_is_told_once(bench: Bench) -> None:
+    bench.do(m.Train())
+    bench.method.fail_view = ValueError("no such buffer")
+    for serial in range(6):
+        bench.worker.request_view(request(serial))
+        bench.turns(2)
+    bench.method.fail_view = ValueError("another one")
+    bench.worker.request_view(request(7))
+    bench.turns(2)
+    assert [e.chain[0] for e in bench.of(m.Failed)] == [
+        "ValueError: no such buffer",
+        "ValueError: another one",
+    ]
+    assert (bench.method.step, bench.state) == (7, TrainState.TRAINING)
+
+
+def test_the_error_mode_compares_with_the_photo_only_where_it_was_taken(bench: Bench) -> None:
+    wide = camera_at(0.1).resized(24, 12)
+    wide = m.Camera(24, 12, wide.fx / 2, wide.fy, 12.0, 6.0, wide.world_from_cam)
+    bench.worker.request_view(ViewRequest(1, wide, mode="error", view_index=1))
+    bench.worker.turn()
+    frame = bench.worker.frame()
+    assert frame.legend is not None
+    inside, outside = frame.rgba[6, 12, :3], frame.rgba[6, 1, :3]
+    assert (inside != outside).any()  # 0.1 off inside the photo, nothing to compare with beside it
+    bench.worker.request_view(ViewRequest(2, camera_at(0.55), mode="error", view_index=1))
+    bench.worker.turn()
+    assert bench.worker.frame().legend is None
