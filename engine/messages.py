@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from engine.cameras import Camera
+from engine.capture import Flag
 from engine.methods.common import AdaptReport, StructureStats
+from engine.tally import ViewTally
 
 
 class TrainState(Enum):
@@ -84,6 +86,35 @@ class Reset(Command):
     """
 
     values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ExcludeViews(Command):
+    """Leave training views out from the next step on, or take them in again; the answer is ViewsExcluded.
+
+    `indices` are into SceneOpened.views. Held-out views, unknown ones and leaving out all of them are refused.
+    """
+
+    indices: tuple[int, ...]
+    excluded: bool = True
+
+
+@dataclass(frozen=True)
+class MoveBox(Command):
+    """Normalise the open scene to another foreground cube and start anew on it; the answer is SceneOpened.
+
+    `centre [3]` and `edge` in the data's units, None for what the reader would choose. Photos are not read again.
+    """
+
+    centre: tuple[float, float, float] | None
+    edge: float | None
+
+
+@dataclass(frozen=True)
+class SurveyCapture(Command):
+    """Look over the photos and poses of the open scene, a photo at a time; the answer is CaptureSurveyed."""
+
+    supersedes = "survey"
 
 
 @dataclass(frozen=True)
@@ -197,6 +228,31 @@ class SceneOpened(Event):
     image_bytes: int
     run_folder: str
     values: dict[str, Any]
+    points_xyz: np.ndarray | None = (
+        None  # [P,3] float32 sparse points in engine units, thinned to a drawable number
+    )
+    points_rgb: np.ndarray | None = None  # [P,3] uint8
+    n_points: int = 0  # before thinning
+    excluded: tuple[int, ...] = ()  # training views that are left out
+
+
+@dataclass(frozen=True)
+class ViewsExcluded(Event):
+    """Training views were left out or taken in again; `indices` are all that are left out now."""
+
+    indices: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class CaptureSurveyed(Event):
+    """The answer to SurveyCapture: what is odd about views, and about how long and how much this scene takes.
+
+    `first_picture_s` is training time until a first good picture, `memory_bytes` the process's peak in training.
+    """
+
+    flags: tuple[Flag, ...]
+    first_picture_s: float
+    memory_bytes: int
 
 
 @dataclass(frozen=True)
@@ -338,6 +394,7 @@ class Stats:
     view_share: float
     fps: float
     scale: float
+    views: ViewTally | None = None
 
 
 @dataclass(frozen=True)

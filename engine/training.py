@@ -4,15 +4,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from engine import options, runs
-from engine.datasets.scene import Scene
-from engine.errors import CheckpointError
+from engine.datasets.box import box_of, text_of_centre, with_box
+from engine.datasets.scene import Points, Scene
+from engine.errors import CheckpointError, UserError
 from engine.messages import Logged, OpenRun, OpenScene, SceneOpened, ViewInfo
 from engine.methods.common import Method
+from engine.tally import Tally
+
+MAX_DRAWN_POINTS = 200_000  # of the sparse points, sent to a front end
+_BOX_OPTIONS = ("box_centre", "box_edge")  # of engine/datasets/options.py
 
 Report = Callable[[str, int, int], None]  # (stage, done, total); total 0 means unknown
 SceneLoader = Callable[[str, dict[str, Any], Report], Scene]  # (path, dotted loader options, report)
@@ -47,6 +54,33 @@ class Training:
         self.target_seconds: float | None = None
         self.unsaved = False
         self.resumed_from: int | None = None
+        self.tally = Tally(len(scene.train))
+        self.excluded: frozenset[int] = frozenset()  # training views that are left out
+
+    def exclude(self, indices: Iterable[int], excluded: bool) -> None:
+        """Leave training views out from the next step on, or take them in again."""
+        chosen, n_train = frozenset(indices), len(self.scene.train)
+        odd = sorted(i for i in chosen if not 0 <= i < n_train)
+        if odd:
+            raise UserError(
+                f"Only training views can be left out, these are views 0 to {n_train - 1}, got {odd[0]}; "
+                "held-out views are never trained on."
+            )
+        wanted = self.excluded | chosen if excluded else self.excluded - chosen
+        if len(wanted) == n_train:
+            raise UserError(
+                "Leaving out every training view leaves nothing to learn from; keep at least one."
+            )
+        if wanted == self.excluded:
+            return
+        exclude = getattr(self.method, "exclude", None)
+        if exclude is None:
+            raise UserError(
+                f"The method {self.method.name} cannot leave views out; delete their photos instead."
+            )
+        exclude(wanted)
+        self.excluded = wanted
+        self.unsaved |= self.method.step > 0
 
     def set_target(self, steps: int | None, seconds: float | None) -> None:
         """Train this many steps or seconds more than now; None: without an end."""
@@ -86,9 +120,10 @@ class Training:
             "values": options.flatten(self.method.config),
             "train_seconds": self.seconds,
             "cpu_seconds": self.cpu_seconds,
+            "excluded": sorted(self.excluded),
             "state": method_header,
         }
-        path = self.run.save(self.method.step, tensors, header)
+        path = self.run.save(self.method.step, tensors | self.tally.state(), header)
         self.unsaved = False
         return path
 
@@ -98,12 +133,16 @@ class Training:
         self.seconds = float(resumed.header["train_seconds"])
         self.cpu_seconds = float(resumed.header["cpu_seconds"])
         self.resumed_from = self.method.step
+        self.tally.load(resumed.tensors)
+        self.exclude((i for i in resumed.header.get("excluded", ()) if i < len(self.scene.train)), True)
+        self.unsaved = False
 
     def opened(self) -> SceneOpened:
         """Describe the scene and the model for a front end."""
         scene = self.scene
         views = [ViewInfo(v.name, v.camera, False) for v in scene.train.views]
         views += [ViewInfo(v.name, v.camera, True) for v in scene.test.views]
+        xyz, rgb = _drawn_points(scene.points)
         return SceneOpened(
             name=scene.name,
             path=scene.path,
@@ -119,7 +158,19 @@ class Training:
             image_bytes=scene.train.images.nbytes() + scene.test.images.nbytes(),
             run_folder=str(self.run.path),
             values=options.flatten(self.method.config),
+            points_xyz=xyz,
+            points_rgb=rgb,
+            n_points=0 if scene.points is None else len(scene.points),
+            excluded=tuple(sorted(self.excluded)),
         )
+
+
+def _drawn_points(points: Points | None) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return places [P,3] and colours [P,3] of at most MAX_DRAWN_POINTS of the points, evenly thinned."""
+    if points is None or len(points) == 0:
+        return None, None
+    stride = -(-len(points) // MAX_DRAWN_POINTS)
+    return points.xyz[::stride].astype(np.float32), points.rgb[::stride].astype(np.uint8)
 
 
 class Opener:
@@ -174,11 +225,34 @@ class Opener:
         """Return an untrained copy: same scene, same options as they stand but for some, a run folder of its own."""
         old = training.run
         values = options.flatten(options.updated(training.method.config, changes))
-        method = self._factory(old.spec.method, training.scene, values, old.spec.seed)
-        spec = dataclasses.replace(old.spec, values=values)
-        if not old.exists:
-            return Training(training.scene, method, runs.RunFolder(old.path, spec, exists=False))
-        return Training(training.scene, method, runs.new_run(spec, old.path.parent))
+        return self._anew(training, training.scene, dataclasses.replace(old.spec, values=values))
+
+    def moved(self, training: Training, box: tuple[np.ndarray, float] | None, report: Report) -> Training:
+        """Return an untrained copy on another foreground cube (centre [3] and edge in data units; None: automatic)."""
+        scene, spec = training.scene, training.run.spec
+        kept = {name: value for name, value in spec.options.items() if name not in _BOX_OPTIONS}
+        if box is None:
+            was_chosen = len(kept) < len(spec.options)
+            scene = self._loader(spec.scene, kept, report) if was_chosen else scene
+        else:
+            scene = with_box(scene, *box)
+            centre, edge = box_of(scene.data_from_engine)
+            kept |= {"box_centre": text_of_centre(centre), "box_edge": edge}
+        values = options.flatten(training.method.config)
+        return self._anew(training, scene, dataclasses.replace(spec, options=kept, values=values))
+
+    def _anew(self, training: Training, scene: Scene, spec: runs.RunSpec) -> Training:
+        """Return an untrained model on a scene with the views of `training`, the same of them left out."""
+        old = training.run
+        method = self._factory(spec.method, scene, spec.values, spec.seed)
+        run = (
+            runs.new_run(spec, old.path.parent)
+            if old.exists
+            else runs.RunFolder(old.path, spec, exists=False)
+        )
+        fresh = Training(scene, method, run)
+        fresh.exclude(training.excluded, True)
+        return fresh
 
     def _place(self, spec: runs.RunSpec) -> runs.RunFolder:
         out, self._out = self._out, None

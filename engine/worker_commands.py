@@ -6,10 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from engine import messages as m
 from engine.errors import UserError
 from engine.messages import TrainState
 from engine.training import Training
+from engine.worker_survey import Survey
 
 if TYPE_CHECKING:
     from engine.worker_core import Core
@@ -100,6 +103,34 @@ def _reset(core: Core, command: m.Reset) -> None:
         _train(core, m.Train())
 
 
+def _move_box(core: Core, command: m.MoveBox) -> None:
+    _save_if_needed(core)
+    if (command.centre is None) != (command.edge is None) or (
+        command.edge is not None and not command.edge > 0.0
+    ):
+        raise UserError(f"A box needs a centre and an edge above 0, got {command.centre} and {command.edge}.")
+    box = None if command.centre is None else (np.array(command.centre, dtype=np.float64), command.edge)
+    training = core.opener.moved(
+        core.training, box, lambda stage, done=0, total=0: core.emit(m.Progress(stage, done, total))
+    )
+    was_training = core.state is TrainState.TRAINING
+    core.install(training)
+    core.emit(training.opened())
+    core.enter(TrainState.PAUSED, "Ready to train on the new box.")
+    if was_training:
+        _train(core, m.Train())
+
+
+def _exclude(core: Core, command: m.ExcludeViews) -> None:
+    core.training.exclude(command.indices, command.excluded)
+    core.emit(m.ViewsExcluded(tuple(sorted(core.training.excluded))))
+    core.publish()
+
+
+def _survey(core: Core, command: m.SurveyCapture) -> None:
+    core.survey = Survey(core.training.scene, core.training.method, core.clock)
+
+
 def _set_options(core: Core, command: m.SetOptions) -> None:
     core.training.method.set_options(command.values)
     core.training.unsaved |= core.training.method.step > 0
@@ -169,6 +200,9 @@ _HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
     m.Train: ("Training could not start", True, _train),
     m.Pause: ("Training could not be paused", False, _pause),
     m.Reset: ("The model could not be reset", True, _reset),
+    m.MoveBox: ("The box could not be moved", True, _move_box),
+    m.ExcludeViews: ("The views could not be left out", True, _exclude),
+    m.SurveyCapture: ("The capture could not be looked over", True, _survey),
     m.SetOptions: ("The options could not be changed", True, _set_options),
     m.PruneNow: ("Pruning failed", True, _prune),
     m.SubdivideNow: ("Subdividing failed", True, _subdivide),

@@ -38,6 +38,7 @@ from engine.slots import EventQueue, Inbox, Latest
 from engine.training import Opener, Training
 from engine.worker_jobs import JobRunner
 from engine.worker_meter import Meter
+from engine.worker_survey import Survey
 from engine.worker_views import render_frame, render_job_frame
 
 STATS_EVERY_S = 0.1
@@ -85,6 +86,7 @@ class Core:
         self.reason = ""
         self.training: Training | None = None
         self.evaluation: Evaluation | None = None
+        self.survey: Survey | None = None
         self.jobs = JobRunner(self._render_job, clock)
         self.meter = Meter(clock())
         self.timings = {"load": 0.0, "compile": 0.0, "evaluate": 0.0, "train": 0.0, "cpu": 0.0}
@@ -122,6 +124,8 @@ class Core:
             self.save()
         elif (seconds := self.jobs.turn(self.state is TrainState.TRAINING)) > 0.0:
             self.meter.record("job", self.clock(), seconds)
+        elif self.survey is not None and self.survey.due(self.state is TrainState.TRAINING):
+            self._survey_one(self.survey)
         elif self.state is TrainState.TRAINING:
             self._train()
         elif self.inbox.has_request:
@@ -164,6 +168,7 @@ class Core:
             self.enter(TrainState.FAILED, cause_chain(error)[0])
             return
         training.unsaved = True
+        training.tally.note(report.view, report.psnr)
         self._losses, self._psnr = report.losses, report.psnr
         if report.adapted is not None:
             self.structure_changed(report.adapted)
@@ -257,6 +262,17 @@ class Core:
             self.evaluation = None
             self._report_quality(evaluation)
 
+    def _survey_one(self, survey: Survey) -> None:
+        try:
+            survey.advance()
+        except Exception as error:
+            self.survey = None
+            self.fail("The capture could not be looked over", error, once=True)
+            return
+        if survey.done:
+            self.survey = None
+            self.emit(survey.result())
+
     def _report_quality(self, evaluation: Evaluation) -> None:
         training = self.training
         voxels = training.method.structure().voxels
@@ -285,6 +301,7 @@ class Core:
     def install(self, training: Training) -> None:
         """Make a training the open one."""
         self.training, self.evaluation, self.save_due = training, None, False
+        self.survey = None
         self._told.clear()
         self._losses, self._psnr = (), float("nan")
         self._evaluate_at, self._evaluated_s = math.inf, 0.0
@@ -323,6 +340,7 @@ class Core:
             view_share=meter.share("view", now),
             fps=meter.rate("view", now),
             scale=self._scale,
+            views=training.tally.copy(training.excluded),
         )
         self.outputs.stats.put(stats)
         self._published_at = now

@@ -28,7 +28,7 @@ FLOORS = (
     ("cameras", "morton", "octree", "octree_adapt", "sh"),
     ("cpu", "cuda", "reference"),
     ("render", "datasets", "losses", "metrics", "optim", "checkpoint"),
-    ("methods", "messages", "runs", "export", "evaluation", "training"),
+    ("methods", "messages", "runs", "export", "evaluation", "training", "capture", "forecast", "tally"),
     ("slots", "worker"),
 )
 # Modules that stand on another floor than their folder.

@@ -20,6 +20,7 @@ import numpy as np
 from engine.caches import cache_folder
 from engine.cameras import Camera, look_at
 from engine.conventions import move_pose, similarity
+from engine.datasets.box import boxed
 from engine.datasets.demo_cache import read_array, write_arrays
 from engine.datasets.options import SceneOptions
 from engine.datasets.scene import ImageSource, Scene, Split, View
@@ -100,7 +101,7 @@ def build_demo(
         small = area_resized(image, pixels, pixels)
         small.flags.writeable = False
         shown.append(small)
-    return Scene(
+    scene = Scene(
         name="demo",
         path="demo",
         kind="demo",
@@ -116,6 +117,7 @@ def build_demo(
             "depth_test": DemoDepth(read_depth, n_train, n_test),
         },
     )
+    return boxed(scene, options)
 
 
 def demo_cameras(n: int, size: int, held_out: bool) -> list[Camera]:
