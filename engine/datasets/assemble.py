@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from engine.datasets.distortion import straight_lens
 from engine.datasets.images import Photo, PhotoSource, Progress
 from engine.datasets.normalise import engine_from_data, estimate_up
 from engine.datasets.options import SceneOptions
-from engine.datasets.scene import Scene, Split, View
+from engine.datasets.scene import Points, Scene, Split, View
 from engine.datasets.shots import Lens, Shot
 
 
@@ -41,8 +41,12 @@ def build_scene(
     options: SceneOptions,
     warnings: Sequence[str] = (),
     progress: Progress | None = None,
+    points: Points | None = None,
 ) -> Scene:
-    """Return a scene, its photos decoded as far as the cache holds them. `path` is the file of the shots."""
+    """Return a scene, its photos decoded as far as the cache holds them. `path` is the file of the shots.
+
+    `points` are in data units; their views are counted through `train`, then `test`.
+    """
     background = layout.background if options.background == "auto" else options.background
     outside = layout.outside_levels if options.outside_levels < 0 else options.outside_levels
     matrix = engine_from_data(*chosen_box(options, layout.centre, layout.edge))
@@ -75,6 +79,7 @@ def build_scene(
         data_from_engine=np.linalg.inv(matrix),
         up=estimate_up(poses),
         warnings=tuple(notes),
+        points=None if points is None else _moved(points, matrix),
     )
 
 
@@ -84,6 +89,11 @@ def target_size(width: int, height: int, options: SceneOptions) -> tuple[int, in
     if options.max_size:
         factor = max(factor, max(width, height) / options.max_size)
     return max(1, round(width / factor)), max(1, round(height / factor))
+
+
+def _moved(points: Points, engine_from_data: np.ndarray) -> Points:
+    xyz = points.xyz @ engine_from_data[:3, :3].T + engine_from_data[:3, 3]
+    return replace(points, xyz=xyz.astype(np.float32))
 
 
 def _prepare(

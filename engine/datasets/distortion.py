@@ -1,33 +1,48 @@
 # SPDX-License-Identifier: MIT
 """Lens distortion, and the straight photo behind a bent one.
 
-Model (OpenCV): with x, y on the plane z = 1 and r^2 = x^2 + y^2,
-    x' = x (1 + k1 r^2 + k2 r^4 + k3 r^6) + 2 p1 x y + p2 (r^2 + 2 x^2)
-    y' = y (1 + k1 r^2 + k2 r^4 + k3 r^6) + p1 (r^2 + 2 y^2) + 2 p2 x y
+Model (OpenCV): with x, y on the plane z = 1, r^2 = x^2 + y^2 and
+    f = (1 + k1 r^2 + k2 r^4 + k3 r^6) / (1 + k4 r^2 + k5 r^4 + k6 r^6),
+    x' = x f + 2 p1 x y + p2 (r^2 + 2 x^2)
+    y' = y f + p1 (r^2 + 2 y^2) + 2 p2 x y
+A fisheye has no tangential part and f = a (1 + k1 a^2 + k2 a^4 + k3 a^6 + k4 a^8) / r with a = atan r.
 
-The straight photo keeps the focal lengths, so the middle is neither blurred nor enlarged; it is cropped or
-grown to the largest box whose border still lies inside the bent photo: no pixel is invented, none is black.
+The straight photo keeps the focal lengths, so the middle is neither blurred nor enlarged. Where the largest box whose
+border lies inside the bent photo keeps most of the photo, that box is the straight photo: no pixel of it is invented.
+Where it would lose more than a tenth (strong barrels, fisheyes), the straight photo is the box around all the photo
+shows, at most 110 degrees of a fisheye and twice the pixels a side, and `covered` says which of its pixels are real;
+the rest is masked out of the loss.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from engine.datasets.shots import Lens
 
-_NEWTON_STEPS = (
-    20  # quadratic from the first guess; five are enough for phone lenses, fold-overs never converge
+_NEWTON_STEPS = 20  # quadratic from the first guess: five are enough where there is a solution
+_WIDEST = 1.54  # radians from the axis, 88 degrees: beyond, the plane z = 1 is of no use
+_PROFILE = 4096  # angles at which the radial part is tabulated
+_CROP_LOSS = 0.1  # of the photo: what cropping to the inner box may cost before the border is masked instead
+_FISHEYE_HALF = np.tan(
+    np.deg2rad(55.0)
+)  # a pinhole stretches by 3 there: beyond it shows little and costs much
+_LARGEST = 2.0  # straight pixels per bent pixel, each side
+_LEAST_SHARE = (
+    0.25  # of the photo that a model explains: less means that its coefficients are not of this photo
 )
-_LEAST_SHARE = 0.25  # of the width or height: less left over means the coefficients are not of this photo
+_LEAST_SIDE = 1.0 / 3.0  # straight pixels per bent pixel, each side: likewise
+_BORDER_PX = 0.5  # of the bent photo: as far beyond its border the outermost pixels stand for what is there
 _ROWS = 64  # rows remapped at a time: temporaries stay in the cache and small
 
 
 def distort(lens: Lens, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return where the lens moves points of the plane z = 1."""
     r2 = x * x + y * y
-    radial = 1.0 + r2 * (lens.k1 + r2 * (lens.k2 + r2 * lens.k3))
+    radial = _radial(lens, r2)[0]
     xd = x * radial + 2.0 * lens.p1 * x * y + lens.p2 * (r2 + 2.0 * x * x)
     yd = y * radial + lens.p1 * (r2 + 2.0 * y * y) + 2.0 * lens.p2 * x * y
     return xd, yd
@@ -35,9 +50,8 @@ def distort(lens: Lens, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def jacobian(lens: Lens, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return dx'/dx, dx'/dy (= dy'/dx) and dy'/dy of `distort`."""
-    r2 = x * x + y * y
-    radial = 1.0 + r2 * (lens.k1 + r2 * (lens.k2 + r2 * lens.k3))
-    slope = 2.0 * (lens.k1 + r2 * (2.0 * lens.k2 + r2 * 3.0 * lens.k3))
+    radial, half_slope = _radial(lens, x * x + y * y)
+    slope = 2.0 * half_slope
     a = radial + slope * x * x + 2.0 * lens.p1 * y + 6.0 * lens.p2 * x
     b = slope * x * y + 2.0 * lens.p1 * x + 2.0 * lens.p2 * y
     d = radial + slope * y * y + 6.0 * lens.p1 * y + 2.0 * lens.p2 * x
@@ -45,8 +59,14 @@ def jacobian(lens: Lens, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def undistort(lens: Lens, xd: np.ndarray, yd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points that `distort` moves to (xd, yd), by Newton's method; NaN where there is none."""
-    x, y = xd.copy(), yd.copy()
+    """Return the points that `distort` moves to (xd, yd), by Newton's method; NaN where there is none.
+
+    The first guess inverts the radial part by its table, so Newton stays on the branch through the centre.
+    """
+    profile = _profile(lens)
+    rd = np.hypot(xd, yd)
+    start = np.interp(rd, profile[1], profile[0]) / np.maximum(rd, 1e-12)
+    x, y = xd * np.where(rd > 1e-12, start, 1.0), yd * np.where(rd > 1e-12, start, 1.0)
     with np.errstate(all="ignore"):
         for _ in range(_NEWTON_STEPS):
             fx, fy = distort(lens, x, y)
@@ -54,9 +74,10 @@ def undistort(lens: Lens, xd: np.ndarray, yd: np.ndarray) -> tuple[np.ndarray, n
             det = a * d - b * b
             ex, ey = fx - xd, fy - yd
             x, y = x - (d * ex - b * ey) / det, y - (a * ey - b * ex) / det
+            if not (np.hypot(ex, ey) > 1e-13).any():
+                break
         fx, fy = distort(lens, x, y)
-        a, b, d = jacobian(lens, x, y)
-        good = (np.hypot(fx - xd, fy - yd) < 1e-7) & (a * d - b * b > 0.0)
+        good = (np.hypot(fx - xd, fy - yd) < 1e-7) & _unfolded(lens, x, y)
     return np.where(good, x, np.nan), np.where(good, y, np.nan)
 
 
@@ -64,25 +85,98 @@ def straight_lens(lens: Lens) -> Lens:
     """Return the pinhole of the straight photo; ValueError where the coefficients cannot be right."""
     if not lens.distorted:
         return lens
-    left, right, top, bottom = _inner_box(lens)
-    width = int(np.floor(lens.fx * (right - left))) + 1 if right > left else 0
-    height = int(np.floor(lens.fy * (bottom - top))) + 1 if bottom > top else 0
-    if width < _LEAST_SHARE * lens.width or height < _LEAST_SHARE * lens.height:
-        raise ValueError("less than a quarter of the photo would be left")
-    if width > 4 * lens.width or height > 4 * lens.height:
-        raise ValueError("the straight photo would be over four times as large")
-    straight = Lens(width, height, lens.fx, lens.fy, 0.5 - lens.fx * left, 0.5 - lens.fy * top)
-    grid_x, grid_y = np.meshgrid(np.linspace(left, right, 65), np.linspace(top, bottom, 65))
-    a, b, d = jacobian(lens, grid_x, grid_y)
-    if (a * d - b * b <= 0.0).any() or (a <= 0.0).any():
+    u, v = _axes(lens, 65)
+    with np.errstate(all="ignore"):
+        x, y = undistort(lens, *np.meshgrid(u, v))
+    seen = np.isfinite(x)
+    if seen.mean() < _LEAST_SHARE:
         raise ValueError("the distortion folds over itself inside the photo")
-    return straight
+    outer = _outer_box(lens, x[seen], y[seen])
+    left, right, top, bottom = _inner_box(lens) or outer
+    kept = seen & (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
+    if (
+        kept.mean() < 1.0 - _CROP_LOSS
+        or left < outer[0]
+        or right > outer[1]
+        or top < outer[2]
+        or bottom > outer[3]
+    ):
+        left, right, top, bottom = outer
+    width = int(np.floor(lens.fx * (right - left))) + 1
+    height = int(np.floor(lens.fy * (bottom - top))) + 1
+    if not lens.fisheye and (width < _LEAST_SIDE * lens.width or height < _LEAST_SIDE * lens.height):
+        raise ValueError("less than a third of the photo would be left")
+    return Lens(width, height, lens.fx, lens.fy, 0.5 - lens.fx * left, 0.5 - lens.fy * top)
 
 
-def _inner_box(lens: Lens) -> tuple[float, float, float, float]:
-    """Return left, right, top, bottom on z = 1 that the bent photo's outermost pixel centres allow."""
-    u = (np.linspace(0.5, lens.width - 0.5, 129) - lens.cx) / lens.fx
-    v = (np.linspace(0.5, lens.height - 0.5, 129) - lens.cy) / lens.fy
+def covered(bent: Lens, straight: Lens) -> np.ndarray:
+    """Return bool [H,W]: the pixels of the straight photo that lie wholly inside the bent one."""
+    x = (np.arange(straight.width + 1) - straight.cx) / straight.fx
+    y = (np.arange(straight.height + 1) - straight.cy) / straight.fy
+    good = np.empty((len(y), len(x)), dtype=bool)
+    for start in range(0, len(y), _ROWS):
+        corner_x, corner_y = np.meshgrid(x, y[start : start + _ROWS])
+        with np.errstate(all="ignore"):
+            xd, yd = distort(bent, corner_x, corner_y)
+            u, v = xd * bent.fx + bent.cx, yd * bent.fy + bent.cy
+            good[start : start + _ROWS] = (
+                _unfolded(bent, corner_x, corner_y)
+                & (np.abs(u - 0.5 * bent.width) <= 0.5 * bent.width + _BORDER_PX)
+                & (np.abs(v - 0.5 * bent.height) <= 0.5 * bent.height + _BORDER_PX)
+            )
+    return good[:-1, :-1] & good[:-1, 1:] & good[1:, :-1] & good[1:, 1:]
+
+
+def _radial(lens: Lens, r2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the radial factor f at r^2, and its derivative by r^2."""
+    if not lens.fisheye:
+        above = 1.0 + r2 * (lens.k1 + r2 * (lens.k2 + r2 * lens.k3))
+        above_slope = lens.k1 + r2 * (2.0 * lens.k2 + r2 * 3.0 * lens.k3)
+        if not (lens.k4 or lens.k5 or lens.k6):
+            return above, above_slope
+        below = 1.0 + r2 * (lens.k4 + r2 * (lens.k5 + r2 * lens.k6))
+        below_slope = lens.k4 + r2 * (2.0 * lens.k5 + r2 * 3.0 * lens.k6)
+        return above / below, (above_slope * below - above * below_slope) / (below * below)
+    near = r2 < 1e-7  # the quotients below lose their digits there; the series is exact to r^4
+    safe = np.where(near, 1.0, r2)
+    r = np.sqrt(safe)
+    angle = np.arctan(r)
+    a2 = angle * angle
+    bent = angle * (1.0 + a2 * (lens.k1 + a2 * (lens.k2 + a2 * (lens.k3 + a2 * lens.k4))))
+    bent_slope = 1.0 + a2 * (3.0 * lens.k1 + a2 * (5.0 * lens.k2 + a2 * (7.0 * lens.k3 + a2 * 9.0 * lens.k4)))
+    factor = bent / r
+    slope = 0.5 * (bent_slope / (1.0 + safe) - factor) / safe
+    first = lens.k1 - 1.0 / 3.0
+    return np.where(near, 1.0 + first * r2, factor), np.where(near, first, slope)
+
+
+@lru_cache(maxsize=64)
+def _profile(lens: Lens) -> tuple[np.ndarray, np.ndarray]:
+    """Return radii on z = 1 and where the radial part moves them, both rising, up to where it folds or 88 degrees."""
+    r = np.tan(np.linspace(0.0, _WIDEST, _PROFILE))
+    with np.errstate(all="ignore"):
+        moved = r * _radial(lens, r * r)[0]
+        folds = ~(np.diff(moved) > 0.0)
+    end = int(np.argmax(folds)) + 1 if folds.any() else len(r)
+    return r[:end], moved[:end]
+
+
+def _unfolded(lens: Lens, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return whether points of z = 1 lie where the lens maps one to one, before its first fold."""
+    a, b, d = jacobian(lens, x, y)
+    return (np.hypot(x, y) <= _profile(lens)[0][-1]) & (a * d - b * b > 0.0)
+
+
+def _axes(lens: Lens, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return x' [count] and y' [count] from the first to the last pixel centre of the bent photo."""
+    u = (np.linspace(0.5, lens.width - 0.5, count) - lens.cx) / lens.fx
+    v = (np.linspace(0.5, lens.height - 0.5, count) - lens.cy) / lens.fy
+    return u, v
+
+
+def _inner_box(lens: Lens) -> tuple[float, float, float, float] | None:
+    """Return left, right, top, bottom on z = 1 that the bent photo's outermost pixel centres allow, if any."""
+    u, v = _axes(lens, 129)
     sides = [
         (np.full_like(v, u[0]), v),
         (np.full_like(v, u[-1]), v),
@@ -91,9 +185,25 @@ def _inner_box(lens: Lens) -> tuple[float, float, float, float]:
     ]
     straight = [undistort(lens, *side) for side in sides]
     box = (straight[0][0].max(), straight[1][0].min(), straight[2][1].max(), straight[3][1].min())
-    if np.isnan(box).any():
-        raise ValueError("the distortion folds over itself inside the photo")
+    if np.isnan(box).any() or box[0] >= box[1] or box[2] >= box[3]:
+        return None
     return tuple(float(edge) for edge in box)
+
+
+def _outer_box(lens: Lens, x: np.ndarray, y: np.ndarray) -> tuple[float, float, float, float]:
+    """Return left, right, top, bottom of a box around points of z = 1, within the limits on width and angle."""
+    edges = []
+    for values, size, focal, centre in (
+        (x, lens.width, lens.fx, lens.cx),
+        (y, lens.height, lens.fy, lens.cy),
+    ):
+        middle = (0.5 * size - centre) / focal
+        reach = 0.5 * _LARGEST * size / focal
+        low, high = max(values.min(), middle - reach), min(values.max(), middle + reach)
+        if lens.fisheye:
+            low, high = max(low, -_FISHEYE_HALF), min(high, _FISHEYE_HALF)
+        edges += [float(low), float(high)]
+    return tuple(edges)
 
 
 @dataclass(frozen=True, eq=False)

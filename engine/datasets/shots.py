@@ -17,8 +17,9 @@ MIN_TO_SPLIT = 3  # with fewer photos, holding one out would leave a single trai
 
 @dataclass(frozen=True)
 class Lens:
-    """A pinhole with OpenCV's distortion: radial `k1 k2 k3`, tangential `p1 p2`; `fx fy cx cy` in pixels.
+    """A pinhole with OpenCV's distortion: radial `k1 .. k6`, tangential `p1 p2`; `fx fy cx cy` in pixels.
 
+    The radial factor is (1 + k1 r^2 + k2 r^4 + k3 r^6) / (1 + k4 r^2 + k5 r^4 + k6 r^6).
     With `fisheye` it is OpenCV's fisheye model instead: the angle from the axis is multiplied by
     1 + k1 a^2 + k2 a^4 + k3 a^6 + k4 a^8, and there is no tangential part.
     """
@@ -36,11 +37,13 @@ class Lens:
     p2: float = 0.0
     k4: float = 0.0
     fisheye: bool = False
+    k5: float = 0.0
+    k6: float = 0.0
 
     @property
     def distorted(self) -> bool:
         """Whether straight lines come out bent."""
-        return self.fisheye or any((self.k1, self.k2, self.k3, self.p1, self.p2, self.k4))
+        return self.fisheye or any((self.k1, self.k2, self.k3, self.p1, self.p2, self.k4, self.k5, self.k6))
 
     def resized(self, width: int, height: int) -> Lens:
         """Return the same view with another number of pixels; distortion is free of pixels and stays."""
