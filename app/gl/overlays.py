@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lines and voxel boxes over a picture, hidden or faint where the picture's own depth is nearer.
+"""Lines, points and voxel boxes over a picture, hidden or faint where the picture's own depth is nearer.
 
 Each layer has a name and is kept on the graphics card until it is set again. Drawing takes the camera that the picture
 was rendered with, so that lines never swim against it.
@@ -27,6 +27,7 @@ class _Layer:
     width_px: float
     hidden: float
     opacity: float
+    shrinks: bool = False
 
 
 def clip_from_world(camera: Camera) -> np.ndarray:
@@ -44,12 +45,13 @@ def clip_from_world(camera: Camera) -> np.ndarray:
 
 
 class OverlayPass:
-    """Draws named layers of lines and of boxes."""
+    """Draws named layers of lines, of points and of boxes."""
 
     def __init__(self, ctx: moderngl.Context) -> None:
         self._ctx = ctx
         self._lines = load_program(ctx, "lines")
         self._boxes = load_program(ctx, "boxes")
+        self._points = load_program(ctx, "points")
         self._layers: dict[str, _Layer] = {}
 
     def set_lines(
@@ -73,6 +75,28 @@ class OverlayPass:
         self._set(
             name, self._lines, data, "3f 3f 4f/i", ("in_a", "in_b", "in_colour"), width_px, hidden, opacity
         )
+
+    def set_points(
+        self,
+        name: str,
+        places: np.ndarray,
+        colours: np.ndarray,
+        *,
+        size_px: float = 3.0,
+        shrinks: bool = False,
+        hidden: float = 0.15,
+        opacity: float = 1.0,
+    ) -> None:
+        """Keep points [n,3] with colours [n,4] (or one, [4]) as a layer of discs, `size_px` wide.
+
+        With `shrinks` that is their width at distance 1, and they get smaller with distance.
+        """
+        data = np.empty((len(places), 7), dtype=np.float32)
+        data[:, :3] = places
+        data[:, 3:] = colours
+        self._set(name, self._points, data, "3f 4f", ("in_place", "in_colour"), size_px, hidden, opacity)
+        if name in self._layers:
+            self._layers[name].shrinks = shrinks
 
     def set_boxes(
         self, name: str, boxes: np.ndarray, colours: np.ndarray, *, hidden: float = 0.0, opacity: float = 0.5
@@ -132,11 +156,11 @@ class OverlayPass:
         target.framebuffer.use()
         self._ctx.viewport = (0, 0, width, height)
         target.framebuffer.scissor = (left, 0, max(1, width - left), height)
-        self._ctx.enable_only(moderngl.BLEND)
+        self._ctx.enable_only(moderngl.BLEND | moderngl.PROGRAM_POINT_SIZE)
         self._ctx.blend_func = moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA, moderngl.ONE, moderngl.ONE
         depth.use(0)
         matrix = clip_from_world(camera).T.astype(np.float32).tobytes()
-        for program in (self._lines, self._boxes):
+        for program in (self._lines, self._boxes, self._points):
             program["u_clip_from_world"].write(matrix)
             program["u_viewport"] = (float(width), float(height))
             program["u_depth"] = 0
@@ -147,6 +171,10 @@ class OverlayPass:
             if program is self._lines:
                 program["u_width_px"] = layer.width_px
                 layer.array.render(moderngl.TRIANGLE_STRIP, vertices=4, instances=layer.instances)
+            elif program is self._points:
+                program["u_width_px"] = layer.width_px
+                program["u_shrinks"] = float(layer.shrinks)
+                layer.array.render(moderngl.POINTS, vertices=layer.instances)
             else:
                 layer.array.render(moderngl.LINES, vertices=24, instances=layer.instances)
         target.framebuffer.scissor = None
@@ -155,5 +183,5 @@ class OverlayPass:
         """Free all layers and the programs."""
         for name in list(self._layers):
             self.remove(name)
-        self._lines.release()
-        self._boxes.release()
+        for program in (self._lines, self._boxes, self._points):
+            program.release()
