@@ -13,6 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 _FLIP_YZ = np.diag([1.0, -1.0, -1.0, 1.0])
+# Columns: right is LLFF's second axis, down its first, forward the opposite of its third.
+_OPENCV_OF_LLFF = np.array([[0.0, 1, 0, 0], [1, 0, 0, 0], [0, 0, -1, 0], [0, 0, 0, 1]])
 
 
 def opencv_from_opengl(world_from_cam: np.ndarray) -> np.ndarray:
@@ -23,6 +25,11 @@ def opencv_from_opengl(world_from_cam: np.ndarray) -> np.ndarray:
 def opengl_from_opencv(world_from_cam: np.ndarray) -> np.ndarray:
     """Return the pose [...,4,4] with OpenGL camera axes, given one with OpenCV camera axes. Its own inverse."""
     return opencv_from_opengl(world_from_cam)
+
+
+def opencv_from_llff(world_from_cam: np.ndarray) -> np.ndarray:
+    """Return the pose [...,4,4] with OpenCV camera axes, given one of LLFF's files: down, right, backwards."""
+    return np.asarray(world_from_cam, dtype=np.float64) @ _OPENCV_OF_LLFF
 
 
 def similarity(scale: float, offset: np.ndarray) -> np.ndarray:

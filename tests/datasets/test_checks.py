@@ -59,8 +59,8 @@ def test_a_path_without_anything_is_refused(tmp_path):
 
 def test_a_folder_that_is_no_scene_is_refused(tmp_path):
     message = refusal(tmp_path, tmp_path)
-    assert "not a scene: transforms.json or transforms_train.json was wanted" in message
-    assert "choose a folder of posed photos" in message
+    assert "a scene of posed photos was wanted, but this folder is empty (looked for " in message
+    assert message.endswith("choose the folder that holds the posed photos.")
 
 
 def test_a_folder_above_the_scene_is_told_to_open_the_scene(capture):
@@ -68,15 +68,10 @@ def test_a_folder_above_the_scene_is_told_to_open_the_scene(capture):
     assert f"open {folder} instead" in refusal(folder.parent, folder.parent)
 
 
-def test_a_folder_with_only_colmap_poses_says_that_they_are_not_read(tmp_path):
-    (tmp_path / "sparse").mkdir()
-    assert "COLMAP or LLFF" in refusal(tmp_path, tmp_path)
-
-
 def test_a_file_that_is_no_json_is_refused(tmp_path):
     path = tmp_path / "photo.png"
     path.write_bytes(b"\x89PNG")
-    assert "a scene folder or a transforms.json was wanted, got a .png file" in refusal(path, path)
+    assert "a scene of posed photos was wanted, but this is a .png file of an unknown kind" in refusal(path, path)
 
 
 def test_broken_json_is_refused_with_its_line(tmp_path):
