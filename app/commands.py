@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.session import Session
+from app.view.scene_box import box_in_data
 from engine import messages
 from engine.messages import TrainState
 from engine.methods.common import VIEW_MODES
@@ -48,6 +49,9 @@ class AppActions(Protocol):
 
     def screenshot(self) -> None:
         """Save the viewport's picture."""
+
+    def export_views(self) -> None:
+        """Ask for a file and write the table of views into it."""
 
     def toggle_help(self) -> None:
         """Show or hide the window of commands and keys."""
@@ -147,6 +151,50 @@ def _next_ground_truth(app: AppActions) -> None:
     view.ground_truth = kinds[(kinds.index(view.ground_truth) + 1) % len(kinds)]
 
 
+def _in_training_view(session: Session) -> str | None:
+    index = session.view.view_index
+    if session.scene is not None and index is not None and index >= session.scene.n_train:
+        return "Held-out views are never trained on."
+    return in_view(session)
+
+
+def _toggle_excluded(app: AppActions) -> None:
+    index = app.session.view.view_index
+    app.send(messages.ExcludeViews((index,), index not in app.session.excluded))
+
+
+def _toggle_box_handles(app: AppActions) -> None:
+    view = app.session.view
+    view.edit_box = not view.edit_box
+    view.show_box = view.show_box or view.edit_box
+
+
+def _with_points(session: Session) -> str | None:
+    if session.scene is not None and session.scene.points_xyz is None:
+        return "This capture has no sparse points."
+    return with_scene(session)
+
+
+def _with_moved_box(session: Session) -> str | None:
+    if session.scene is not None and session.box is None:
+        return "The box is where it was; move it first, by its handles or its numbers."
+    return with_scene(session)
+
+
+def _move_box(app: AppActions, command: messages.MoveBox) -> None:
+    step = app.session.stats.step if app.session.stats else 0
+    if step == 0:
+        app.send(command)
+        return
+    question = f"Another box needs other voxels. Throw away {step:,} steps of training and start again on it?"
+    app.confirm(question, "Start again", lambda: app.send(command))
+
+
+def _apply_box(app: AppActions) -> None:
+    centre, edge = box_in_data(app.session.scene.data_from_engine, *app.session.box)
+    _move_box(app, messages.MoveBox(centre, edge))
+
+
 def _toggle_wireframe(app: AppActions) -> None:
     view, stats = app.session.view, app.session.stats
     view.show_wireframe = not view.show_wireframe
@@ -211,11 +259,11 @@ COMMANDS: tuple[Command, ...] = (
             "Start training, or pause it after the step in flight.",
             _toggle_training, with_scene, lambda session: session.state is TrainState.TRAINING),
     Command("train_one_step", "One step", "Train", ".",
-            "Take a single training step.",
-            lambda app: app.send(messages.Train(steps=1)), _while_still),
+            "Take a single training step, then pause.",
+            lambda app: app.send(messages.Train(steps=1, finish=False)), _while_still),
     Command("train_more", f"Run {MORE_STEPS:,} more steps", "Train", "Shift+T",
-            f"Train {MORE_STEPS:,} more steps, then pause.",
-            lambda app: app.send(messages.Train(steps=MORE_STEPS)), with_scene),
+            f"Train {MORE_STEPS:,} steps, counted from now, then pause.",
+            lambda app: app.send(messages.Train(steps=MORE_STEPS, finish=False)), with_scene),
     Command("evaluate", "Evaluate now", "Train", "Ctrl+E",
             "Measure PSNR and SSIM on the held-out views.",
             lambda app: app.send(messages.Evaluate()), _with_held_out),
@@ -225,6 +273,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("reset_with_options", "Apply options with reset", "Train", "",
             "Start again with the options that wait for a reset in the Options panel, after asking.",
             _reset_with_options, _with_staged),
+    Command("exclude_view", "Leave this view out", "Train", "Shift+X",
+            "Train without the view the camera is in from now on, or with it again.",
+            _toggle_excluded, _in_training_view, lambda session: session.view.view_index in session.excluded),
     *(_mode(mode) for mode in VIEW_MODES),
     Command("previous_view", "Previous training view", "View", "[",
             "Move the camera into the training view before.",
@@ -247,11 +298,24 @@ COMMANDS: tuple[Command, ...] = (
             "Show the cube that holds the foreground."),
     _toggle("toggle_axes", "Axes", "X", "show_axes",
             "Show the axes of the scene."),
+    Command("toggle_points", "Sparse points", "View", "O",
+            "Show the points that the capture's poses were found with.",
+            lambda app: setattr(app.session.view, "show_points", not app.session.view.show_points), _with_points,
+            lambda session: session.view.show_points),
     Command("toggle_wireframe", "Voxel wireframe", "View", "L",
             "Show the edges of the voxels of the chosen levels.",
             _toggle_wireframe, with_scene, lambda session: session.view.show_wireframe),
     _toggle("toggle_panels", "Panels", "Tab", "show_panels",
             "Hide the panels, leaving only the scene, or bring them back."),
+    Command("edit_box", "Move the box", "Structure", "Shift+B",
+            "Put handles on the box that holds the foreground: arrows move it, corners make it larger or smaller.",
+            _toggle_box_handles, with_scene, lambda session: session.view.edit_box),
+    Command("apply_box", "Use this box", "Structure", "Ctrl+B",
+            "Start training anew on the box as it stands now, after asking if there is anything to lose.",
+            _apply_box, _with_moved_box),
+    Command("automatic_box", "Automatic box", "Structure", "",
+            "Start training anew on the box that is found from the cameras and points, after asking.",
+            lambda app: _move_box(app, messages.MoveBox(None, None)), with_scene),
     Command("preview_adapt", "Preview", "Structure", "U",
             "Count what pruning and subdividing would do now.",
             lambda app: app.send(messages.PreviewAdapt()), with_scene),
@@ -267,6 +331,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("export_orbit", "Orbit video", "Export", "Ctrl+Shift+R",
             "Record a video on a circle around the scene, with the settings of the Export panel.",
             lambda app: app.export("orbit"), with_scene),
+    Command("export_views", "Table of views", "Export", "",
+            "Write the table of views, with the quality of each, into a CSV file.",
+            lambda app: app.export_views(), with_scene),
     Command("screenshot", "Screenshot", "Export", "P",
             "Save the picture in the viewport as PNG.",
             lambda app: app.screenshot(), with_scene),

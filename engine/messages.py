@@ -67,10 +67,14 @@ class OpenRun(Command):
 
 @dataclass(frozen=True)
 class Train(Command):
-    """Train until paused, or for `steps` more steps, or for `seconds` more seconds of training time."""
+    """Train until paused, or for `steps` more steps, or for `seconds` more seconds of training time.
+
+    Then the run is finished and saved; without `finish` training only pauses, and saves if that is worth a file.
+    """
 
     steps: int | None = None
     seconds: float | None = None
+    finish: bool = True
 
 
 @dataclass(frozen=True)

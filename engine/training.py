@@ -52,7 +52,9 @@ class Training:
         self.cpu_seconds = 0.0  # of all threads of this process, during training
         self.target_step: int | None = None
         self.target_seconds: float | None = None
+        self.target_finishes = True  # the run, not only these steps
         self.unsaved = False
+        self.saved_seconds = 0.0  # what `seconds` was at the last save
         self.resumed_from: int | None = None
         self.tally = Tally(len(scene.train))
         self.excluded: frozenset[int] = frozenset()  # training views that are left out
@@ -82,10 +84,13 @@ class Training:
         self.excluded = wanted
         self.unsaved |= self.method.step > 0
 
-    def set_target(self, steps: int | None, seconds: float | None) -> None:
-        """Train this many steps or seconds more than now; None: without an end."""
+    def set_target(
+        self, steps: int | None = None, seconds: float | None = None, finishes: bool = True
+    ) -> None:
+        """Train this many steps or seconds more than now; None: without an end. `finishes`: that ends the run."""
         self.target_step = None if steps is None else self.method.step + steps
         self.target_seconds = None if seconds is None else self.seconds + seconds
+        self.target_finishes = finishes
 
     def target_reached(self) -> bool:
         """Whether a step or time target is met."""
@@ -124,13 +129,13 @@ class Training:
             "state": method_header,
         }
         path = self.run.save(self.method.step, tensors | self.tally.state(), header)
-        self.unsaved = False
+        self.unsaved, self.saved_seconds = False, self.seconds
         return path
 
     def load(self, resumed: runs.Resumed) -> None:
         """Take over a checkpoint."""
         self.method.load_state(resumed.tensors, resumed.header["state"])
-        self.seconds = float(resumed.header["train_seconds"])
+        self.seconds = self.saved_seconds = float(resumed.header["train_seconds"])
         self.cpu_seconds = float(resumed.header["cpu_seconds"])
         self.resumed_from = self.method.step
         self.tally.load(resumed.tensors)

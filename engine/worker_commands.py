@@ -71,9 +71,9 @@ def _warm_up(core: Core, training: Training) -> None:
 
 
 def _train(core: Core, command: m.Train) -> None:
-    core.training.set_target(command.steps, command.seconds)
+    core.training.set_target(command.steps, command.seconds, command.finish)
     if core.training.target_reached():
-        core.finish()
+        core.end_training()
         return
     try:
         core.training.begin()
@@ -85,8 +85,7 @@ def _train(core: Core, command: m.Train) -> None:
 
 def _pause(core: Core, command: m.Pause) -> None:
     if core.state is TrainState.TRAINING:
-        core.save_due = core.training.unsaved
-        core.enter(TrainState.PAUSED)
+        core.pause()
 
 
 def _reset(core: Core, command: m.Reset) -> None:

@@ -44,6 +44,7 @@ from engine.worker_views import render_frame, render_job_frame
 STATS_EVERY_S = 0.1
 LOG_EVERY_S = 5.0  # of wall time, between training records in metrics.jsonl
 REST_S = 0.5  # without a moving view: the camera rests
+WORTH_SAVING_S = 10.0  # of training; after fewer, steps that were asked for one by one write no checkpoint
 PATIENCE_S = 30.0  # an autosave waits no longer than this for the camera to rest
 MEMORY_ADVICE = (
     "There is not enough memory for this. Lower the voxel budget or the resolution (--downscale), "
@@ -182,7 +183,7 @@ class Core:
         self.meter.record("train", now, now - begin)
         self.jobs.spent_elsewhere(now - begin)
         if training.target_reached():
-            self.finish()
+            self.end_training()
         elif training.seconds >= self._evaluate_at:
             self.start_evaluation()
         elif now - self._published_at >= STATS_EVERY_S:
@@ -193,10 +194,22 @@ class Core:
         overdue = now - self._saved_at - self.autosave_s
         return overdue >= 0.0 and (now - self._moved_at >= REST_S or overdue >= PATIENCE_S)
 
-    def finish(self) -> None:
-        """End training because its target is reached."""
-        self.save_due = self.training.unsaved
-        self.enter(TrainState.FINISHED, f"Trained to step {self.training.method.step:,}.")
+    def end_training(self) -> None:
+        """End training because its target is reached: the run is finished, or only the steps that were asked for."""
+        training = self.training
+        reached = f"Trained to step {training.method.step:,}."
+        if training.target_finishes:
+            self.save_due = training.unsaved
+            self.enter(TrainState.FINISHED, reached)
+        else:
+            self.pause(reached, WORTH_SAVING_S)
+
+    def pause(self, reason: str = "", worth_s: float = 0.0) -> None:
+        """Stop training, and save if there are more than `worth_s` seconds of it to lose."""
+        training = self.training
+        self.save_due = training.unsaved and training.seconds - training.saved_seconds >= worth_s
+        training.set_target()  # whoever goes on from here has no end in mind
+        self.enter(TrainState.PAUSED, reason)
 
     def _view(self) -> None:
         request = self.inbox.take_request()

@@ -23,6 +23,19 @@ def test_training_runs_for_the_steps_asked_for(bench: Bench) -> None:
     assert bench.method.step == 8
 
 
+def test_steps_that_do_not_finish_the_run_end_in_a_pause_with_a_sentence(bench: Bench) -> None:
+    bench.do(m.Train(steps=5, finish=False))
+    bench.turns(4)
+    assert bench.worker.stats().target_step == 5
+    run_until(bench.worker, lambda: not bench.worker.turn())
+    assert (bench.method.step, bench.state) == (5, TrainState.PAUSED)
+    assert bench.of(m.StateChanged)[-1].reason == "Trained to step 5."
+    assert bench.worker.stats().target_step is None  # going on from here has no end
+    bench.do(m.Train())
+    bench.turns(20)
+    assert bench.state is TrainState.TRAINING
+
+
 def test_training_runs_for_the_seconds_asked_for(bench: Bench) -> None:
     bench.do(m.Train(seconds=0.3))
     run_until(bench.worker, lambda: not bench.worker.turn())

@@ -9,6 +9,7 @@ import pytest
 
 from engine import messages as m
 from engine.runs import open_run
+from engine.worker_core import WORTH_SAVING_S
 from tests.fakes import checkpoint_steps, run_until
 from tests.worker_bench import Bench, request
 
@@ -46,6 +47,21 @@ def test_pause_end_and_stop_save_what_is_new_and_only_that(bench: Bench) -> None
     assert [e.step for e in bench.of(m.CheckpointSaved)] == [2, 3]
     bench.do(m.Pause(), m.Stop())
     assert [e.step for e in bench.of(m.CheckpointSaved)] == [2, 3]
+
+
+def test_steps_asked_for_one_by_one_are_saved_only_once_they_are_worth_a_file(bench: Bench) -> None:
+    for _ in range(10):
+        bench.do(m.Train(steps=1, finish=False))
+        bench.turns(3)
+    assert not bench.of(m.CheckpointSaved)
+    enough = round(WORTH_SAVING_S / 0.015)  # a step of the fakes takes 15 ms
+    bench.do(m.Train(steps=enough, finish=False))
+    bench.turns(enough + 3)
+    assert [e.step for e in bench.of(m.CheckpointSaved)] == [10 + enough]
+    bench.do(m.Train(steps=1, finish=False))
+    bench.turns(3)
+    bench.do(m.Stop())
+    assert [e.step for e in bench.of(m.CheckpointSaved)] == [10 + enough, 11 + enough]
 
 
 def test_a_failing_save_does_not_end_training_and_is_told_once(

@@ -146,7 +146,7 @@ def test_a_single_step_waits_for_a_pause():
     assert commands.perform("train_one_step", app) == "Pause training first."
     app.session.state = TrainState.PAUSED
     commands.perform("train_one_step", app)
-    assert sent(app) == [messages.Train(steps=1)]
+    assert sent(app) == [messages.Train(steps=1, finish=False)]
 
 
 def test_reset_asks_before_it_throws_training_away():

@@ -88,7 +88,9 @@ class TrainingPanel(BasePanel):
         self.allow_commands(
             session, "toggle_training", "train_one_step", "evaluate", "save_checkpoint", "reset"
         )
-        self.allow("run", commands.with_scene(session), "Train that many more steps, then pause.")
+        self.allow(
+            "run", commands.with_scene(session), "Train that many steps, counted from now, then pause."
+        )
         self._show_error(session)
 
     def _show_numbers(self, stats: Stats) -> None:
@@ -122,4 +124,4 @@ class TrainingPanel(BasePanel):
             self.explain("error", "\n".join(failure.chain) or failure.what)
 
     def _run_more(self) -> None:
-        self.context.send(Train(steps=max(1, int(dpg.get_value(self.tag("steps"))))))
+        self.context.send(Train(steps=max(1, int(dpg.get_value(self.tag("steps")))), finish=False))

@@ -48,7 +48,7 @@ def test_the_chosen_number_of_steps_is_run(bench, lego):
     bench.press("toggle_training")
     dpg.set_value(bench.tag("steps"), 250)
     bench.press("run")
-    assert bench.ran == ["toggle_training"] and bench.sent == [messages.Train(steps=250)]
+    assert bench.ran == ["toggle_training"] and bench.sent == [messages.Train(steps=250, finish=False)]
 
 
 def test_loading_shows_how_far_it_is(bench):
