@@ -100,6 +100,7 @@ def _prepare(
     path: Path, shots: Sequence[Shot], engine_from_data: np.ndarray, background: str, options: SceneOptions
 ) -> tuple[list[View], list[Photo]]:
     straight_of = lru_cache(maxsize=None)(straight_lens)
+    engine_per_data = float(np.cbrt(np.linalg.det(engine_from_data[:3, :3])))
     views, photos = [], []
     for shot in shots:
         straight = _straight(path, shot, straight_of)
@@ -107,7 +108,9 @@ def _prepare(
         pose = move_pose(engine_from_data, shot.world_from_cam)
         camera = Camera(lens.width, lens.height, lens.fx, lens.fy, lens.cx, lens.cy, pose)
         views.append(View(shot.name, camera, shot.path))
-        photos.append(Photo(shot.path, shot.lens, lens, 0 if background == "black" else 255))
+        grey = 0 if background == "black" else 255
+        factor = shot.depth_scale * engine_per_data
+        photos.append(Photo(shot.path, shot.lens, lens, grey, shot.mask, shot.depth, factor))
     return views, photos
 
 

@@ -236,7 +236,8 @@ def remap_table(bent: Lens, straight: Lens) -> RemapTable:
     """Return the table that makes a photo of `straight`, a pinhole, from one of `bent`."""
     x = (np.arange(straight.width) + 0.5 - straight.cx) / straight.fx
     y = (np.arange(straight.height) + 0.5 - straight.cy) / straight.fy
-    xd, yd = distort(bent, *np.meshgrid(x, y))
+    with np.errstate(all="ignore"):  # beyond the fold of a rational model there may be a pole; `covered` leaves it out
+        xd, yd = map(np.nan_to_num, distort(bent, *np.meshgrid(x, y)))
     u = np.clip(xd * bent.fx + bent.cx - 0.5, 0.0, bent.width - 1.0)
     v = np.clip(yd * bent.fy + bent.cy - 0.5, 0.0, bent.height - 1.0)
     column = np.minimum(u.astype(np.int32), bent.width - 2)
