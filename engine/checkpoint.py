@@ -1,25 +1,24 @@
 # SPDX-License-Identifier: MIT
 """One checkpoint file: safetensors with a JSON header. Whole or not there at all; nothing in it is executed.
 
-The file is written beside its final name, flushed to the disk and then renamed, so that a process that is
-killed at any moment leaves either the old file or the new one. The header holds every option value, because
-defaults change.
+A process that is killed at any moment leaves either the old file or the new one (`files.py`). The header holds every
+option value, because defaults change.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine.errors import CheckpointError
+from engine.files import TEMPORARY, whole_file
 
 FORMAT_VERSION = 1
-TEMPORARY = ".tmp"  # ends the name of a file that is still being written
 UNFINISHED = (
     f"*{TEMPORARY}",
     ".tmp*",
@@ -31,22 +30,10 @@ def save(path: str | Path, tensors: dict[str, np.ndarray], header: dict[str, Any
     """Write tensors and a JSON-able header, atomically: the file appears complete or not at all."""
     from safetensors.numpy import save_file
 
-    path = Path(path)
     metadata = {_KEY: json.dumps({"format_version": FORMAT_VERSION, **header})}
     solid = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
-    try:
+    with _written(Path(path)) as temporary:
         save_file(solid, temporary, metadata)
-        _sync(temporary)
-        os.replace(temporary, path)
-        _sync(path.parent)
-    except OSError as error:
-        raise CheckpointError(
-            f"Cannot write {path}: {_reason(error)}. Free some space or choose another folder."
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def load(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -64,19 +51,22 @@ def read_header(path: str | Path) -> dict[str, Any]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a small text file as atomically as a checkpoint."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
-    try:
+    with _written(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        _sync(temporary)
-        os.replace(temporary, path)
-        _sync(path.parent)
-    except OSError as error:
+
+
+@contextlib.contextmanager
+def _written(path: Path) -> Iterator[Path]:
+    """Yield the name to write a file under before it takes its place; whatever fails becomes a CheckpointError."""
+    from safetensors import SafetensorError  # its own, no OSError, also for a full disk
+
+    try:
+        with whole_file(path) as temporary:
+            yield temporary
+    except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"Cannot write {path}: {_reason(error)}. Free some space or choose another folder."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -102,24 +92,13 @@ def _header(path: str | Path, metadata: dict[str, str] | None) -> dict[str, Any]
             f"{path} is a safetensors file of another program; open a run folder of nerfviewer instead."
         )
     header = json.loads(metadata[_KEY])
-    version = header.get("format_version")
+    version = header.get("format_version") if isinstance(header, dict) else None
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise CheckpointError(
             f"{path} has format {version}, and this nerfviewer reads up to {FORMAT_VERSION}. "
             "Update nerfviewer to open it."
         )
     return header
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk. Windows cannot open folders; its rename is durable enough."""
-    if os.name == "nt" and path.is_dir():
-        return
-    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _reason(error: BaseException) -> str:

@@ -91,6 +91,11 @@ def test_a_save_that_fails_leaves_the_old_file_and_no_litter(
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
 
 
+def test_a_folder_that_is_gone_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"Cannot write .*Free some space or choose another folder"):
+        checkpoint.save(tmp_path / "gone" / "a.safetensors", {"x": np.zeros(3)}, {})
+
+
 def test_the_data_is_on_the_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
     fsync, replace = os.fsync, os.replace

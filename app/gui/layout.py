@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from engine import files
+
 log = logging.getLogger(__name__)
 
 VERSION = 1
@@ -198,7 +200,7 @@ def save(layout: Layout, path: Path) -> None:
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(asdict(layout), file, indent=1)
-            os.replace(temporary, path)
+            files.replace(Path(temporary), path)
         except OSError:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)

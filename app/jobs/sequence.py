@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-import os
+import uuid
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from engine import files
 from engine.errors import UserError
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")
@@ -41,7 +42,7 @@ class VideoFile:
 
     def __init__(self, path: Path, fps: float, crf: int = 18, threads: int = 1) -> None:
         self.path = path
-        self._partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+        self._partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.partial{path.suffix}")
         self._fps, self._crf, self._threads = fps, crf, threads
         self._encoder: Any = None
         self._written = 0
@@ -84,7 +85,7 @@ class VideoFile:
         encoder, self._encoder = self._encoder, None
         encoder.close()
         self._check()
-        os.replace(self._partial, self.path)
+        files.replace(self._partial, self.path)
 
     def _check(self) -> None:
         """Read the file's head: an encoder that ran out of disk space ends without saying so."""
@@ -132,7 +133,7 @@ class PngFolder:
         partial = file.with_suffix(".partial")
         self._written += [partial, file]
         Image.fromarray(rgb).save(partial, format="PNG", compress_level=4)
-        os.replace(partial, file)
+        files.replace(partial, file)
 
     def finish(self) -> None:
         """Nothing is left to do: every picture is in its place."""

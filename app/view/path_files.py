@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from app.view.path import CameraPath, Key
 from engine.conventions import move_pose
 from engine.errors import UserError
+from engine.files import whole_file
 
 FORMAT = "nerfviewer-camera-path"
 VERSION = 1
@@ -39,15 +39,10 @@ def write_path(file: Path | str, path: CameraPath, data_from_engine: np.ndarray)
         for key in path.keys
     ]
     head = {"format": FORMAT, "version": VERSION, "convention": CONVENTION, "interpolation": INTERPOLATION}
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
-        with open(partial, "w", encoding="utf-8") as stream:
-            json.dump(head | {"keys": keys}, stream, indent=1)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(partial, file)
+        with whole_file(file) as temporary:
+            temporary.write_text(json.dumps(head | {"keys": keys}, indent=1), encoding="utf-8")
     except OSError as error:
-        partial.unlink(missing_ok=True)
         reason = error.strerror or error
         raise UserError(f"Cannot write the camera path {file}: {reason}. Choose another place.") from error
 

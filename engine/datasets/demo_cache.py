@@ -2,17 +2,18 @@
 """Where the demo's pictures are kept between starts, and how they get there whole.
 
 One uncompressed .npz of all views; its checksums tell a torn file, which is then made again. Written under another
-name and renamed, so a reader sees either nothing or all of it.
+name and renamed, so a reader sees either nothing or all of it (`engine/files.py`).
 """
 
 from __future__ import annotations
 
-import os
 import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
+
+from engine.files import whole_file
 
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
@@ -29,16 +30,11 @@ def read_array(file: Path, name: str, shape: tuple[int, ...], dtype: type) -> np
 
 def write_arrays(file: Path, arrays: dict[str, np.ndarray]) -> str:
     """Write a cache file; return "" or, where that fails, a sentence saying why (the arrays are still good)."""
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as stream:
+        with whole_file(file) as temporary, temporary.open("wb") as stream:
             np.savez(stream, **arrays)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, file)
     except OSError as error:
-        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
         why = error.strerror or error
         return f"The demo scene cannot be kept in {file.parent} ({why}); set NERFVIEWER_CACHE to a writable folder."
     return ""
