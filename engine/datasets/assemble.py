@@ -12,8 +12,9 @@ import numpy as np
 
 from engine.cameras import Camera
 from engine.conventions import move_pose
+from engine.datasets.beside import with_masks
 from engine.datasets.box import chosen_box
-from engine.datasets.checks import cannot_read
+from engine.datasets.checks import cannot_read, first_few
 from engine.datasets.distortion import straight_lens
 from engine.datasets.images import Photo, PhotoSource, Progress
 from engine.datasets.normalise import engine_from_data, estimate_up
@@ -47,6 +48,7 @@ def build_scene(
 
     `points` are in data units; their views are counted through `train`, then `test`.
     """
+    train, test = with_masks(path.parent, train), with_masks(path.parent, test)
     background = layout.background if options.background == "auto" else options.background
     outside = layout.outside_levels if options.outside_levels < 0 else options.outside_levels
     matrix = engine_from_data(*chosen_box(options, layout.centre, layout.edge))
@@ -65,6 +67,9 @@ def build_scene(
             f"Decoded photos need {sum(wanted) / 1e6:,.0f} MB and {options.cache_mb:,} MB are allowed, so "
             "they are read again and again, which is slow; raise cache_mb or downscale."
         )
+    unmasked = [shot.name for shot in (*train, *test) if shot.mask is None]
+    if 0 < len(unmasked) < len(train) + len(test):
+        notes.append(f"{len(unmasked)} photos have no mask and count as a whole ({first_few(unmasked)}).")
     if not test:
         notes.append("Too few photos to hold any out, so no quality is measured.")
     poses = np.stack([shot.world_from_cam for shot in (*train, *test)])

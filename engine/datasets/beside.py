@@ -14,6 +14,7 @@ from engine.datasets.shots import Shot
 
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 _SHRUNK = re.compile(r"images(?:_(\d{1,3}))?")
+_SPLITS = ("train", "test", "val")
 _SAME_SIZE = 1.02  # tools round shrunk sizes up, down or to even numbers; no photo is resampled for that
 
 
@@ -55,9 +56,10 @@ def still_to_shrink(longest: float, shots: Sequence[Shot], options: SceneOptions
 def with_masks(root: Path, shots: Sequence[Shot]) -> list[Shot]:
     """Return shots with the masks that lie in a folder `masks` (or `masks_4` for `images_4`) below `root`, if any.
 
-    The mask of images/a/b.jpg is masks/a/b.jpg.png, b.png or b.jpg; a mask that the shot already names stays.
+    The mask of images/a/b.jpg is masks/a/b.jpg.png, b.png, b.jpg and so on; that of train/b.png is masks/train/b.png. A
+    mask that the shot already names stays.
     """
-    if not any(entry.name.startswith("masks") and entry.is_dir() for entry in os.scandir(root)):
+    if not root.is_dir() or not any(e.name.startswith("masks") and e.is_dir() for e in os.scandir(root)):
         return list(shots)
     return [shot if shot.mask else replace(shot, mask=_mask_of(root, shot.path)) for shot in shots]
 
@@ -65,14 +67,21 @@ def with_masks(root: Path, shots: Sequence[Shot]) -> list[Shot]:
 def _mask_of(root: Path, photo: Path) -> Path | None:
     if not photo.is_relative_to(root):
         return None
-    first, *rest = photo.relative_to(root).parts
-    folders = [first.replace("images", "masks", 1), "masks"] if _SHRUNK.fullmatch(first) else ["masks"]
-    rest = rest or [first]
-    for folder in dict.fromkeys(folders):
-        place = root.joinpath(folder, *rest)
-        for candidate in (place.with_name(f"{place.name}.png"), place.with_suffix(".png"), place):
-            if os.path.isfile(candidate):
-                return candidate
+    parts = photo.relative_to(root).parts
+    first, rest = parts[0], parts[1:]
+    places = [root.joinpath("masks", *parts)]
+    if rest and first not in _SPLITS:  # the photos' own folder; masks of train and test must not be mixed up
+        places.append(root.joinpath("masks", *rest))
+    if rest and _SHRUNK.fullmatch(first):
+        places.insert(0, root.joinpath(first.replace("images", "masks", 1), *rest))
+    for place in places:
+        names = [
+            f"{place.name}.png",
+            *(place.stem + e for suffix in PHOTO_SUFFIXES for e in (suffix, suffix.upper())),
+        ]
+        for name in names:
+            if os.path.isfile(place.with_name(name)):
+                return place.with_name(name)
     return None
 
 

@@ -28,6 +28,11 @@ def cannot_read(path: Path, problem: str, remedy: str) -> SceneError:
     return SceneError(f"Cannot read {path}: {problem}; {remedy}.")
 
 
+def first_few(names: Sequence[str]) -> str:
+    """Return the first three of some names, for a warning: "a.jpg, b.jpg, c.jpg, ..."."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
 def inside(
     folder: Path, name: str | Path, allow: bool, source: Path | None = None, what: str = "photo"
 ) -> Path:

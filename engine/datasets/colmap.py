@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from engine.datasets.assemble import Layout, build_scene
-from engine.datasets.checks import cannot_read, check_enough, inside
+from engine.datasets.beside import with_masks
+from engine.datasets.checks import cannot_read, check_enough, first_few, inside
 from engine.datasets.colmap_model import ColmapModel, PosedPhoto, find_model, lacking, read_model
 from engine.datasets.images import Progress, are_cut_out, photo_size
 from engine.datasets.normalise import foreground_cube
@@ -43,7 +44,7 @@ def load_colmap(folder: Path, options: SceneOptions, progress: Progress | None) 
     files = _choose(images, model, options)
     shots, ids, notes = _shots(place, model, files)
     check_enough(place, shots)
-    train, test = hold_out(shots)
+    train, test = hold_out(with_masks(files.folder.parent, shots))
     points = _points(model, [ids[shot.name] for shot in (*train, *test)])
     notes += _more_notes(folder, place, model, images, files)
     layout = _layout(shots, points)
@@ -73,7 +74,7 @@ def _images_folder(folder: Path, place: Path) -> Path:
 
 
 def _choose(images: Path, model: ColmapModel, options: SceneOptions) -> _Files:
-    """Return the smallest folder of photos that is not smaller than asked for and has all that the largest one has."""
+    """Return the folder of the smallest photos that are large enough and as many as in any; else of the largest."""
     found = {}
     for n in (1, *reversed(_SHRUNK)):
         folder = images if n == 1 else images.with_name(f"images_{n}")
@@ -81,7 +82,10 @@ def _choose(images: Path, model: ColmapModel, options: SceneOptions) -> _Files:
             found[n] = _Files(folder, n, _present(folder, model, options.allow_outside))
     most = max(len(files.of) for files in found.values())
     whole = [n for n, files in found.items() if len(files.of) == most]
-    fitting = [n for n in whole if options.downscale % n == 0]
+    longest = max(max(photo.lens.width, photo.lens.height) for photo in model.photos)
+    by_size = longest / options.max_size if options.max_size else 1.0
+    capped = by_size >= options.downscale  # then any folder will do that is not below the cap
+    fitting = [n for n in whole if options.downscale % n == 0 or (capped and n <= by_size)]
     return found[max(fitting) if fitting else min(whole)]
 
 
@@ -116,7 +120,9 @@ def _shots(place: Path, model: ColmapModel, files: _Files) -> tuple[list[Shot], 
         raise cannot_read(place, problem, "put the photos there under the names in the model")
     notes = []
     if missing:
-        notes.append(f"{len(missing)} of {len(model.photos)} posed photos have no file ({_first(missing)}).")
+        notes.append(
+            f"{len(missing)} of {len(model.photos)} posed photos have no file ({first_few(missing)})."
+        )
     if rescaled:
         notes.append(f"{rescaled} photos differ in size from the model; their lenses were scaled to fit.")
     return shots, ids, notes
@@ -157,7 +163,7 @@ def _more_notes(folder: Path, place: Path, model: ColmapModel, images: Path, fil
     others = [name for name in _listing(files.folder) if os.path.normpath(files.folder / name) not in posed]
     if others:
         notes.append(
-            f"{len(others)} photos in {files.folder.name} have no pose and are left out ({_first(others)})."
+            f"{len(others)} photos in {files.folder.name} have no pose and are left out ({first_few(others)})."
         )
     if model.n_bad_points:
         notes.append(f"{model.n_bad_points} sparse points have no finite position and are left out.")
@@ -178,10 +184,6 @@ def _listing(folder: Path) -> list[str]:
         inner = os.path.relpath(where, folder)
         names += [os.path.normpath(os.path.join(inner, f)) for f in files if f.lower().endswith(_EXTENSIONS)]
     return sorted(names, key=natural_key)
-
-
-def _first(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _no_model(folder: Path) -> Exception:

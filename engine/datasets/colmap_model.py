@@ -9,6 +9,7 @@ photos' own file still holds every pose.
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -101,7 +102,7 @@ def read_model(folder: Path) -> ColmapModel:
         pose = _pose(images_path, where, image)
         photos[image.name] = PosedPhoto(image.id, image.name, lenses[image.camera_id], pose)
     points_path = folder / f"points3D{suffix}"
-    points, n_bad = _finite(reader.read_points(points_path)) if points_path.is_file() else (None, 0)
+    points, n_bad = _finite(reader.read_points(points_path)) if os.path.isfile(points_path) else (None, 0)
     return ColmapModel(folder, tuple(photos.values()), points, n_bad)
 
 
@@ -141,14 +142,14 @@ def _places(folder: Path) -> list[Path]:
 def _format(folder: Path) -> tuple[str, ModuleType] | None:
     """Return suffix and reader of the model in a folder; binary goes first, as it does in COLMAP."""
     for suffix, reader in _FORMATS:
-        if all((folder / f"{stem}{suffix}").is_file() for stem in ("cameras", "images")):
+        if all(os.path.isfile(folder / f"{stem}{suffix}") for stem in ("cameras", "images")):
             return suffix, reader
     return None
 
 
 def _file(folder: Path, stem: str) -> Path | None:
     files = (folder / f"{stem}{suffix}" for suffix, _ in _FORMATS)
-    return next((file for file in files if file.is_file()), None)
+    return next((file for file in files if os.path.isfile(file)), None)
 
 
 def _by_id(path: Path, what: str, records: list[_R]) -> dict[int, _R]:
