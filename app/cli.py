@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: nerfviewer [SCENE] | train | eval | render | bench | doctor.
+"""The command line: nerfviewer [SCENE] | import | train | eval | render | bench | doctor.
 
 Each command is a dataclass of flags and a function; the options of scenes and of the method are added to the flags
 from their declarations. Exit codes: 0 done, 1 something failed, 2 something was asked for that cannot be, 130 Ctrl-C.
@@ -51,7 +51,7 @@ class ModelFlags(CommonFlags):
 class WindowFlags(ModelFlags):
     """Open a scene, watch it train and fly through it.
 
-    Further commands: nerfviewer train | eval | render | bench | doctor, each with --help.
+    Further commands: nerfviewer import | train | eval | render | bench | doctor, each with --help.
     """
 
     scene: Annotated[
@@ -120,6 +120,24 @@ class RenderFlags(CommonFlags):
 
 
 @dataclass(frozen=True)
+class ImportFlags(CommonFlags):
+    """Make a scene of plain photos or a video: find out where each was taken. Needs pip install 'nerfviewer[sfm]'.
+
+    Ctrl-C stops; the same command goes on from there.
+    """
+
+    source: Annotated[
+        tyro.conf.Positional[Path], Help(metavar="PHOTOS|VIDEO", help="A folder of photos, or a video.")
+    ] = tyro.MISSING
+    output: Annotated[
+        Path, Help(aliases=["-o"], metavar="SCENE", help="The folder that becomes the scene.")
+    ] = tyro.MISSING
+    again: Annotated[
+        tyro.conf.FlagCreatePairsOff[bool], Help(help="Throw an earlier import in that folder away.")
+    ] = False
+
+
+@dataclass(frozen=True)
 class BenchFlags(CommonFlags):
     """Measure this machine."""
 
@@ -184,6 +202,10 @@ def _dispatch(argv: list[str]) -> int:
         from engine.datasets.options import SceneOptions
 
         flags = with_options(flags, SceneOptions, _method(_early(rest, "method")).Config)
+    if flags is ImportFlags:
+        from engine.sfm.options import ImportOptions
+
+        flags = with_options(flags, ImportOptions)
     arguments = tyro.cli(
         flags, args=rest, prog=f"nerfviewer {name}".strip(), description=inspect.cleandoc(flags.__doc__)
     )
@@ -322,6 +344,18 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
+def _import(arguments: Any, argv: list[str]) -> int:
+    from app.importing import import_photos
+    from engine.options import build
+    from engine.sfm.options import ImportJob, ImportOptions, usable_cores
+
+    source, scene = (str(path.expanduser().resolve()) for path in (arguments.source, arguments.output))
+    options = build(ImportOptions, given(arguments, ImportOptions, argv))
+    return import_photos(
+        ImportJob(source, scene, options, arguments.threads or usable_cores(), arguments.again)
+    )
+
+
 def _bench(arguments: Any, argv: list[str]) -> int:
     from app import bench
 
@@ -349,6 +383,7 @@ def _doctor(arguments: Any, argv: list[str]) -> int:
 
 _COMMANDS: dict[str, tuple[type, Callable[[Any, list[str]], int]]] = {
     "": (WindowFlags, _window),
+    "import": (ImportFlags, _import),
     "train": (TrainFlags, _train),
     "eval": (EvalFlags, _eval),
     "render": (RenderFlags, _render),

@@ -27,7 +27,7 @@ FLOORS = (
     ("caches", "constants", "conventions", "errors", "files", "options", "shapes", "device"),
     ("cameras", "morton", "octree", "octree_adapt", "sh"),
     ("cpu", "cuda", "reference"),
-    ("render", "datasets", "losses", "metrics", "optim", "checkpoint"),
+    ("render", "datasets", "sfm", "losses", "metrics", "optim", "checkpoint"),
     ("methods", "messages", "runs", "export", "evaluation", "training", "capture", "forecast", "tally"),
     ("slots", "worker"),
 )
