@@ -20,6 +20,7 @@ CLICK_PX = 4  # a press that moves less is a click
 HOVER_S = 0.05  # between two looks for the frustum under the mouse
 FLY_KEYS = "wasdqe"
 _BUTTONS = {0: ORBIT, 1: LOOK, 2: PAN}
+_CTRL, _SHIFT = (dpg.mvKey_LControl, dpg.mvKey_RControl), (dpg.mvKey_LShift, dpg.mvKey_RShift)
 _REPEATING = frozenset({"[", "]", "."})
 _TYPING = (
     "mvInputText",
@@ -80,6 +81,7 @@ class Input:
         self._fresh: set[int] = (
             set()
         )  # keys pressed since the last turn: a quick chord may be up again by now
+        self._modifiers: set[int] = set()  # those that were down at the last turn
         self._hovered_at = 0.0
         self._happened = False
 
@@ -94,7 +96,7 @@ class Input:
     def poll(self) -> bool:
         """Move what is held; return whether there was any input since the last turn."""
         happened, self._happened = self._happened, False
-        self._fresh.clear()
+        self._new_turn()
         x, y = dpg.get_mouse_pos(local=False)
         moved = (x, y) != self._mouse
         dx, dy = x - self._mouse[0], y - self._mouse[1]
@@ -136,7 +138,7 @@ class Input:
         if button == 0 and viewport.over_split(x):
             self._pulling_split = True
             return
-        kind = PAN if button == 0 and _down(dpg.mvKey_LShift, dpg.mvKey_RShift) else _BUTTONS[button]
+        kind = PAN if button == 0 and self._modifier(*_SHIFT) else _BUTTONS[button]
         viewport.controller.press(kind, viewport.depth_at(x, y))
 
     def _release(self, button: int) -> None:
@@ -169,7 +171,7 @@ class Input:
     def _poll_keys(self) -> bool:
         self._held = {code for code in self._held if dpg.is_key_down(code)}
         keys = {self._fly_codes[code] for code in self._held if code in self._fly_codes}
-        if keys and _down(dpg.mvKey_LShift, dpg.mvKey_RShift):
+        if keys and _down(*_SHIFT):
             keys.add("shift")
         self._viewport.controller.hold(keys)
         return bool(self._held)
@@ -182,16 +184,20 @@ class Input:
         if name is None or (repeated and name not in _REPEATING) or self._blocked() or typing():
             return
         self._held.add(code)
-        ctrl = self._modifier(dpg.mvKey_LControl, dpg.mvKey_RControl)
-        shift = self._modifier(dpg.mvKey_LShift, dpg.mvKey_RShift)
+        ctrl, shift = self._modifier(*_CTRL), self._modifier(*_SHIFT)
         command = commands.by_shortcut(chord(name, ctrl, shift))
         if ctrl:
             self._held.discard(code) if code in self._fly_codes else None
         if command is not None:
             self._run(command.id)
 
+    def _new_turn(self) -> None:
+        self._fresh.clear()
+        self._modifiers = {code for code in (*_CTRL, *_SHIFT) if dpg.is_key_down(code)}
+
     def _modifier(self, *codes: int) -> bool:
-        return _down(*codes) or not self._fresh.isdisjoint(codes)
+        """Whether a modifier goes with a press of this turn: it may have come down before, or be up again by now."""
+        return _down(*codes) or not (self._fresh | self._modifiers).isdisjoint(codes)
 
 
 def _down(*codes: int) -> bool:
