@@ -15,7 +15,7 @@ from app.gui import theme
 from app.gui.layout import Rect
 from app.gui.overlay_layers import OverlayLayers
 from app.gui.photos import PhotoCache
-from app.gui.surfaces import PlainSurface, Surface
+from app.gui.surfaces import DrawnSurface, PlainSurface, Surface
 from app.session import Session
 from app.view.camera import ViewCamera
 from engine.messages import Frame
@@ -49,12 +49,12 @@ class Canvas:
         self.release()
         self._surface = surface
         self._picture = self._overlays = None
-        if surface.ctx is not None:
+        if isinstance(surface, DrawnSurface):
             self._picture = PicturePass(surface.ctx)
             self._picture.clear(theme.BACKGROUND[:3])
             self._overlays = OverlayPass(surface.ctx)
             self._layers.attach(self._overlays)
-        surface.hand_back()
+            surface.hand_back()
         self._session.present = surface.kind
         self._photo_shown = None
         if self.frame is not None and self._picture is not None:
@@ -85,7 +85,7 @@ class Canvas:
     @property
     def software(self) -> bool:
         """Whether lines are drawn by the processor, so that many of them take long."""
-        return self._surface is not None and self._surface.software
+        return isinstance(self._surface, DrawnSurface) and self._surface.software
 
     def after_frame(self) -> None:
         """Be told that the window was drawn."""
@@ -97,7 +97,7 @@ class Canvas:
         return np.ascontiguousarray(self._surface.read()[..., :3])
 
     def _hand_back(self) -> None:
-        if self._surface is not None:
+        if isinstance(self._surface, DrawnSurface):
             self._surface.hand_back()
 
     # --- what is shown ----------------------------------------------------------------------------------------
@@ -134,10 +134,10 @@ class Canvas:
         if not self.changed or surface is None or not surface.ready:
             return self.changed
         self.changed = False
-        if isinstance(surface, PlainSurface):
-            surface.show(_PLAIN if self.frame is None else self.frame.rgba)
-        else:
+        if isinstance(surface, DrawnSurface):
             surface.paint(lambda target, width, height: self._draw(camera, target, width, height))
+        elif isinstance(surface, PlainSurface):
+            surface.show(_PLAIN if self.frame is None else self.frame.rgba)
         self._show_image(surface)
         return True
 

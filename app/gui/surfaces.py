@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import dearpygui.dearpygui as dpg
@@ -32,24 +33,21 @@ class SurfaceError(Exception):
     """This way of presenting does not work here; the message is the reason."""
 
 
-class Surface:
-    """What both ways have in common."""
+class Surface(ABC):
+    """What all ways have in common: a texture that is large enough."""
 
     kind = ""
 
-    def __init__(self, ctx: moderngl.Context | None) -> None:
-        self.ctx = ctx
-        self.software = ctx is None or gl.is_software(ctx)
+    def __init__(self) -> None:
         self.tag: int | str | None = None
         self.size = (1, 1)  # of the viewport
         self.capacity = (1, 1)  # of the texture
-        self._target: Target | None = None
         self._registry = dpg.add_texture_registry()
 
     @property
+    @abstractmethod
     def ready(self) -> bool:
-        """Whether `paint` can draw at the present size."""
-        return self._target is not None and self._fits(self.size)
+        """Whether the viewport can be filled at the present size."""
 
     @property
     def uv_max(self) -> tuple[float, float]:
@@ -66,16 +64,41 @@ class Surface:
         (w, h), (cw, ch) = size, self.capacity
         return w <= cw and h <= ch and cw <= 2 * w + 2 * STEP_PX and ch <= 2 * h + 2 * STEP_PX
 
+    @abstractmethod
     def _allocate(self, capacity: tuple[int, int]) -> None:
-        raise NotImplementedError
+        """Begin to make a texture of that size, in place of the one of before."""
 
     def after_frame(self) -> bool:
         """Be told that Dear PyGui drew a frame; return whether the surface has just become ready."""
         return False
 
+    @abstractmethod
+    def read(self) -> np.ndarray:
+        """Return what is shown, [height,width,4] uint8."""
+
+    def release(self) -> None:
+        """Free everything."""
+        with contextlib.suppress(SystemError):
+            dpg.delete_item(self._registry)
+
+
+class DrawnSurface(Surface):
+    """A surface that OpenGL of ours draws into."""
+
+    def __init__(self, ctx: moderngl.Context) -> None:
+        super().__init__()
+        self.ctx = ctx
+        self.software = gl.is_software(ctx)
+        self._target: Target | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether `paint` can draw at the present size."""
+        return self._target is not None and self._fits(self.size)
+
+    @abstractmethod
     def paint(self, draw: Draw) -> None:
         """Let `draw` fill the viewport and put the result before people's eyes."""
-        raise NotImplementedError
 
     def read(self) -> np.ndarray:
         """Return what was painted last, [height,width,4] uint8."""
@@ -85,6 +108,7 @@ class Surface:
         self.hand_back()
         return pixels
 
+    @abstractmethod
     def hand_back(self) -> None:
         """Leave OpenGL as Dear PyGui expects it."""
 
@@ -93,11 +117,10 @@ class Surface:
         if self._target is not None:
             self._target.release()
             self._target = None
-        with contextlib.suppress(SystemError):
-            dpg.delete_item(self._registry)
+        super().release()
 
 
-class TextureSurface(Surface):
+class TextureSurface(DrawnSurface):
     """Draws into Dear PyGui's own texture: no copy. Only where Dear PyGui draws with OpenGL.
 
     Make it after the first window frame, on the window's thread.
@@ -159,10 +182,11 @@ class TextureSurface(Surface):
                 self.hand_back()
 
     def hand_back(self) -> None:
+        """Leave OpenGL as Dear PyGui expects it."""
         restore_screen(self.ctx)
 
 
-class CopySurface(Surface):
+class CopySurface(DrawnSurface):
     """Draws into a texture of our own and copies the pixels to Dear PyGui. Works wherever there is any OpenGL."""
 
     kind = "copy"
@@ -206,6 +230,7 @@ class CopySurface(Surface):
         dpg.set_value(self.tag, self._pixels.ravel())
 
     def hand_back(self) -> None:
+        """Leave OpenGL as Dear PyGui expects it; a hidden window's own is of no concern to it."""
         if self._hidden is None:
             restore_screen(self.ctx)
 
@@ -222,7 +247,7 @@ class PlainSurface(Surface):
     kind = "plain copy"
 
     def __init__(self) -> None:
-        super().__init__(None)
+        super().__init__()
         self._pixels = np.zeros((1, 1, 4), dtype=np.float32)
 
     @property

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,8 +29,8 @@ COLOURS = {
 TIP_WRAP_PX = 340
 
 
-class BasePanel:
-    """A panel builds its widgets in `layout`, and hears events and refreshes if it overrides these."""
+class BasePanel(ABC):
+    """A panel builds its widgets in `layout` and follows the session in `refresh`; some hear events too."""
 
     id = ""
     title = ""
@@ -46,15 +47,17 @@ class BasePanel:
         # Numbers stand on the bars, so bars are of the darker accent.
         self.paint("body", dpg.mvProgressBar, dpg.mvThemeCol_PlotHistogram, theme.ACCENT_DEEP)
 
+    @abstractmethod
     def layout(self) -> None:
         """Create the widgets inside the group that is open."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def refresh(self, session: Session) -> None:
+        """Bring the widgets up to date."""
 
     def on_event(self, event: Event) -> None:
         """Hear one engine event; most panels read the session instead."""
-
-    def refresh(self, session: Session) -> None:
-        """Bring the widgets up to date."""
+        return None
 
     def tag(self, name: str) -> str:
         """Return the tag of a widget of this panel."""

@@ -30,12 +30,44 @@ def test_keys_to_fly_with_are_no_commands(key):
     assert commands.by_shortcut(f"Shift+{key.upper()}") is None
 
 
-def test_a_chord_that_is_up_again_before_it_is_heard_is_still_a_chord(monkeypatch):
-    ran: list[str] = []
-    names = {name: code for code, name in key_names().items()}
-    monkeypatch.setattr(inputs, "_down", lambda *codes: False)
-    monkeypatch.setattr(inputs, "typing", lambda: False)
-    listening = inputs.Input(None, ran.append, lambda: False)
-    listening._key(dpg.mvKey_LShift)
-    listening._key(names["T"])
-    assert ran == ["train_more"]
+CODES = {name: code for code, name in key_names().items()}
+
+
+class Keyboard:
+    """An Input whose keys are `down` as the test says; `ran` are the commands it asked for."""
+
+    def __init__(self, monkeypatch):
+        self.ran: list[str] = []
+        self.down: set[int] = set()
+        monkeypatch.setattr(inputs.dpg, "is_key_down", lambda code: code in self.down)
+        monkeypatch.setattr(inputs, "typing", lambda: False)
+        self.listening = inputs.Input(None, self.ran.append, lambda: False)
+
+
+@pytest.fixture
+def keyboard(monkeypatch):
+    return Keyboard(monkeypatch)
+
+
+def test_a_chord_that_is_up_again_before_it_is_heard_is_still_a_chord(keyboard):
+    keyboard.listening._key(dpg.mvKey_LShift)
+    keyboard.listening._key(CODES["T"])
+    assert keyboard.ran == ["train_more"]
+
+
+def test_a_modifier_that_goes_up_in_the_turn_of_the_other_key_still_counts(keyboard):
+    keyboard.down = {dpg.mvKey_LControl}
+    keyboard.listening._key(dpg.mvKey_LControl)
+    keyboard.listening._new_turn()
+    keyboard.down = set()  # the release is heard in the same turn as the press
+    keyboard.listening._key(CODES["Q"])
+    assert keyboard.ran == ["quit"]
+
+
+def test_a_modifier_that_went_up_a_turn_ago_does_not_count(keyboard):
+    keyboard.down = {dpg.mvKey_LControl}
+    keyboard.listening._new_turn()
+    keyboard.down = set()
+    keyboard.listening._new_turn()
+    keyboard.listening._key(CODES["T"])
+    assert keyboard.ran == ["toggle_training"]

@@ -11,6 +11,7 @@ import pytest
 
 from app.gui import panels
 from app.gui.panels import PANELS
+from app.gui.panels.base import BasePanel
 
 FILES = sorted(Path(panels.__file__).parent.glob("*.py"))
 ALL = pytest.mark.parametrize("make", [make for _, make in PANELS], ids=lambda make: make.id)
@@ -46,3 +47,12 @@ def test_a_panel_is_short_and_touches_no_tensor(path):
     modules = {node.module for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)}
     assert not any(module.split(".")[0] in ("torch", "numba", "numpy") for module in modules)
     assert not any(module.startswith(("engine.worker", "engine.cpu")) for module in modules)
+
+
+def test_a_panel_without_layout_or_refresh_is_no_panel():
+    class Half(BasePanel):
+        def layout(self):
+            """Nothing to lay out."""
+
+    with pytest.raises(TypeError, match="refresh"):
+        Half()
