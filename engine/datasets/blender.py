@@ -23,9 +23,9 @@ TRAIN_FILE, TEST_FILE = "transforms_train.json", "transforms_test.json"
 def load_blender(folder: Path, options: SceneOptions, progress: Progress | None) -> Scene:
     """Return the scene of a Blender folder. Without test photos every 8th training photo is held out."""
     path = folder / TRAIN_FILE
-    train, warnings = read_shots(path, read_json(path))
+    train, warnings = read_shots(path, read_json(path), options)
     check_enough(path, train)
-    test, test_warnings = _read_test(folder / TEST_FILE)
+    test, test_warnings = _read_test(folder / TEST_FILE, options)
     warnings += test_warnings
     if not test:
         train, test = hold_out(train)
@@ -37,11 +37,11 @@ def load_blender(folder: Path, options: SceneOptions, progress: Progress | None)
     return build_scene(path, "blender", train, test, layout, options, warnings, progress)
 
 
-def _read_test(path: Path) -> tuple[list[Shot], list[str]]:
+def _read_test(path: Path, options: SceneOptions) -> tuple[list[Shot], list[str]]:
     """Return the shots of the test file, none where it or all its photos are missing."""
     if not path.is_file():
         return [], []
-    return read_shots(path, read_json(path), required=False)
+    return read_shots(path, read_json(path), options, required=False)
 
 
 def _layout(shots: list[Shot]) -> Layout:

@@ -71,7 +71,9 @@ def test_a_folder_above_the_scene_is_told_to_open_the_scene(capture):
 def test_a_file_that_is_no_json_is_refused(tmp_path):
     path = tmp_path / "photo.png"
     path.write_bytes(b"\x89PNG")
-    assert "a scene of posed photos was wanted, but this is a .png file of an unknown kind" in refusal(path, path)
+    assert "a scene of posed photos was wanted, but this is a .png file of an unknown kind" in refusal(
+        path, path
+    )
 
 
 def test_broken_json_is_refused_with_its_line(tmp_path):
@@ -233,10 +235,25 @@ def test_cameras_at_one_point_are_refused(capture, at):
     assert "all 10 cameras stand at one point" in refusal(capture(gather))
 
 
-@pytest.mark.parametrize("keys", [{"camera_model": "OPENCV_FISHEYE"}, {"is_fisheye": True}])
-def test_a_fisheye_lens_is_refused(capture, keys):
-    message = refusal(capture(**keys))
-    assert "has a fisheye lens, which is not supported yet; undistort the photos" in message
+@pytest.mark.parametrize(
+    ("keys", "what"),
+    [
+        ({"is_fisheye": True, "p1": 0.1}, "'p1', which is not supported for a fisheye lens"),
+        ({"camera_model": "OPENCV", "k4": 0.1}, "'k4', which is not supported for a pinhole camera"),
+        ({"ftheta_p0": 1.0}, "an f-theta lens"),
+        ({"w": 1e300}, "'w' of frames[0] (images/1.png) must be 1 to 131,072 pixels"),
+        ({"w": 0.2}, "must be 1 to 131,072 pixels, got 0.2"),
+        ({"ply_file_path": 3}, "'ply_file_path' must be the name of a file of points, got 3"),
+        ({"mask_path": ["a"]}, None),
+    ],
+)
+def test_a_lens_or_a_name_that_cannot_be_is_refused(capture, keys, what):
+    if what is None:
+        message = refusal(capture(lambda data: data["frames"][2].update(keys)))
+        what = "'mask_path' of frames[2] (images/3.png) must be the name of a mask, got ['a']"
+    else:
+        message = refusal(capture(**keys))
+    assert what in message
 
 
 def test_an_unknown_camera_model_is_refused(capture):

@@ -11,7 +11,8 @@ from PIL import Image
 
 from engine.conventions import move_pose
 from engine.datasets import SceneOptions, load_scene
-from engine.datasets.transforms import OUTSIDE_LEVELS, find_photo
+from engine.datasets.transforms import OUTSIDE_LEVELS, find_file
+from engine.errors import SceneError
 
 
 def test_a_capture_becomes_a_scene_in_engine_units(capture, ring):
@@ -80,10 +81,11 @@ def test_missing_photos_are_left_out_with_one_warning_that_counts_them(capture):
 def test_file_paths_may_lack_the_extension_or_use_backslashes(tmp_path):
     (tmp_path / "a").mkdir()
     Image.new("RGB", (2, 2)).save(tmp_path / "a" / "r_0.5.jpg")
-    for name in ("a/r_0.5.jpg", "./a/r_0.5", "a\\r_0.5"):
-        assert find_photo(tmp_path, name).samefile(tmp_path / "a" / "r_0.5.jpg")
-    for name in ("a", "a/r_0", "x" * 5000, "a\0b"):
-        assert find_photo(tmp_path, name) is None
+    path, options = tmp_path / "transforms.json", SceneOptions()
+    for name in ("a/r_0.5.jpg", "./a/r_0.5", "a\\r_0.5", str(tmp_path / "a" / "r_0.5")):
+        assert find_file(path, name, options).samefile(tmp_path / "a" / "r_0.5.jpg")
+    for name in ("a", "a/r_0", "x" * 5000, "a\0b", ".", ""):
+        assert find_file(path, name, options) is None
 
 
 def test_photos_smaller_than_calibrated_scale_the_lens_with_a_warning(capture):
@@ -168,9 +170,118 @@ def test_two_photos_are_both_trained_on(capture):
     assert scene.warnings == ("Too few photos to hold any out, so no quality is measured.",)
 
 
-def test_masks_are_ignored_with_a_warning(capture):
-    scene = load_scene(capture(lambda d: d["frames"][0].update(mask_path="m.png")))
-    assert scene.warnings == ("1 photos have masks in transforms.json, which are ignored.",)
+def test_masks_and_depth_named_by_frames_belong_to_their_photos(capture):
+    folder = capture(lambda d: d["frames"][1].update(mask_path="m.png", depth_file_path="./d.png"))
+    mask = np.zeros((16, 24), dtype=np.uint8)
+    mask[:, 12:] = 255
+    Image.fromarray(mask).save(folder / "m.png")
+    Image.fromarray(np.full((16, 24), 2500, dtype=np.uint16)).save(folder / "d.png")
+    scene = load_scene(folder)
+    assert len(scene.warnings) == 1 and scene.warnings[0].startswith("9 photos have no mask")
+    index = [view.name for view in scene.train.views].index("images/2.png")
+    assert (scene.train.images.load_mask(index) == mask).all()
+    assert scene.train.images.load_mask(index + 1) is None
+    units = np.cbrt(np.linalg.det(scene.data_from_engine[:3, :3]))
+    np.testing.assert_allclose(scene.train.images.load_depth(index) * units, 2.5, rtol=1e-6)
+    assert scene.train.images.load_depth(index + 1) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "keys", "metres"),
+    [("d.png", {}, 3.0), ("d.npy", {}, 3000.0), ("d.png", {"depth_unit_scale_factor": 0.01}, 30.0)],
+)
+def test_depth_is_in_millimetres_in_pictures_and_in_units_of_the_poses_in_arrays(capture, file, keys, metres):
+    folder = capture(lambda d: d["frames"][1].update(depth_file_path=file), **keys)
+    if file.endswith(".npy"):
+        np.save(folder / file, np.full((16, 24), 3000.0, dtype=np.float32))
+    else:
+        Image.fromarray(np.full((16, 24), 3000, dtype=np.uint16)).save(folder / file)
+    scene = load_scene(folder)
+    units = np.cbrt(np.linalg.det(scene.data_from_engine[:3, :3]))
+    np.testing.assert_allclose(scene.train.images.load_depth(0) * units, metres, rtol=1e-6)
+
+
+def test_masks_depth_and_points_without_a_file_are_counted(capture):
+    def name(data: dict[str, Any]) -> None:
+        data["ply_file_path"] = "sparse.ply"
+        for frame in data["frames"][:4]:
+            frame.update(mask_path="masks/x.png", depth_file_path="d.png")
+
+    assert load_scene(capture(name)).warnings == (
+        "4 masks listed in transforms.json have no file (masks/x.png, masks/x.png, masks/x.png, ...).",
+        "4 depth maps listed in transforms.json have no file (d.png, d.png, d.png, ...).",
+        "The points sparse.ply that transforms.json names have no file.",
+    )
+
+
+def test_points_lie_where_the_poses_do_and_the_way_to_the_original_is_kept(capture):
+    applied = [[0, 1, 0, 5], [1, 0, 0, 0], [0, 0, -1, 0]]
+    folder = capture(ply_file_path="points.ply", applied_transform=applied, applied_scale=2.0)
+    (folder / "points.ply").write_text(
+        "ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nproperty float y\nproperty float z\n"
+        "end_header\n0 0 0\n4 0 1\n"
+    )
+    scene = load_scene(folder)
+    data = scene.points.xyz @ scene.data_from_engine[:3, :3].T + scene.data_from_engine[:3, 3]
+    np.testing.assert_allclose(data, [[0, 0, 0], [4, 0, 1]], atol=1e-5)
+    assert scene.points.seen_start.tolist() == [0, 0, 0] and len(scene.points.seen_by) == 0
+    back = scene.extras["original_from_data"] @ [4.0, 0.0, 1.0, 1.0]
+    np.testing.assert_allclose(back, [0.0, 2.0 - 5.0, -0.5, 1.0], atol=1e-9)
+
+
+@pytest.mark.parametrize("matrix", ["x", [[1, 2], [3]], [[0] * 4] * 3, [[float("inf")] * 4] * 3, {"a": 1}])
+def test_an_unusable_applied_transform_is_ignored_with_a_warning(capture, matrix):
+    scene = load_scene(capture(applied_transform=matrix))
+    assert "'applied_transform' of transforms.json is no invertible matrix" in scene.warnings[0]
+    assert "original_from_data" not in scene.extras
+
+
+@pytest.mark.parametrize("keys", [{"camera_model": "OPENCV_FISHEYE"}, {"is_fisheye": True}])
+def test_fisheye_photos_are_straightened(capture, keys):
+    terms = {"k1": 0.01, "k2": 0.001, "k3": -0.0001, "k4": 0.0001, "p1": 0.0}
+    scene = load_scene(capture(fl_x=20.0, **terms, **keys))
+    camera = scene.train.views[0].camera
+    plain = load_scene(capture(fl_x=20.0)).train.views[0].camera
+    assert (camera.width, camera.height) != (plain.width, plain.height)
+    image = scene.train.images.load(0)
+    assert image.shape == (camera.height, camera.width, 3)
+    np.testing.assert_allclose(
+        image[image.shape[0] // 2, image.shape[1] // 2], [1 / 255, 100 / 255, 200 / 255], atol=0.01
+    )
+
+
+@pytest.mark.parametrize("key", ["file_path", "mask_path", "depth_file_path", "ply_file_path"])
+@pytest.mark.parametrize("name", ["../out.png", "{absolute}", "images/../../out.png", "..\\out.png"])
+def test_files_outside_the_folder_are_read_only_when_allowed(capture, tmp_path, key, name):
+    outside = tmp_path / "out.png"
+    name = name.format(absolute=outside)
+
+    def change(data: dict[str, Any]) -> None:
+        target = data if key == "ply_file_path" else data["frames"][1]
+        target[key] = name
+
+    folder = capture(change)
+    if key == "ply_file_path":
+        outside.write_bytes(b"no points")
+    else:
+        Image.new("L", (24, 16), 255).save(outside)
+    with pytest.raises(
+        SceneError, match=r"names the .* which lies outside the scene folder .*--allow-outside"
+    ):
+        load_scene(folder)
+    allowed = SceneOptions(allow_outside=True)
+    if key == "ply_file_path":
+        with pytest.raises(SceneError, match="it does not begin with the word ply"):
+            load_scene(folder, allowed)
+    else:
+        assert len(load_scene(folder, allowed).train) == 8
+
+
+def test_photos_that_are_linked_into_the_folder_are_read(capture, tmp_path):
+    folder = capture()
+    (folder / "images").rename(tmp_path / "elsewhere")
+    (folder / "images").symlink_to(tmp_path / "elsewhere")
+    assert len(load_scene(folder).train) == 8
 
 
 def test_progress_counts_both_splits(capture):
