@@ -5,7 +5,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine.messages import AdaptPreviewed, Evaluated, Failed, Progress, SceneOpened, Stats, TrainState
+from engine.messages import (
+    AdaptPreviewed,
+    CaptureSurveyed,
+    Evaluated,
+    Failed,
+    Progress,
+    SceneOpened,
+    Stats,
+    TrainState,
+)
 
 
 @dataclass
@@ -23,6 +32,8 @@ class ViewSettings:
     show_frusta: bool = True
     show_box: bool = True
     show_axes: bool = True
+    show_points: bool = True  # the capture's sparse points; put away when training starts
+    edit_box: bool = False  # the handles of the foreground box are out
     show_wireframe: bool = False
     wire_levels: tuple[int, ...] = ()
     show_panels: bool = True
@@ -64,6 +75,11 @@ class Session:
     stats: Stats | None = None
     evaluated: Evaluated | None = None
     preview: AdaptPreviewed | None = None
+    survey: CaptureSurveyed | None = None  # what is odd about the capture, once that was looked over
+    excluded: frozenset[int] = frozenset()  # training views that are left out
+    box: tuple[tuple[float, float, float], float] | None = (
+        None  # wanted centre and edge, engine units of `scene`
+    )
     values: dict[str, object] = field(default_factory=dict)  # the method's options by dotted name
     staged: dict[str, object] = field(default_factory=dict)  # options that wait for the next reset
     curves: dict[str, list[CurvePoint]] = field(default_factory=dict)  # losses, "psnr", ...

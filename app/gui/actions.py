@@ -10,7 +10,7 @@ from typing import Any
 
 import dearpygui.dearpygui as dpg
 
-from app import commands
+from app import commands, views_table
 from app.gui import layout as lay
 from app.gui.columns import Columns
 from app.gui.dialogs import Dialogs
@@ -95,6 +95,23 @@ class Actions:
             self._parts.reports.failed(f"Cannot save {path}", error)
             return
         self._parts.reports.note(f"saved {path}")
+
+    def export_views(self) -> None:
+        """Ask for a file and write the table of views into it."""
+        scene = self.session.scene
+        folder = (
+            Path(scene.run_folder) if scene and Path(scene.run_folder).is_dir() else Path(self._last_folder)
+        )
+
+        def write(path: str) -> None:
+            try:
+                Path(path).write_text(views_table.csv_text(views_table.rows(self.session)), encoding="utf-8")
+            except OSError as error:
+                self._parts.reports.failed(f"Cannot save {path}", error)
+                return
+            self._parts.reports.note(f"saved {path}")
+
+        self._parts.dialogs.save("Write the table of views", str(folder), "views", ".csv", write)
 
     def toggle_help(self) -> None:
         """Show or hide the list of commands."""

@@ -200,6 +200,7 @@ class App:
 
     def _scene_opened(self, scene: messages.SceneOpened) -> None:
         self.viewport.open_scene(scene)
+        self.actions.send(messages.SurveyCapture())
         path = scene.path if scene.path == "demo" or Path(scene.path).exists() else "demo"
         self.columns.layout = self.columns.layout.with_recent(path)
         self._show_recent()

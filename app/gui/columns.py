@@ -18,7 +18,7 @@ from engine.messages import Event
 log = logging.getLogger(__name__)
 
 STATUS_HEIGHT = 30
-STRIP_SHARES = {"curves": 2.1, "views": 1.25, "log": 1.25}
+STRIP_SHARES = {"curves": 1.9, "views": 1.6, "log": 1.1}
 _STILL = dict(
     no_title_bar=True, no_move=True, no_resize=True, no_collapse=True, no_background=True,
     no_bring_to_front_on_focus=True,

@@ -48,6 +48,22 @@ class Dialogs:
         )
         dpg.bind_item_theme(self._chooser, self._look.floating)
 
+    def save(self, title: str, folder: str, name: str, suffix: str, then: Callable[[str], None]) -> None:
+        """Ask where to write a file; `then` gets its path, which ends in `suffix`."""
+        self._forget("_chooser")
+        px, (width, height) = self._look.sizes.px, self._size()
+
+        def chosen(sender: Any, data: dict[str, Any]) -> None:
+            path = data["file_path_name"].removesuffix(".*")
+            then(path if path.endswith(suffix) else path + suffix)
+
+        self._chooser = dpg.add_file_dialog(
+            label=title, modal=True, default_path=folder, default_filename=name, callback=chosen,
+            width=min(px(720), width - px(60)), height=min(px(460), height - px(80)),
+        )  # fmt: skip
+        dpg.add_file_extension(suffix, parent=self._chooser)
+        dpg.bind_item_theme(self._chooser, self._look.floating)
+
     def confirm(self, question: str, button: str, then: Callable[[], None]) -> None:
         """Ask a question with two buttons; `then` runs if the one with the given name is pressed."""
         window = self._open_modal("Please confirm", 420)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Which lines stand over the scene: frusta of the photos, the scene's box, axes, voxel boxes. Keeps the passes' layers
-in step with the session."""
+"""What stands over the scene: frusta of the photos, sparse points, the scene's box and its handles, axes, voxel boxes.
+
+Keeps the passes' layers in step with the session."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from app.gl.overlays import OverlayPass
 from app.gui import theme
+from app.gui.gizmo import HANDLES, Box
 from app.session import Session
 from app.view import frusta
 from engine.cameras import Camera
@@ -18,6 +20,8 @@ from engine.messages import BoxesReady, SceneOpened
 MAX_FRUSTA = 600  # more are thinned out; a picture of nothing but frusta helps nobody
 LEVEL_COLOURS = (theme.ACCENT, *theme.PLOT_COLOURS[1:6])
 AXES_LENGTH = 0.25
+POINT_PX = 3.0  # at distance 1
+HANDLE_PX, HELD_HANDLE_PX = 11.0, 15.0
 
 
 def _rgba(colour: theme.Colour, alpha: float = 1.0) -> np.ndarray:
@@ -35,6 +39,7 @@ class OverlayLayers:
         self.frustum_size = 0.08
         self._places = np.zeros((0, 3))
         self._boxes: BoxesReady | None = None
+        self.handle: str | None = None  # of the box: under the mouse, or in hand
         self._shown: dict[str, Any] = {}
 
     def attach(self, overlay_pass: OverlayPass | None) -> None:
@@ -66,10 +71,17 @@ class OverlayLayers:
         if self._pass is None or self._scene is None:
             return False
         view = session.view
-        key = self._inside(eye) if view.show_frusta else "off"
+        flagged = frozenset(flag.view for flag in session.survey.flags) if session.survey else frozenset()
+        key = (self._inside(eye), session.excluded, flagged) if view.show_frusta else "off"
         changed = self._update("frusta", key, self._set_frusta)
         changed |= self._update("hover", hovered if view.show_frusta else None, self._set_hover)
+        changed |= self._update("points", view.show_points, self._set_points)
         changed |= self._update("box", (view.show_box, self._scene.outside_levels), self._set_box)
+        wanted_box = session.box or ((0.0, 0.0, 0.0), 1.0)
+        handles = (wanted_box, view.edit_box, self.handle)
+        changed |= self._update(
+            "handles", handles if view.edit_box or session.box else None, self._set_handles
+        )
         changed |= self._update("axes", view.show_axes, self._set_axes)
         boxes = self._boxes if view.show_wireframe and self._boxes is not None else None
         wanted = boxes is not None and set(boxes.levels) <= set(view.wire_levels)
@@ -78,7 +90,7 @@ class OverlayLayers:
 
     def names(self) -> list[str]:
         """Return the layers in the order to draw them in."""
-        return ["wire", "box", "axes", "frusta", "hover"]
+        return ["points", "wire", "box", "axes", "frusta", "hover", "new box", "arrows", "handles", "held"]
 
     def _inside(self, eye: np.ndarray) -> tuple[int, ...]:
         """Return the cameras so close to the eye that their frusta would frame the picture."""
@@ -98,10 +110,20 @@ class OverlayLayers:
         if key == "off":
             self._pass.remove("frusta")
             return
-        chosen = [n for n in range(len(self.cameras)) if n not in key]
+        inside, excluded, flagged = key
+        chosen = [n for n in range(len(self.cameras)) if n not in inside]
         segments = frusta.frustum_segments([self.cameras[n] for n in chosen], self.frustum_size)
-        held_out = np.array([self._scene.views[self._indices[n]].held_out for n in chosen], dtype=bool)
-        colours = np.where(held_out[:, None], _rgba(theme.HELD_OUT, 0.7), _rgba(theme.ACCENT, 0.7))
+        colours = np.empty((len(chosen), 4), dtype=np.float32)
+        for row, n in enumerate(chosen):
+            view = self._indices[n]
+            if view in excluded:
+                colours[row] = _rgba(theme.MUTED, 0.35)
+            elif view in flagged:
+                colours[row] = _rgba(theme.BAD, 0.9)
+            else:
+                colours[row] = _rgba(
+                    theme.HELD_OUT if self._scene.views[view].held_out else theme.ACCENT, 0.7
+                )
         colours = np.repeat(colours, frusta.LINES_PER_FRUSTUM, axis=0)
         self._pass.set_lines("frusta", segments, colours, width_px=1.2, hidden=0.1)
 
@@ -114,6 +136,36 @@ class OverlayLayers:
         half = np.full(3, 0.5)
         segments = frusta.box_segments(-half, half) if key[0] else np.zeros((0, 2, 3))
         self._pass.set_lines("box", segments, _rgba(theme.MUTED, 0.75), width_px=1.2, hidden=0.25)
+
+    def _set_points(self, show: bool) -> None:
+        xyz = self._scene.points_xyz
+        if not show or xyz is None:
+            self._pass.remove("points")
+            return
+        colours = np.ones((len(xyz), 4), dtype=np.float32)
+        colours[:, :3] = self._scene.points_rgb / np.float32(255.0)
+        self._pass.set_points("points", xyz, colours, size_px=POINT_PX, shrinks=True, hidden=0.1, opacity=0.9)
+
+    def _set_handles(self, key: tuple[Any, bool, str | None] | None) -> None:
+        for name in ("new box", "arrows", "handles", "held"):
+            self._pass.remove(name)
+        if key is None:
+            return
+        (centre, edge), editing, held = key
+        box = Box(np.array(centre), edge)
+        self._pass.set_lines("new box", box.edges(), _rgba(theme.ACCENT, 0.95), width_px=2.0, hidden=0.45)
+        if not editing:
+            return
+        axes = np.concatenate([frusta.AXIS_COLOURS, np.ones((3, 1), np.float32)], axis=1)
+        self._pass.set_lines("arrows", box.arrows(), axes, width_px=2.4, hidden=0.55)
+        colours = np.concatenate(
+            [_rgba(theme.TEXT)[None], axes, np.repeat(_rgba(theme.ACCENT)[None], 8, axis=0)]
+        )
+        places = box.places()
+        self._pass.set_points("handles", places, colours, size_px=HANDLE_PX, hidden=0.7)
+        if held is not None:
+            place = places[[HANDLES.index(held)]]
+            self._pass.set_points("held", place, np.ones(4, np.float32), size_px=HELD_HANDLE_PX, hidden=1.0)
 
     def _set_axes(self, show: bool) -> None:
         segments = frusta.axes_segments(np.zeros(3), AXES_LENGTH) if show else np.zeros((0, 2, 3))

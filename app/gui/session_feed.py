@@ -11,6 +11,7 @@ from engine.errors import UserError
 from engine.messages import (
     AdaptPreviewed,
     BoxesReady,
+    CaptureSurveyed,
     Evaluated,
     Event,
     Failed,
@@ -22,6 +23,7 @@ from engine.messages import (
     Stats,
     StructureChanged,
     TrainState,
+    ViewsExcluded,
 )
 
 CURVE_LIMIT = 2000  # points a curve may hold: more than a plot has pixels, and 20 curves stay below 4 MB
@@ -43,6 +45,8 @@ def apply_event(session: Session, event: Event) -> None:
         session.progress = None
         if event.state is TrainState.TRAINING:
             session.last_error = None
+            if session.stats is None or session.stats.step == 0:  # what is learned would stand behind them
+                session.view.show_points = session.view.edit_box = False
     elif isinstance(event, Progress):
         session.progress = None if 0 < event.total <= event.done else event
     elif isinstance(event, StructureChanged):
@@ -52,6 +56,10 @@ def apply_event(session: Session, event: Event) -> None:
         session.wire_drawn = len(event.boxes), event.total
     elif isinstance(event, AdaptPreviewed):
         session.preview = event
+    elif isinstance(event, CaptureSurveyed):
+        session.survey = event
+    elif isinstance(event, ViewsExcluded):
+        session.excluded = frozenset(event.indices)
     elif isinstance(event, Evaluated):
         session.evaluated = event
         _append(session, HELD_OUT_PSNR, event.step, event.seconds, event.psnr)
@@ -90,9 +98,12 @@ def _open(session: Session, scene: SceneOpened) -> None:
     session.staged.clear()
     session.stats = session.last_error = session.wire_drawn = None
     session.warnings = list(scene.warnings)
+    session.excluded, session.box = frozenset(scene.excluded), None
+    session.view.edit_box, session.view.show_points = False, True
     _forget_training(session)
     if again:  # a reset: the person goes on looking from where they are
         return
+    session.survey = None
     view = session.view
     view.view_index, view.ground_truth, view.wire_levels, view.show_wireframe = None, "off", (), False
     if view.mode == "error":

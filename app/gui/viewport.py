@@ -19,6 +19,7 @@ from app.gui import theme
 from app.gui.annotations import Annotations
 from app.gui.canvas import Canvas
 from app.gui.captions import Captions
+from app.gui.gizmo import Box, Drag, pick_handle
 from app.gui.layout import Rect
 from app.gui.overlay_layers import OverlayLayers
 from app.gui.photos import PhotoCache
@@ -33,6 +34,7 @@ from engine.messages import BoxesReady, Frame, GetBoxes, SceneOpened, TrainState
 
 SCENE_RADIUS = 0.62  # of the ball that "frame scene" fits: a little more than the cube's inscribed one
 SPLIT_GRAB_PX = 9
+HANDLE_GRAB_PX = 12
 MAX_BOXES, MAX_BOXES_SOFTWARE = 200_000, 20_000
 FPS_WINDOW_S = 1.0
 
@@ -66,6 +68,8 @@ class Viewport:
         self._wire_key: Any = None
         self._fov_deg = session.view.fov_y_deg
         self._jumped = False
+        self._scene: SceneOpened | None = None
+        self._box_drag: Drag | None = None
         self._drawlist: int | str = 0
         self._captions: Captions | None = None
 
@@ -111,11 +115,16 @@ class Viewport:
     # --- what happens -----------------------------------------------------------------------------------------
 
     def open_scene(self, scene: SceneOpened) -> None:
-        """Show another scene, from its first camera."""
-        home = _home(scene)
-        self.controller.set_home(home)
-        fov = home.effective_fov_y(*self._pixels())
-        self._fov_deg = self.session.view.fov_y_deg = float(np.degrees(fov))
+        """Show another scene from its first camera, the same scene on another box from where the camera is."""
+        home, before, self._scene = _home(scene), self._scene, scene
+        again = before is not None and (before.path, before.kind) == (scene.path, scene.kind)
+        self.controller.set_home(home, go=not again)
+        if again:
+            self.controller.carry(np.linalg.inv(scene.data_from_engine) @ before.data_from_engine)
+        else:
+            fov = home.effective_fov_y(*self._pixels())
+            self._fov_deg = self.session.view.fov_y_deg = float(np.degrees(fov))
+        self._box_drag = self.layers.handle = None
         self.layers.open_scene(scene)
         self._photos.clear()
         self._wire_key = self.hovered = None
@@ -173,19 +182,54 @@ class Viewport:
         return depth if np.isfinite(depth) else None
 
     def hover(self, x: float, y: float) -> None:
-        """Find the frustum under the mouse."""
-        if not self.session.view.show_frusta or self.frame is None:
+        """Find the handle of the box or the frustum under the mouse."""
+        view, self.layers.handle = self.session.view, None
+        if self.frame is None:
             self.hovered = None
             return
         camera = self.frame.request.camera
         scale = camera.width / self.rect.width
+        if view.edit_box:
+            self.layers.handle = pick_handle(
+                self._wanted_box(), camera, x * scale, y * scale, HANDLE_GRAB_PX * scale
+            )
+        if not view.show_frusta or self.layers.handle is not None:
+            self.hovered = None
+            return
         self.hovered = pick_camera(
             self.layers.cameras, self.layers.frustum_size, camera, x * scale, y * scale
         )
 
     def unhover(self) -> None:
         """The mouse is elsewhere."""
-        self.hovered = None
+        self.hovered = self.layers.handle = None
+
+    # --- the box ----------------------------------------------------------------------------------------------
+
+    def _wanted_box(self) -> Box:
+        centre, edge = self.session.box or ((0.0, 0.0, 0.0), 1.0)
+        return Box(np.array(centre), edge)
+
+    def take_handle(self, x: float, y: float) -> bool:
+        """Take hold of the handle of the box at a point, if there is one; return whether."""
+        self.hover(x, y)
+        if self.layers.handle is None:
+            return False
+        scale = self.frame.request.camera.width / self.rect.width
+        self._box_drag = Drag(self.layers.handle, self._wanted_box(), x * scale, y * scale)
+        return True
+
+    def pull_handle(self, x: float, y: float) -> None:
+        """Move the handle in hand to a point."""
+        if self._box_drag is not None and self.frame is not None:
+            camera = self.frame.request.camera
+            scale = camera.width / self.rect.width
+            box = self._box_drag.moved(camera, x * scale, y * scale)
+            self.session.box = tuple(float(v) for v in box.centre), box.edge
+
+    def let_go(self) -> None:
+        """Drop the handle in hand."""
+        self._box_drag = None
 
     def under_mouse(self) -> bool:
         """Whether the mouse was over the picture, and nothing floated above it there, in the last frame of the window."""

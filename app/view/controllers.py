@@ -101,6 +101,13 @@ class CameraController:
         if go:
             self._go(home, smooth=False)
 
+    def carry(self, new_from_old: np.ndarray) -> None:
+        """Stay at the same place of a scene whose units [4,4] have become others."""
+        self._settle()
+        scale = float(np.cbrt(np.linalg.det(new_from_old[:3, :3])))
+        place = new_from_old[:3, :3] @ self.camera.position + new_from_old[:3, 3]
+        self._set(replace(self.camera.moved(place), distance=self.camera.distance * scale))
+
     # --- the mouse ------------------------------------------------------------------------------------------
 
     def press(self, button: str, depth_z: float | None = None) -> None:

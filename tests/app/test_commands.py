@@ -49,6 +49,9 @@ class FakeApp:
     def screenshot(self) -> None:
         self.calls.append(("screenshot",))
 
+    def export_views(self) -> None:
+        self.calls.append(("export_views",))
+
     def toggle_help(self) -> None:
         self.calls.append(("toggle_help",))
 
@@ -74,6 +77,8 @@ def open_session() -> Session:
         0,
         "",
         {},
+        points_xyz=np.zeros((1, 3), np.float32),
+        points_rgb=np.zeros((1, 3), np.uint8),
     )
     structure = StructureStats(30, 60, (0, 0, 0, 10, 15, 5), 4096, 1000, 0.1)
     stats = Stats(
@@ -82,6 +87,7 @@ def open_session() -> Session:
     session = Session(scene=scene, state=TrainState.PAUSED, stats=stats)
     session.view.view_index = 1
     session.staged = {"model.degree": 3}
+    session.box = (0.1, 0.0, 0.0), 0.5
     return session
 
 
@@ -173,6 +179,42 @@ def test_reset_with_options_needs_an_option_that_waits():
     app = FakeApp(open_session())
     app.session.staged.clear()
     assert "Options panel" in commands.perform("reset_with_options", app) and not app.calls
+
+
+def test_a_box_is_sent_in_data_units_after_asking_for_the_training_it_costs():
+    app = FakeApp(open_session())
+    matrix = np.diag([2.0, 2.0, 2.0, 1.0])
+    matrix[:3, 3] = 0.0, 1.0, 0.0
+    app.session.scene = messages.SceneOpened(**{**app.session.scene.__dict__, "data_from_engine": matrix})
+    commands.perform("apply_box", app)
+    (_, question, _, then) = app.calls[0]
+    assert "40 steps" in question and not sent(app)
+    then()
+    (command,) = sent(app)
+    assert np.allclose(command.centre, (0.2, 1.0, 0.0)) and np.isclose(command.edge, 1.0)
+
+
+def test_an_untrained_scene_takes_another_box_at_once():
+    app = FakeApp(open_session())
+    app.session.stats = None
+    commands.perform("automatic_box", app)
+    assert sent(app) == [messages.MoveBox(None, None)]
+
+
+def test_a_box_that_was_not_moved_cannot_be_used():
+    app = FakeApp(open_session())
+    app.session.box = None
+    assert "move it first" in commands.perform("apply_box", app) and not app.calls
+
+
+def test_the_view_one_is_in_is_left_out_and_taken_in_again():
+    app = FakeApp(open_session())
+    commands.perform("exclude_view", app)
+    app.session.excluded = frozenset({1})
+    commands.perform("exclude_view", app)
+    assert sent(app) == [messages.ExcludeViews((1,), True), messages.ExcludeViews((1,), False)]
+    app.session.view.view_index = 3
+    assert commands.perform("exclude_view", app) == "Held-out views are never trained on."
 
 
 def test_training_views_are_stepped_through_in_a_ring():

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.gui.panel import Panel
+from app.gui.panels.capture import CapturePanel
 from app.gui.panels.curves import CurvesPanel
 from app.gui.panels.export import ExportPanel
 from app.gui.panels.log import LogPanel
@@ -18,6 +19,7 @@ from app.gui.panels.views import ViewsPanel
 
 PANELS: tuple[tuple[str, Callable[[], Panel]], ...] = (
     ("left", ScenePanel),
+    ("left", CapturePanel),
     ("left", TrainingPanel),
     ("left", OptionsPanel),
     ("right", ViewPanel),

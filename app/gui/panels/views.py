@@ -1,124 +1,157 @@
 # SPDX-License-Identifier: MIT
-"""The views panel: every photo of the capture with its quality; a click moves the camera there."""
+"""The views panel: every photo of the capture, how well it is learned, whether it is used; a click moves the camera there."""
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
 import dearpygui.dearpygui as dpg
 
+from app import commands, views_table
 from app.gui import formats, theme
 from app.gui.panels.base import COLOURS, BasePanel
 from app.session import Session
-from engine.messages import Evaluated, SceneOpened
+from app.views_table import ViewRow
+from engine.messages import Evaluated, ExcludeViews
 
-ORDERS = ("in order", "worst first", "best first", "by name")
 ROW_PX = 22
 DRAWN_ROWS = 400  # a table of more rows is drawn too slowly; the rest is reached by sorting or with [ and ]
+NUMBERS_EVERY_S = 1.0  # while it trains: numbers that change faster cannot be read
+# Column of views_table.COLUMNS: heading, share of the width, tooltip.
+HEADINGS = {
+    "used": ("Use", 0.13, "Ticked views are trained on. Held-out views never are: they measure quality."),
+    "name": ("View", 0.31, "The file name of the photo. Click to see the scene from there."),
+    "psnr_last": ("Last", 0.14, "PSNR in dB when training saw this view last."),
+    "psnr_mean": ("Mean", 0.14, "Mean PSNR in dB of all times that training saw this view."),
+    "seen": ("Seen", 0.11, "How often training saw this view."),
+    "held_out_psnr": ("Held out", 0.17, "PSNR in dB of a held-out view at the last evaluation."),
+}
 
 
 class ViewsPanel(BasePanel):
-    """A sortable list of views."""
+    """A table of rows that are made once per scene; sorting only changes which view stands in which row."""
 
     id, title = "views", "Views"
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._scene: SceneOpened | None = None
-        self._evaluated: Evaluated | None = None
-        self._order = ""
-        self._rows: list[int] = []
+        self._clock = clock
+        self._made_for: Any = None
+        self._shown_for: Any = None
+        self._numbers_at = -math.inf
+        self._sort = ("", False)  # column, descending
+        self.order: list[int] = []  # the view in each row
 
     def layout(self) -> None:
-        """Order and summary in one line, the list below."""
+        """Buttons and summary in one line, the table below."""
         with dpg.group(horizontal=True):
-            dpg.add_combo(ORDERS, default_value=ORDERS[0], tag=self.tag("order"), width=self.px(120))
-            self.button("evaluate", "Evaluate", width=self.px(90))
+            self.button("evaluate", "Evaluate", width=self.px(84))
+            self.button("export_views", "CSV", width=self.px(48))
             dpg.add_text("", tag=self.tag("summary"), color=COLOURS["quiet"])
-        self.explain("order", "Held-out views have a PSNR once they were evaluated.")
         with dpg.table(
             tag=self.tag("table"), header_row=True, scrollY=True, freeze_rows=1, height=-1, row_background=True,
-            policy=dpg.mvTable_SizingStretchProp,
+            policy=dpg.mvTable_SizingStretchProp, sortable=True, sort_tristate=True, callback=self._sorted,
         ):  # fmt: skip
             with dpg.theme() as marked, dpg.theme_component(dpg.mvSelectable):
                 dpg.add_theme_color(dpg.mvThemeCol_Header, theme.ACCENT_DEEP, category=dpg.mvThemeCat_Core)
                 dpg.add_theme_style(
                     dpg.mvStyleVar_SelectableTextAlign, 0.0, 0.5, category=dpg.mvThemeCat_Core
                 )
-            for label, weight in (("View", 0.46), ("Use", 0.2), ("PSNR", 0.2), ("SSIM", 0.14)):
-                dpg.add_table_column(label=label, init_width_or_weight=weight)
+            for name, (label, share, tip) in HEADINGS.items():
+                column = dpg.add_table_column(
+                    label=label, init_width_or_weight=share, user_data=name, tag=self.tag(f"column-{name}")
+                )
+                with dpg.tooltip(column):
+                    dpg.add_text(tip, wrap=self.px(260))
         dpg.bind_item_theme(self.tag("table"), marked)
 
     def refresh(self, session: Session) -> None:
-        """Make the list anew when the scene, the evaluation or the order is another; else only move the mark."""
-        order = dpg.get_value(self.tag("order"))
-        self.allow_commands(session, "evaluate")
-        if (
-            session.scene is not self._scene
-            or session.evaluated is not self._evaluated
-            or order != self._order
-        ):
-            self._scene, self._evaluated, self._order = session.scene, session.evaluated, order
-            self._make_rows()
-        for index in self._rows:
-            self.put(f"view{index}", index == session.view.view_index)
+        """Make rows for another scene; bring numbers up to date now and then, everything else at once."""
+        self.allow_commands(session, "evaluate", "export_views")
+        if session.scene is not self._made_for:
+            self._made_for = session.scene
+            self._make_rows(0 if session.scene is None else min(len(session.scene.views), DRAWN_ROWS))
+            self._shown_for = None
+        key = (id(session.evaluated), session.excluded, self._sort)
+        now = self._clock()
+        if key != self._shown_for or now - self._numbers_at >= NUMBERS_EVERY_S:
+            self._shown_for, self._numbers_at = key, now
+            self._fill(session)
+        for row, index in enumerate(self.order):
+            self.put(f"view{row}", index == session.view.view_index)
 
-    def _make_rows(self) -> None:
-        table = self.tag("table")
-        for row in dpg.get_item_children(table, 1):
+    def sort_by(self, column: str, descending: bool = False) -> None:
+        """Sort by a column of views_table.COLUMNS; "" is the order of the scene."""
+        self._sort = (column, descending)
+
+    def _make_rows(self, count: int) -> None:
+        for row in dpg.get_item_children(self.tag("table"), 1):
             dpg.delete_item(row)
-        for index in self._rows:
-            self.forget(f"view{index}")
-        self._rows = []
-        self.put("summary", _summary(self._evaluated))
-        self.explain("summary", _summary_tip(self._evaluated))
-        if self._scene is None:
-            return
-        quality = (
-            {name: (psnr, ssim) for name, psnr, ssim in self._evaluated.per_view} if self._evaluated else {}
-        )
-        self._rows = sort_views(self._scene, quality, self._order)[:DRAWN_ROWS]
-        for index in self._rows:
-            view = self._scene.views[index]
-            psnr, ssim = quality.get(view.name, (None, None)) if view.held_out else (None, None)
-            with dpg.table_row(parent=table):
+        for row in range(len(self.order)):
+            for name in ("view", "use", "held", *(f"{column}-" for column in views_table.COLUMNS)):
+                self._shown = {key: value for key, value in self._shown.items() if key[0] != f"{name}{row}"}
+        self.order = [-1] * count
+        for row in range(count):
+            with dpg.table_row(parent=self.tag("table")):
+                with dpg.group():
+                    dpg.add_checkbox(tag=self.tag(f"use{row}"), user_data=row, callback=self._use)
+                    dpg.add_text("test", tag=self.tag(f"held{row}"), color=COLOURS["held out"], show=False)
                 dpg.add_selectable(
-                    label=f"{view.name}###{self.tag(str(index))}", tag=self.tag(f"view{index}"), span_columns=True,
-                    user_data=index, callback=self._jump, height=self.px(ROW_PX),
-                )  # fmt: skip
-                dpg.add_text(
-                    "held out" if view.held_out else "train",
-                    color=COLOURS["held out" if view.held_out else "quiet"],
+                    tag=self.tag(f"view{row}"), user_data=row, callback=self._jump, height=self.px(ROW_PX)
                 )
-                dpg.add_text(formats.NONE if psnr is None else f"{psnr:.2f} dB")
-                dpg.add_text(formats.NONE if ssim is None else f"{ssim:.3f}")
+                for column in views_table.COLUMNS[2:]:
+                    dpg.add_text(formats.NONE, tag=self.tag(f"{column}-{row}"))
 
-    def _jump(self, sender: int | str, value: bool, index: int) -> None:
-        self.forget(
-            f"view{index}"
-        )  # the click toggled the mark; the next refresh puts it where the camera is
-        self.context.do("goto_view", index)
+    def _fill(self, session: Session) -> None:
+        table = views_table.rows(session)
+        column, descending = self._sort
+        if column:
+            table = views_table.in_order(table, column, descending)
+        for row, view in enumerate(table[: len(self.order)]):
+            self.order[row] = view.index
+            self._fill_row(row, view)
+        self.put("summary", _summary(session))
+        self.explain("summary", _summary_tip(session.evaluated))
+
+    def _fill_row(self, row: int, view: ViewRow) -> None:
+        self.configure(f"use{row}", show=not view.held_out)
+        self.configure(f"held{row}", show=view.held_out)
+        self.put(f"use{row}", not view.excluded)
+        self.configure(f"view{row}", label=f"{view.name}###{self.tag(str(row))}")
+        for column in ("psnr_last", "psnr_mean", "held_out_psnr"):
+            value = getattr(view, column)
+            self.put(f"{column}-{row}", formats.NONE if math.isnan(value) else f"{value:.2f}")
+        self.put(f"seen-{row}", formats.NONE if view.held_out else formats.count(view.seen))
+
+    # --- what people do -----------------------------------------------------------------------------------------
+
+    def _sorted(self, sender: int | str, specs: list[list[int]] | None) -> None:
+        if not specs:  # a third click on a heading: as the scene has them
+            self.sort_by("")
+            return
+        column, direction = specs[0]
+        self.sort_by(dpg.get_item_user_data(column), direction < 0)
+
+    def _use(self, sender: int | str, value: bool, row: int) -> None:
+        self.forget(f"use{row}")  # the worker may refuse; the next refresh shows what holds
+        self._numbers_at = -math.inf
+        self.context.send(ExcludeViews((self.order[row],), not value))
+
+    def _jump(self, sender: int | str, value: bool, row: int) -> None:
+        self.forget(f"view{row}")  # the click toggled the mark; the next refresh puts it where the camera is
+        self.context.do("goto_view", self.order[row])
 
 
-def sort_views(scene: SceneOpened, quality: dict[str, tuple[float, float]], order: str) -> list[int]:
-    """Return indices of the views in an order of ORDERS; views that were not measured come last in orders by quality."""
-    indices = list(range(len(scene.views)))
-    if order == "by name":
-        return sorted(indices, key=lambda index: scene.views[index].name)
-    if order in ("worst first", "best first"):
-        sign = 1.0 if order == "worst first" else -1.0
-
-        def place(index: int) -> tuple[bool, float]:
-            view = scene.views[index]
-            measured = view.held_out and view.name in quality
-            return (not measured, sign * quality[view.name][0] if measured else 0.0)
-
-        return sorted(indices, key=place)
-    return indices
-
-
-def _summary(evaluated: Evaluated | None) -> str:
-    if evaluated is None:
-        return "not evaluated yet"
-    return f"{evaluated.psnr:.2f} dB  {evaluated.ssim:.3f}"
+def _summary(session: Session) -> str:
+    if session.evaluated is None:
+        text = "not evaluated yet" if commands.find("evaluate").enabled_when(session) is None else ""
+    else:
+        text = f"{session.evaluated.psnr:.2f} dB  {session.evaluated.ssim:.3f}"
+    left_out = f"{len(session.excluded)} left out" if session.excluded else ""
+    return ",  ".join(part for part in (text, left_out) if part)
 
 
 def _summary_tip(evaluated: Evaluated | None) -> str:
