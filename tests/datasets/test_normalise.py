@@ -62,6 +62,52 @@ def test_forward_facing_axes_that_do_meet_say_how_far_the_scene_is():
     assert centre[1] == pytest.approx(5.0, rel=0.1)
 
 
+def wall(depth: float, count: int = 400, seed: int = 1) -> np.ndarray:
+    """Return points around a plane across y at `depth`."""
+    return np.random.default_rng(seed).normal(size=(count, 3)) * [0.4 * depth, 0.1 * depth, 0.4 * depth] + [
+        0,
+        depth,
+        0,
+    ]
+
+
+def test_points_say_how_far_a_forward_facing_scene_is():
+    for toe_in in (0.0, 0.02):
+        for depth in (3.0, 30.0):
+            centre, edge = foreground_cube(row(toe_in), wall(depth))
+            assert centre[1] == pytest.approx(depth, rel=0.15)
+            assert edge == pytest.approx(EDGE_PER_DISTANCE * depth, rel=0.15)
+
+
+def test_points_overrule_forward_facing_axes_that_meet_by_chance():
+    centre, _ = foreground_cube(row(0.2), wall(20.0))  # the axes meet at 5
+    assert centre[1] == pytest.approx(20.0, rel=0.15)
+
+
+def test_stray_points_do_not_move_the_cube():
+    strays = np.random.default_rng(2).normal(size=(150, 3)) * 1e4
+    bad = np.full((3, 3), np.nan)
+    clean = foreground_cube(row(0.0), wall(8.0))
+    centre, edge = foreground_cube(row(0.0), np.concatenate([wall(8.0), strays, bad]))
+    np.testing.assert_allclose(centre, clean[0], atol=0.8)
+    assert edge == pytest.approx(clean[1], rel=0.1)
+
+
+def test_points_in_the_background_do_not_move_the_cube_of_circling_cameras():
+    poses = dome(40, np.zeros(3))
+    points = np.random.default_rng(3).normal(size=(500, 3)) * 20.0
+    assert foreground_cube(poses, points)[1] == foreground_cube(poses)[1]
+
+
+def test_points_that_no_camera_looks_at_change_nothing():
+    assert foreground_cube(row(0.0), wall(-9.0))[1] == foreground_cube(row(0.0))[1]
+
+
+def test_a_single_camera_gets_a_cube():
+    centre, edge = foreground_cube(row(0.0)[:1])
+    assert edge > 0.0 and np.isfinite(centre).all()
+
+
 def test_cameras_that_look_outwards_get_a_cube_around_them(ring):
     places = np.stack(ring(24))[:, :3, 3] * [0.1, 0.1, 0.0]
     poses = np.stack([look_at(p, 10.0 * p, Z) for p in places])
