@@ -77,6 +77,7 @@ class Input:
         self._pressed_at: tuple[float, float] | None = None
         self._button: int | None = None
         self._pulling_split = False
+        self._pulling_box = False
         self._held: set[int] = set()  # keys whose press was accepted
         self._fresh: set[int] = (
             set()
@@ -106,6 +107,8 @@ class Input:
         if self._pulling_split:
             rect = self._viewport.rect
             self._viewport.session.view.split = min(max((x - rect.x) / max(1, rect.width), 0.0), 1.0)
+        elif self._pulling_box:
+            self._viewport.pull_handle(*self._local())
         elif self._button is not None and moved:
             self._viewport.controller.drag(dx, dy)
         elif moved or happened:
@@ -138,6 +141,9 @@ class Input:
         if button == 0 and viewport.over_split(x):
             self._pulling_split = True
             return
+        if button == 0 and viewport.session.view.edit_box and viewport.take_handle(x, y):
+            self._pulling_box = True
+            return
         kind = PAN if button == 0 and self._modifier(*_SHIFT) else _BUTTONS[button]
         viewport.controller.press(kind, viewport.depth_at(x, y))
 
@@ -145,7 +151,9 @@ class Input:
         self._happened = True
         if button != self._button:
             return
-        pulled, self._pulling_split = self._pulling_split, False
+        pulled = self._pulling_split or self._pulling_box
+        self._pulling_split = self._pulling_box = False
+        self._viewport.let_go()
         self._button = None
         self._viewport.controller.release()
         start = self._pressed_at
