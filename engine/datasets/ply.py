@@ -115,9 +115,8 @@ def _binary(content: bytes, header: _Header) -> np.ndarray:
 
 def _ascii(content: bytes, header: _Header) -> np.ndarray:
     width = len(header.fields)
-    if (header.count + header.skip_rows) * 2 * width > len(content) + 1:  # a number and what parts it from the next
-        content
-    ):  # a number and what parts it from the next
+    least = 2 * width * (header.count + header.skip_rows)  # a digit a number, and what parts it from the next
+    if least > len(content) + 1:
         raise ValueError(f"its {header.count:,} points are more than its {len(content):,} bytes can hold")
     rows = content[header.end :].split(b"\n")
     rows = [row for row in rows if row.strip()][header.skip_rows : header.skip_rows + header.count]
