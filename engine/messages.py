@@ -294,6 +294,13 @@ class OptionsChanged(Event):
 
 
 @dataclass(frozen=True)
+class RunFolderChanged(Event):
+    """The run will be saved in `path`, not where SceneOpened said: after a reset, or as another process was first."""
+
+    path: str
+
+
+@dataclass(frozen=True)
 class CheckpointSaved(Event):
     """A checkpoint is on disk, complete."""
 

@@ -52,23 +52,24 @@ class Resumed:
 
 
 class RunFolder:
-    """One run on the disk. Made by `new_run` or `open_run`; nothing is written before `begin`."""
+    """One run on the disk. Made by `new_run` or `open_run`; nothing is written before `begin`.
 
-    def __init__(self, path: Path, spec: RunSpec, exists: bool) -> None:
+    With `root`, `path` is a name that was free below it: should another process have taken it by the time of `begin`, the
+    run takes the next one.
+    """
+
+    def __init__(self, path: Path, spec: RunSpec, exists: bool, root: Path | None = None) -> None:
         self.path = path
         self.spec = spec
         self.exists = exists
+        self._root = root
 
     def begin(self) -> None:
-        """Create the folder and `run.json` of a new run. Refuses a folder that another run took meanwhile."""
+        """Create the folder and `run.json` of a new run. Refuses a chosen folder that another run took meanwhile."""
         if self.exists:
             return
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.mkdir(exist_ok=True)
-            if is_run(self.path):
-                raise CheckpointError(f"{self.path} already holds a run; resume it or choose another folder.")
-            (self.path / "checkpoints").mkdir(exist_ok=True)
+            self._claim()
         except OSError as error:
             raise CheckpointError(
                 f"Cannot create {self.path}: {error.strerror}. Choose another folder."
@@ -77,6 +78,22 @@ class RunFolder:
         record["created"] = datetime.datetime.now().isoformat(timespec="seconds")
         checkpoint.write_text(self.path / "run.json", json.dumps(record, indent=2) + "\n")
         self.exists = True
+
+    def moved_to(self, spec: RunSpec) -> RunFolder:
+        """Return a run of another model that will live in this folder, where nothing was written yet."""
+        return RunFolder(self.path, spec, exists=False, root=self._root)
+
+    def _claim(self) -> None:
+        """Make the folders. Of two processes that want one, only one can make `checkpoints`; the other moves on."""
+        while self._root is not None:
+            try:
+                (self.path / "checkpoints").mkdir(parents=True)
+                return
+            except FileExistsError:
+                self.path = free_folder(self._root, self.spec)
+        if is_run(self.path):
+            raise CheckpointError(f"{self.path} already holds a run; resume it or choose another folder.")
+        (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
 
     def checkpoints(self) -> list[tuple[int, Path]]:
         """Return (step, file), newest first."""
@@ -126,10 +143,10 @@ class RunFolder:
         for newer, path in self.checkpoints():
             if newer > step:
                 path.replace(path.with_name(f"{path.name}.unreadable"))
-        records = self.metrics()
-        kept = [record for record in records if record.get("step", 0) <= step]
-        if len(kept) < len(records):
-            checkpoint.write_text(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in kept))
+        text = self._metrics_text()
+        kept = "".join(json.dumps(r) + "\n" for r in _records(text) if r.get("step", 0) <= step)
+        if kept != text:  # also where a kill cut the last line short: the next one must not be appended to it
+            checkpoint.write_text(self.path / "metrics.jsonl", kept)
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one record to `metrics.jsonl`."""
@@ -139,15 +156,24 @@ class RunFolder:
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return the records of `metrics.jsonl`; a line cut short by a kill is left out."""
-        records = []
+        return _records(self._metrics_text())
+
+    def _metrics_text(self) -> str:
         try:
-            lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+            return (self.path / "metrics.jsonl").read_text(encoding="utf-8", errors="replace")
         except OSError:
-            return []
-        for line in lines:
-            with contextlib.suppress(json.JSONDecodeError):
-                records.append(json.loads(line))
-        return records
+            return ""
+
+
+def _records(text: str) -> list[dict[str, Any]]:
+    """Return the JSON objects of a text, one a line; other lines are left out."""
+    records = []
+    for line in text.splitlines():
+        with contextlib.suppress(json.JSONDecodeError):
+            record = json.loads(line)
+            if isinstance(record, dict):
+                records.append(record)
+    return records
 
 
 def is_run(path: Path) -> bool:
@@ -158,7 +184,7 @@ def is_run(path: Path) -> bool:
 def new_run(spec: RunSpec, root: Path, out: Path | None = None) -> RunFolder:
     """Return a run that will live in `out`, or in a free `<scene>-<method>-<date>[-n]` below `root`."""
     if out is None:
-        return RunFolder(free_folder(root, spec), spec, exists=False)
+        return RunFolder(free_folder(root, spec), spec, exists=False, root=root)
     if is_run(out):
         raise CheckpointError(f"{out} already holds a run; resume it or choose another folder.")
     return RunFolder(out, spec, exists=False)
@@ -193,9 +219,17 @@ def newest_run(root: Path, scene: str, method: str) -> Path | None:
         with contextlib.suppress(CheckpointError):
             run = open_run(file.parent)
             if (run.spec.scene, run.spec.method) == (scene, method):
-                touched = [p.stat().st_mtime for p in (file, *(path for _, path in run.checkpoints()))]
-                found.append((max(touched), file.parent))
+                files = (file, *(path for _, path in run.checkpoints()))
+                found.append((max(map(_touched, files)), file.parent))
     return max(found)[1] if found else None
+
+
+def _touched(file: Path) -> float:
+    """Return when a file was written, 0 if it is gone: a process that trains drops its old checkpoints."""
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def free_folder(root: Path, spec: RunSpec, today: datetime.date | None = None) -> Path:

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from typing import Generic, TypeVar
 
-from engine.messages import Command, Event, ViewRequest
+from engine.messages import Command, Event, Stop, ViewRequest
 
 T = TypeVar("T")
 
@@ -74,6 +74,12 @@ class Inbox:
             return None
         with self._condition:
             return self._commands.popleft() if self._commands else None
+
+    @property
+    def stop_waits(self) -> bool:
+        """Whether the worker was told to stop, after whatever else is queued."""
+        with self._condition:
+            return any(isinstance(command, Stop) for command in self._commands)
 
     @property
     def has_request(self) -> bool:

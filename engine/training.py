@@ -250,11 +250,7 @@ class Opener:
         """Return an untrained model on a scene with the views of `training`, the same of them left out."""
         old = training.run
         method = self._factory(spec.method, scene, spec.values, spec.seed)
-        run = (
-            runs.new_run(spec, old.path.parent)
-            if old.exists
-            else runs.RunFolder(old.path, spec, exists=False)
-        )
+        run = runs.new_run(spec, old.path.parent) if old.exists else old.moved_to(spec)
         fresh = Training(scene, method, run)
         fresh.exclude(training.excluded, True)
         return fresh

@@ -11,11 +11,15 @@ import numpy as np
 from engine import messages as m
 from engine.errors import UserError
 from engine.messages import TrainState
-from engine.training import Training
+from engine.training import Report, Training
 from engine.worker_survey import Survey
 
 if TYPE_CHECKING:
     from engine.worker_core import Core
+
+
+class _StoppedError(Exception):
+    """Leaves a long piece of work because the worker is to stop."""
 
 
 def obey(core: Core, command: m.Command) -> None:
@@ -25,6 +29,8 @@ def obey(core: Core, command: m.Command) -> None:
         if needs_scene and core.training is None:
             raise UserError("There is no scene yet; open one first.")
         handler(core, command)
+    except _StoppedError:
+        pass  # the next command is Stop
     except Exception as error:
         core.fail(what, error)
 
@@ -44,9 +50,11 @@ def _open(core: Core, make: Callable[[Any], tuple[Training, list[m.Logged]]], st
     core.enter(TrainState.LOADING)
     begin = core.clock()
     try:
-        training, log = make(lambda stage, done=0, total=0: core.emit(m.Progress(stage, done, total)))
+        training, log = make(_reporter(core))
         core.timings["load"] += core.clock() - begin
         _warm_up(core, training)
+    except _StoppedError:
+        raise
     except Exception as error:
         core.fail("The scene could not be opened", error)
         core.enter(back_to, "Opening failed.")
@@ -60,13 +68,24 @@ def _open(core: Core, make: Callable[[Any], tuple[Training, list[m.Logged]]], st
         _train(core, m.Train())
 
 
+def _reporter(core: Core, prefix: str = "") -> Report:
+    """Return what tells the progress of a long piece of work, and ends that work once the worker is to stop."""
+
+    def report(stage: str, done: int = 0, total: int = 0) -> None:
+        if core.inbox.stop_waits:
+            raise _StoppedError
+        core.emit(m.Progress(f"{prefix}{stage}", done, total))
+
+    return report
+
+
 def _warm_up(core: Core, training: Training) -> None:
     """Let the method compile its kernels now, so that the first step is as fast as the others."""
     warm_up = getattr(training.method, "warm_up", None)
     if warm_up is None:
         return
     begin = core.clock()
-    warm_up(lambda stage, done=0, total=0: core.emit(m.Progress(f"compiling {stage}", done, total)))
+    warm_up(_reporter(core, "compiling "))
     core.timings["compile"] += core.clock() - begin
 
 
@@ -79,6 +98,7 @@ def _train(core: Core, command: m.Train) -> None:
         core.training.begin()
     except (UserError, OSError) as error:  # no place to save to is a pity, not a reason not to train
         core.fail("The run folder cannot be written; training goes on without saving", error, once=True)
+    core.tell_run_folder()
     core.begin_training()
     core.enter(TrainState.TRAINING)
 
@@ -96,6 +116,7 @@ def _reset(core: Core, command: m.Reset) -> None:
     was_training = core.state is TrainState.TRAINING
     core.install(training)
     core.emit(m.OptionsChanged(training.opened().values))
+    core.tell_run_folder()
     core.emit(m.Logged("info", f"Training starts again from step 0, to be saved in {training.run.path}."))
     core.enter(TrainState.PAUSED, "Reset to step 0.")
     if was_training:
@@ -109,9 +130,7 @@ def _move_box(core: Core, command: m.MoveBox) -> None:
     ):
         raise UserError(f"A box needs a centre and an edge above 0, got {command.centre} and {command.edge}.")
     box = None if command.centre is None else (np.array(command.centre, dtype=np.float64), command.edge)
-    training = core.opener.moved(
-        core.training, box, lambda stage, done=0, total=0: core.emit(m.Progress(stage, done, total))
-    )
+    training = core.opener.moved(core.training, box, _reporter(core))
     was_training = core.state is TrainState.TRAINING
     core.install(training)
     core.emit(training.opened())
@@ -160,7 +179,7 @@ def _evaluate(core: Core, command: m.Evaluate) -> None:
 
 
 def _save(core: Core, command: m.SaveCheckpoint) -> None:
-    core.save()
+    core.save(asked=True)
 
 
 def _boxes(core: Core, command: m.GetBoxes) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the worker does next, without a thread: a command, else a view, else evaluation, a save, a job, a step.
+"""What the worker does next, without a thread: a command, else a view, else a save, evaluation, a job, a step.
 
 One `turn` does one piece of work. After a view something else gets a turn if there is anything, so that a front
 end that asks without pause cannot starve the training; a view waits for at most one training step.
@@ -28,6 +28,7 @@ from engine.messages import (
     Frame,
     Progress,
     RenderJob,
+    RunFolderChanged,
     StateChanged,
     Stats,
     StructureChanged,
@@ -93,6 +94,8 @@ class Core:
         self.timings = {"load": 0.0, "compile": 0.0, "evaluate": 0.0, "train": 0.0, "cpu": 0.0}
         self.save_due = False
         self.stopped = False
+        self._run_folder = ""  # as it was told
+        self._cannot_save = False  # the last save failed
         self._scale = 1.0  # of the last view
         self._viewed = False  # the last turn rendered a view, so something else comes first now
         self._saved_at = clock()
@@ -119,10 +122,10 @@ class Core:
             self._view()
             return True
         self._viewed = False
-        if self.evaluation is not None:
-            self._evaluate_one(self.evaluation)
-        elif self.save_due:
+        if self.save_due:  # before an evaluation, which may take longer than whoever ends us waits
             self.save()
+        elif self.evaluation is not None:
+            self._evaluate_one(self.evaluation)
         elif (seconds := self.jobs.turn(self.state is TrainState.TRAINING)) > 0.0:
             self.meter.record("job", self.clock(), seconds)
         elif self.survey is not None and self.survey.due(self.state is TrainState.TRAINING):
@@ -298,24 +301,39 @@ class Core:
         """Tell that voxels were pruned or split."""
         self.emit(StructureChanged(report, self.training.method.structure()))
 
-    def save(self) -> None:
-        """Write a checkpoint now. A failure is told once and tried again at the next autosave."""
+    def save(self, asked: bool = False) -> None:
+        """Write a checkpoint now. A failure is told, if somebody asked or the last save went well, and tried again later."""
         self.save_due = False
         self._saved_at = self.clock()
         try:
             path = self.training.save()
         except Exception as error:
-            self.fail("The checkpoint could not be saved", error, once=True)
+            if asked or not self._cannot_save:
+                self.fail("The checkpoint could not be saved", error)
+            self._cannot_save = True
             return
+        self._cannot_save = False
+        self.tell_run_folder()
         self.emit(CheckpointSaved(str(path), self.training.method.step))
+
+    def tell_run_folder(self) -> None:
+        """Tell where the run is saved, if that is not where it was said to be."""
+        path = str(self.training.run.path)
+        if path != self._run_folder:
+            self._run_folder = path
+            self.emit(RunFolderChanged(path))
 
     # --- numbers --------------------------------------------------------------------------------------
 
     def install(self, training: Training) -> None:
-        """Make a training the open one."""
+        """Make a training the open one. Jobs that showed another model end: half of each would be in one video."""
+        self.jobs.abandon(UserError("The model was replaced while it was being shown; export again."))
+        if self.training is None or training.scene is not self.training.scene:
+            self._run_folder = str(training.run.path)  # SceneOpened says so
         self.training, self.evaluation, self.save_due = training, None, False
         self.survey = None
         self._told.clear()
+        self._cannot_save = False
         self._losses, self._psnr = (), float("nan")
         self._evaluate_at, self._evaluated_s = math.inf, 0.0
         self.timings["train"], self.timings["cpu"] = training.seconds, training.cpu_seconds

@@ -79,6 +79,14 @@ class JobRunner:
                 active.job.cancelled.set()
         self._tidy()
 
+    def abandon(self, error: Exception) -> None:
+        """End the jobs that still have frames to render: what they show is gone."""
+        for active in self._jobs:
+            if active.next < len(active.job.cameras):
+                active.outbox.extend((error, None))
+                active.next = len(active.job.cameras)
+        self._tidy()
+
     def spent_elsewhere(self, seconds: float) -> None:
         """Hear of other work; it earns the jobs their next frame."""
         for active in self._jobs:

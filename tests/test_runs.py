@@ -176,3 +176,50 @@ def test_the_newest_run_of_a_scene_is_the_one_written_to_last(tmp_path: Path) ->
             os.utime(file, (1e9 - age, 1e9 - age))
     assert runs.newest_run(tmp_path, SPEC.scene, SPEC.method) == first.path
     assert runs.newest_run(tmp_path, "/scenes/fox", SPEC.method) is None
+
+
+def test_a_line_cut_short_does_not_swallow_the_next_one(tmp_path: Path) -> None:
+    run = saved_run(tmp_path, 1)
+    run.log({"step": 10})
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 2')
+    run.continue_from(15)
+    run.log({"step": 20})
+    assert [r["step"] for r in run.metrics()] == [10, 20]
+
+
+def test_lines_that_are_no_records_are_left_out(tmp_path: Path) -> None:
+    run = saved_run(tmp_path, 1)
+    run.log({"step": 10})
+    with (run.path / "metrics.jsonl").open("ab") as file:
+        file.write(b'7\n[1]\n\xff\x00\n{"step": 11}\n')
+    assert [r["step"] for r in run.metrics()] == [10, 11]
+    run.continue_from(10)
+    assert [r["step"] for r in run.metrics()] == [10]
+
+
+def test_a_run_that_trains_meanwhile_does_not_disturb_the_search_for_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = saved_run(tmp_path, 1)
+    listed = runs.RunFolder.checkpoints
+    gone = run.path / "checkpoints" / "step-0000000.safetensors"
+    monkeypatch.setattr(runs.RunFolder, "checkpoints", lambda self: [*listed(self), (0, gone)])
+    assert runs.newest_run(tmp_path, SPEC.scene, SPEC.method) == run.path
+
+
+def test_of_two_runs_with_one_free_name_the_later_takes_the_next(tmp_path: Path) -> None:
+    first, second = runs.new_run(SPEC, tmp_path), runs.new_run(SPEC, tmp_path)
+    assert first.path == second.path
+    first.begin()
+    second.begin()
+    assert first.path != second.path and runs.is_run(first.path) and runs.is_run(second.path)
+
+
+def test_a_video_in_the_folder_of_a_run_that_has_not_begun_does_not_drive_it_away(tmp_path: Path) -> None:
+    run = runs.new_run(SPEC, tmp_path)
+    told = run.path
+    told.mkdir()
+    (told / "spiral.mp4").write_bytes(b"video")
+    run.begin()
+    assert run.path == told

@@ -11,18 +11,8 @@ from typing import Any
 import pytest
 
 from engine import messages as m
-from engine.worker import Worker
-from tests.fakes import FakeMethod, camera_at, load_fake_scene
-from tests.worker_bench import request
-
-
-def threaded(tmp_path: Path) -> Worker:
-    def make(name: str, scene: Any, values: dict[str, Any], seed: int) -> FakeMethod:
-        return FakeMethod(scene, FakeMethod.Config(), seed)
-
-    worker = Worker(runs_dir=tmp_path, scene_loader=load_fake_scene, method_factory=make)
-    worker.start()
-    return worker
+from tests.fakes import camera_at
+from tests.worker_bench import request, threaded
 
 
 def wait_for(condition: Callable[[], Any], timeout: float = 5.0) -> None:

@@ -160,3 +160,35 @@ def test_a_command_takes_the_place_of_a_queued_one_with_the_same_key(bench: Benc
     assert len(bench.of(m.AdaptPreviewed)) == 1
     assert [len(e.boxes) for e in bench.of(m.BoxesReady)] == [7]
     assert len(bench.of(m.OptionsChanged)) == 1
+
+
+def test_a_reset_tells_the_new_run_folder(bench: Bench) -> None:
+    bench.do(m.Train(steps=1))
+    bench.turns(3)
+    bench.do(m.Reset())
+    (changed,) = bench.of(m.RunFolderChanged)
+    assert changed.path != bench.of(m.SceneOpened)[0].run_folder
+    bench.do(m.Train(steps=1))
+    bench.turns(3)
+    assert len(bench.of(m.RunFolderChanged)) == 1
+    assert Path(bench.of(m.CheckpointSaved)[-1].path).parents[1] == Path(changed.path)
+
+
+def test_a_stop_ends_the_loading_of_a_scene(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    decoded: list[int] = []
+
+    def slow_loader(path: str, options: dict[str, Any], report: Any) -> Any:
+        for i in range(100):
+            if i == 3:
+                bench.worker.send(m.Stop())
+            report("decoding", i, 100)
+            decoded.append(i)
+        return make_scene()
+
+    bench.worker._core.opener._loader = slow_loader
+    bench.do(m.OpenScene("somewhere", "fake"), m.PreviewAdapt())
+    bench.turns(1)
+    assert decoded == [0, 1, 2]
+    assert bench.worker._core.stopped
+    assert not any(e.what == "The scene could not be opened" for e in bench.of(m.Failed))

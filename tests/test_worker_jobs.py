@@ -11,33 +11,11 @@ from typing import Any
 import pytest
 
 from engine import messages as m
+from engine.errors import UserError
 from engine.messages import RenderJob
 from engine.worker import Worker
-from tests.fakes import FakeClock, FakeMethod, camera_at, load_fake_scene
-
-
-class Bench:
-    """A worker without a thread, with an open scene."""
-
-    def __init__(self, tmp_path: Path, training: bool = False) -> None:
-        self.clock = FakeClock()
-        self.method: FakeMethod
-        self.worker = Worker(
-            self.clock, runs_dir=tmp_path, scene_loader=load_fake_scene, method_factory=self.make
-        )
-        self.do(m.OpenScene("somewhere", "fake", start=training))
-
-    def make(self, name: str, scene: Any, values: dict[str, Any], seed: int) -> FakeMethod:
-        self.method = FakeMethod(scene, FakeMethod.Config(), seed, self.clock)
-        return self.method
-
-    def do(self, command: m.Command) -> None:
-        self.worker.send(command)
-        self.worker.turn()
-
-    def turns(self, n: int) -> None:
-        for _ in range(n):
-            self.worker.turn()
+from tests.fakes import camera_at
+from tests.worker_bench import Bench, threaded
 
 
 def make_job(n: int, room: int = 100, **options: Any) -> RenderJob:
@@ -53,7 +31,7 @@ def taken(job: RenderJob) -> list[Any]:
 
 
 def test_frames_come_in_order_then_none(tmp_path: Path) -> None:
-    bench, job = Bench(tmp_path), make_job(5)
+    bench, job = Bench(tmp_path).open(), make_job(5)
     bench.do(m.StartJob(job))
     bench.turns(8)
     items = taken(job)
@@ -68,7 +46,7 @@ def test_frames_come_in_order_then_none(tmp_path: Path) -> None:
 
 
 def test_a_full_queue_holds_the_job_back_and_room_lets_it_go_on(tmp_path: Path) -> None:
-    bench, job = Bench(tmp_path), make_job(6, room=2)
+    bench, job = Bench(tmp_path).open(), make_job(6, room=2)
     bench.do(m.StartJob(job))
     bench.turns(20)
     assert len(bench.method.rendered) == 2
@@ -81,7 +59,7 @@ def test_a_full_queue_holds_the_job_back_and_room_lets_it_go_on(tmp_path: Path) 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
 def test_a_job_keeps_to_its_share_while_training_runs(tmp_path: Path, share: float) -> None:
-    bench, job = Bench(tmp_path, training=True), make_job(1000, room=1000, share=share)
+    bench, job = Bench(tmp_path).open(start=True), make_job(1000, room=1000, share=share)
     bench.do(m.StartJob(job))
     while bench.clock.now < 110.0:
         bench.worker.turn()
@@ -91,14 +69,14 @@ def test_a_job_keeps_to_its_share_while_training_runs(tmp_path: Path, share: flo
 
 
 def test_a_job_takes_all_the_time_when_nothing_trains(tmp_path: Path) -> None:
-    bench, job = Bench(tmp_path), make_job(10, share=0.1)
+    bench, job = Bench(tmp_path).open(), make_job(10, share=0.1)
     bench.do(m.StartJob(job))
     bench.turns(10)
     assert len(bench.method.rendered) == 10
 
 
 def test_views_come_before_jobs(tmp_path: Path) -> None:
-    bench, job = Bench(tmp_path), make_job(10)
+    bench, job = Bench(tmp_path).open(), make_job(10)
     bench.do(m.StartJob(job))
     bench.worker.request_view(m.ViewRequest(1, camera_at()))
     bench.worker.turn()
@@ -108,7 +86,7 @@ def test_views_come_before_jobs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["command", "flag"])
 def test_a_cancelled_job_ends_at_once_even_with_a_full_queue(tmp_path: Path, how: str) -> None:
-    bench, job = Bench(tmp_path), make_job(10, room=3)
+    bench, job = Bench(tmp_path).open(), make_job(10, room=3)
     bench.do(m.StartJob(job))
     bench.turns(5)
     if how == "command":
@@ -124,7 +102,7 @@ def test_a_cancelled_job_ends_at_once_even_with_a_full_queue(tmp_path: Path, how
 
 
 def test_a_failing_frame_ends_the_job_and_not_the_training(tmp_path: Path) -> None:
-    bench, job = Bench(tmp_path, training=True), make_job(5, room=1)
+    bench, job = Bench(tmp_path).open(start=True), make_job(5, room=1)
     bench.method.fail_view = ValueError("no such view")
     bench.do(m.StartJob(job))
     step = bench.method.step
@@ -148,14 +126,14 @@ def test_without_a_scene_a_job_is_refused_in_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_job_without_cameras_ends_at_once(tmp_path: Path) -> None:
-    bench, job = Bench(tmp_path), make_job(0)
+    bench, job = Bench(tmp_path).open(), make_job(0)
     bench.do(m.StartJob(job))
     bench.worker.turn()
     assert taken(job) == [None]
 
 
 def test_two_jobs_both_get_done(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+    bench = Bench(tmp_path).open()
     first, second = make_job(4, room=2), RenderJob("other", (camera_at(),) * 3)
     bench.do(m.StartJob(first))
     bench.do(m.StartJob(second))
@@ -164,10 +142,7 @@ def test_two_jobs_both_get_done(tmp_path: Path) -> None:
 
 
 def test_stopping_the_worker_ends_its_jobs_for_their_consumers(tmp_path: Path) -> None:
-    def make(name: str, scene: Any, values: dict[str, Any], seed: int) -> FakeMethod:
-        return FakeMethod(scene, FakeMethod.Config(), seed)
-
-    worker = Worker(runs_dir=tmp_path, scene_loader=load_fake_scene, method_factory=make)
+    worker = threaded(tmp_path)
     job, got = make_job(50, room=1), []
 
     def consume() -> None:
@@ -178,7 +153,6 @@ def test_stopping_the_worker_ends_its_jobs_for_their_consumers(tmp_path: Path) -
                 worker.send(m.Stop())
 
     consumer = threading.Thread(target=consume)
-    worker.start()
     worker.send(m.OpenScene("somewhere", "fake"))
     worker.send(m.StartJob(job))
     consumer.start()
@@ -186,3 +160,17 @@ def test_stopping_the_worker_ends_its_jobs_for_their_consumers(tmp_path: Path) -
     assert not consumer.is_alive()
     assert worker.stop(5.0)
     assert 5 <= len(got) < 50
+
+
+@pytest.mark.parametrize("command", [m.Reset(), m.OpenScene("elsewhere", "fake")])
+def test_a_job_never_goes_on_with_another_model(tmp_path: Path, command: m.Command) -> None:
+    bench, job, whole = Bench(tmp_path).open(), make_job(9), make_job(1)
+    bench.do(m.StartJob(whole))
+    bench.do(m.StartJob(job))
+    bench.turns(3)
+    bench.do(command)
+    bench.turns(5)
+    items = taken(job)
+    assert isinstance(items[-2], UserError) and items[-1] is None
+    assert len(items) < 9 + 1
+    assert [item and item[0] for item in taken(whole)] == [0, None], "what was done stays"

@@ -75,8 +75,8 @@ def test_a_failing_save_does_not_end_training_and_is_told_once(
     monkeypatch.setattr("os.replace", fail)
     bench.turns(20)
     monkeypatch.undo()
-    told = {e.chain for e in bench.of(m.Failed)}
-    assert any("No space left" in chain[0] for chain in told)
+    (failed,) = bench.of(m.Failed)
+    assert "No space left" in failed.chain[0]
     assert bench.method.step >= 19
     bench.turns(20)
     assert bench.of(m.CheckpointSaved)
@@ -133,3 +133,43 @@ def test_numbers_are_kept_in_the_run_folder(tmp_path: Path) -> None:
     kinds = {record["kind"] for record in records}
     assert kinds == {"training", "evaluated"}
     assert all(set(record) >= {"seconds", "step", "psnr", "voxels"} for record in records)
+
+
+def test_what_is_new_is_saved_before_a_long_evaluation(bench: Bench) -> None:
+    bench.do(m.Train(steps=2))
+    bench.turns(2)
+    bench.do(m.Evaluate())
+    bench.turns(1)
+    assert [e.step for e in bench.of(m.CheckpointSaved)] == [2]
+    assert not bench.of(m.Evaluated)
+
+
+def test_a_save_that_fails_again_after_one_that_went_well_is_told_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    bench.do(m.Train())
+    for works in (False, False, True, False):
+        with monkeypatch.context() as patch:
+            if not works:
+                patch.setattr("os.replace", fail)
+            bench.turns(1)
+            bench.worker._core.save()
+    assert [e.what for e in bench.of(m.Failed)] == ["The checkpoint could not be saved"] * 2
+    monkeypatch.setattr("os.replace", fail)
+    bench.do(m.SaveCheckpoint())
+    assert len(bench.of(m.Failed)) == 3, "whoever asks is told every time"
+
+
+def test_two_processes_that_open_one_scene_train_in_folders_of_their_own(tmp_path: Path) -> None:
+    benches = [Bench(tmp_path).open(seed=seed) for seed in (3, 4)]
+    for bench in benches:
+        bench.do(m.Train(steps=1))
+        bench.turns(3)
+    first, second = (Path(bench.of(m.CheckpointSaved)[0].path).parents[1] for bench in benches)
+    assert [open_run(run).spec.seed for run in (first, second)] == [3, 4]
+    assert first == Path(benches[0].of(m.SceneOpened)[0].run_folder)
+    assert not benches[0].of(m.RunFolderChanged)
+    assert [Path(e.path) for e in benches[1].of(m.RunFolderChanged)] == [second]

@@ -68,3 +68,14 @@ class Bench:
 def request(serial: int, **options: Any) -> ViewRequest:
     """A request for the view of the fakes' camera."""
     return ViewRequest(serial, camera_at(), **options)
+
+
+def threaded(tmp_path: Path) -> Worker:
+    """A worker of the fakes on its own thread; whoever starts it stops it."""
+
+    def make(name: str, scene: Any, values: dict[str, Any], seed: int) -> FakeMethod:
+        return FakeMethod(scene, FakeMethod.Config(), seed)
+
+    worker = Worker(runs_dir=tmp_path, scene_loader=load_fake_scene, method_factory=make)
+    worker.start()
+    return worker

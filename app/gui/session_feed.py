@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from app.session import CurvePoint, Session
 from app.view import presets
@@ -18,6 +19,7 @@ from engine.messages import (
     Logged,
     OptionsChanged,
     Progress,
+    RunFolderChanged,
     SceneOpened,
     StateChanged,
     Stats,
@@ -68,6 +70,8 @@ def apply_event(session: Session, event: Event) -> None:
         session.values = dict(event.values)
         # What has come into force waits no longer.
         session.staged = {k: v for k, v in session.staged.items() if session.values.get(k) != v}
+    elif isinstance(event, RunFolderChanged) and session.scene is not None:
+        session.scene = replace(session.scene, run_folder=event.path)
     elif isinstance(event, Failed):
         session.last_error = event
     elif isinstance(event, Logged) and event.level == "warning":

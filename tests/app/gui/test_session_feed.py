@@ -43,6 +43,14 @@ def test_opening_a_scene_forgets_the_one_before():
     assert (session.view.mode, session.view.view_index, session.view.ground_truth) == ("colour", None, "off")
 
 
+def test_a_reset_sends_videos_into_the_new_run_folder():
+    session = Session()
+    apply_event(session, messages.RunFolderChanged("runs/early"))
+    apply_event(session, scene())
+    apply_event(session, messages.RunFolderChanged("runs/lego-2"))
+    assert (session.scene.run_folder, session.scene.name) == ("runs/lego-2", "lego")
+
+
 def test_export_starts_with_the_circle_the_photos_were_taken_on():
     session = Session()
     apply_event(session, scene())
