@@ -21,6 +21,7 @@ SIGMA_PER_MAD = 1.4826
 FAR_FLOOR = 0.15  # of the median distance: cameras on an exact circle have no spread at all
 UPSIDE_DOWN = -0.3  # camera up times scene up; a level camera that looks straight down has 0
 AGREEMENT = 0.8  # of the cameras must see the foreground before one that does not is odd
+NEAREST, SAME_DIRECTION = 4, 0.5  # cameras beside one, and the cosine up to which they look alike
 CUBE_RADIUS = 0.87  # of the ball around the foreground cube
 EXPOSURE_FLOOR_EV, LEAST_EXPOSURE_EV = 0.1, 0.7
 BLUR_FLOOR, LEAST_BLUR = 0.12, 1.3  # as log2: 1.3 is edges 2.5 times softer
@@ -46,7 +47,7 @@ def measure_photo(image: np.ndarray) -> tuple[float, float]:
     green = np.asarray(image[::stride, :, 1], dtype=np.float32)
     brightness = float(np.mean(green**2.2))
     steps = float(np.abs(np.diff(green, axis=1)).mean()) if green.shape[1] > 1 else 0.0
-    return np.log2(brightness + 1e-4), np.log2((steps + 1e-4) / (float(green.std()) + 1e-2))
+    return np.log2(brightness + 1e-4), np.log2((steps + 1e-4) / (float(green.std()) + 1e-3))
 
 
 def pose_flags(cameras: Sequence[Camera], up: np.ndarray) -> list[Flag]:
@@ -94,7 +95,8 @@ def _upside_down(poses: np.ndarray, up: np.ndarray) -> list[Flag]:
 
 
 def _looking_away(poses: np.ndarray, cameras: Sequence[Camera]) -> list[Flag]:
-    """A view looks away if no part of the ball around the cube lies in the cone of its picture, and the others' does."""
+    """A view looks away if the ball around the cube is not in the cone of its picture while it is in most others', and
+    if the cameras beside it look elsewhere too: along a wall, all look past the middle alike."""
     distance = np.linalg.norm(poses[:, :3, 3], axis=1)
     cosine = -np.einsum("ci,ci->c", poses[:, :3, 3], poses[:, :3, 2]) / np.maximum(distance, 1e-12)
     ball = np.arcsin(np.clip(CUBE_RADIUS / np.maximum(distance, 1e-12), 0.0, 1.0))
@@ -103,7 +105,15 @@ def _looking_away(poses: np.ndarray, cameras: Sequence[Camera]) -> list[Flag]:
     if sees.mean() < AGREEMENT:
         return []
     text = "The camera looks away from what the others look at; its pose may be wrong."
-    return [Flag(int(view), "away", text) for view in np.flatnonzero(~sees)]
+    return [Flag(int(view), "away", text) for view in np.flatnonzero(~sees) if _stands_alone(poses, view)]
+
+
+def _stands_alone(poses: np.ndarray, view: int) -> bool:
+    """Return whether a camera looks in another direction than the cameras nearest to it."""
+    distance = np.linalg.norm(poses[:, :3, 3] - poses[view, :3, 3], axis=1)
+    near = np.argsort(distance, kind="stable")
+    near = near[near != view][:NEAREST]
+    return float(np.median(poses[near, :3, 2] @ poses[view, :3, 2])) < SAME_DIRECTION
 
 
 def _jumps(values: np.ndarray, order: np.ndarray, floor: float, least: float) -> list[tuple[int, float]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from engine import options, runs
-from engine.datasets.box import box_of, text_of_centre, with_box
+from engine.datasets.box import text_of_centre, with_box
 from engine.datasets.scene import Points, Scene
 from engine.errors import CheckpointError, UserError
 from engine.messages import Logged, OpenRun, OpenScene, SceneOpened, ViewInfo
@@ -241,8 +241,7 @@ class Opener:
             scene = self._loader(spec.scene, kept, report) if was_chosen else scene
         else:
             scene = with_box(scene, *box)
-            centre, edge = box_of(scene.data_from_engine)
-            kept |= {"box_centre": text_of_centre(centre), "box_edge": edge}
+            kept |= {"box_centre": text_of_centre(box[0]), "box_edge": float(box[1])}
         values = options.flatten(training.method.config)
         return self._anew(training, scene, dataclasses.replace(spec, options=kept, values=values))
 

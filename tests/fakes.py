@@ -66,6 +66,10 @@ class FakeMethod:
         self.rendered: list[Camera] = []
         self.fail_step: Exception | None = None
         self.fail_view: Exception | None = None
+        self.excluded: frozenset[int] = frozenset()
+
+    def exclude(self, views: frozenset[int]) -> None:
+        self.excluded = views
 
     def train_step(self) -> StepReport:
         if self.fail_step is not None:
@@ -74,7 +78,9 @@ class FakeMethod:
         self.step += 1
         self.value += self.config.rates.density * float(self.rng.random())
         adapted = self.subdivide_now() if self.step % 50 == 0 else None
-        return StepReport(self.step, 0, (("mse", 1.0 / self.step),), 20.0, adapted)
+        views = [i for i in range(len(self.scene.train)) if i not in self.excluded]
+        view = views[(self.step - 1) % len(views)]  # in turn
+        return StepReport(self.step, view, (("mse", 1.0 / self.step),), 20.0 + view, adapted)
 
     def render(self, camera: Camera, want: frozenset[str] = frozenset(), **_: Any) -> Buffers:
         if self.fail_view is not None:
