@@ -55,7 +55,7 @@ def load_colmap(folder: Path, options: SceneOptions, progress: Progress | None) 
 def _layout(shots: list[Shot], points: Points | None) -> Layout:
     poses = np.stack([shot.world_from_cam for shot in shots])
     cut_out = are_cut_out([shot.path for shot in shots])
-    cube = foreground_cube(poses)
+    cube = foreground_cube(poses, None if points is None else points.xyz)
     return Layout(*cube, "white" if cut_out else "learned", 0 if cut_out else OUTSIDE_LEVELS)
 
 
