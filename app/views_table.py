@@ -33,7 +33,7 @@ COLUMNS = ("used", "name", "psnr_last", "psnr_mean", "seen", "held_out_psnr")  #
 
 
 def rows(session: Session) -> list[ViewRow]:
-    """Return a row for each view of the open scene, in its order."""
+    """Return a row for each view of the open scene, training and held-out ones in the order of the files' names."""
     scene, found = session.scene, []
     if scene is None:
         return found
@@ -50,7 +50,7 @@ def rows(session: Session) -> list[ViewRow]:
         if tally is not None and index < len(tally.seen):
             numbers = float(tally.psnr_last[index]), float(tally.psnr_mean[index]), int(tally.seen[index])
         found.append(ViewRow(index, view.name, False, index in session.excluded, *numbers))
-    return found
+    return in_order(found, "name")
 
 
 def in_order(table: list[ViewRow], column: str, descending: bool = False) -> list[ViewRow]:
