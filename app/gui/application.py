@@ -39,7 +39,7 @@ from app.gui.viewport import Viewport
 from app.gui.welcome import Welcome
 from app.session import Session
 from engine import messages
-from engine.messages import Event, Logged
+from engine.messages import Event, Logged, TrainState
 
 log = logging.getLogger(__name__)
 
@@ -182,6 +182,8 @@ class App:
             self._scene_opened(event)
         elif isinstance(event, messages.StateChanged):
             self.viewport.state_changed(event.state)
+            if event.state is TrainState.TRAINING and self._untrained():
+                self.columns.fold("capture", True)  # it has done its part
         elif isinstance(event, messages.StructureChanged):
             self.viewport.structure_changed()
         elif isinstance(event, messages.BoxesReady):
@@ -198,9 +200,13 @@ class App:
             self.reports.note(f"saved step {event.step:,}")
         self.columns.on_event(event)
 
+    def _untrained(self) -> bool:
+        return self.session.stats is None or self.session.stats.step == 0
+
     def _scene_opened(self, scene: messages.SceneOpened) -> None:
         self.viewport.open_scene(scene)
         self.actions.send(messages.SurveyCapture())
+        self.columns.fold("capture", False)
         path = scene.path if scene.path == "demo" or Path(scene.path).exists() else "demo"
         self.columns.layout = self.columns.layout.with_recent(path)
         self._show_recent()

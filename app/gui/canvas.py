@@ -6,6 +6,8 @@ Lines are drawn with the camera of the frame that is shown, so they never swim a
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import dearpygui.dearpygui as dpg
 import numpy as np
 
@@ -112,7 +114,11 @@ class Canvas:
         self.changed = True
 
     def set_frame(self, frame: Frame) -> None:
-        """Show a new frame."""
+        """Show a new frame; nothing of a model that was never trained, whose fog would hide cameras, points and box."""
+        if frame.step == 0:
+            rgba = np.empty_like(frame.rgba)
+            rgba[:] = theme.BACKGROUND
+            frame = replace(frame, rgba=rgba, depth_z=np.full_like(frame.depth_z, np.inf), legend=None)
         self.frame = frame
         if self._picture is not None:
             self._picture.set_frame(frame.rgba, frame.depth_z)

@@ -138,6 +138,10 @@ class Columns:
             log.exception("panel failed id=%s in=%s", panel.id, where)
             self._report(f"The {panel.title} panel failed", error)
 
+    def fold(self, panel_id: str, folded: bool) -> None:
+        """Close or open the header of a panel."""
+        dpg.set_value(self._headers[panel_id], not folded)
+
     def folded(self) -> tuple[str, ...]:
         """Return the panels whose header is closed."""
         return tuple(name for name, header in self._headers.items() if not dpg.get_value(header))

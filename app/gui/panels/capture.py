@@ -15,7 +15,7 @@ from app.gui.panels.base import COLOURS, BasePanel
 from app.session import Session
 from app.view.scene_box import box_in_data, box_in_engine
 from engine.capture import Flag
-from engine.messages import ExcludeViews
+from engine.messages import ExcludeViews, TrainState
 
 MAX_LISTED = 30
 FIRST_PICTURE_TIP = (
@@ -47,7 +47,9 @@ class CapturePanel(BasePanel):
                 self.number("Memory in training", "memory", "Of the whole process at most, about.")
             dpg.add_text("", tag=self.tag("verdict"), wrap=0)
             dpg.add_group(tag=self.tag("flags"))
-            dpg.add_separator()
+            self.button("toggle_training", "Start training")
+            self.paint("toggle_training", dpg.mvButton, dpg.mvThemeCol_Button, theme.ACCENT_DEEP)
+            dpg.add_spacer(height=self.px(2))
             self._box_form()
 
     def _box_form(self) -> None:
@@ -74,11 +76,14 @@ class CapturePanel(BasePanel):
         if scene is None:
             return
         self.put("points", formats.count(scene.n_points) if scene.n_points else "none")
+        self.allow_commands(session, "toggle_training")
         survey = session.survey
         self.put("first", formats.NONE if survey is None else f"about {_round_time(survey.first_picture_s)}")
         self.put("memory", formats.NONE if survey is None else f"about {formats.size(survey.memory_bytes)}")
         self._show_flags(session)
-        self._show_box(session)
+        trained = session.stats is not None and session.stats.step > 0
+        self.configure("toggle_training", show=not trained and session.state is not TrainState.TRAINING)
+        self._show_box(session, trained)
 
     # --- flags ----------------------------------------------------------------------------------------------------
 
@@ -131,15 +136,16 @@ class CapturePanel(BasePanel):
 
     # --- the box --------------------------------------------------------------------------------------------------
 
-    def _show_box(self, session: Session) -> None:
+    def _show_box(self, session: Session, trained: bool) -> None:
         centre, edge = session.box or ((0.0, 0.0, 0.0), 1.0)
         centre, edge = box_in_data(session.scene.data_from_engine, centre, edge)
         self.put("centre", (*(float(f"{value:.6g}") for value in centre), 0.0))
         self.put("edge", float(f"{edge:.6g}"))
         self.allow_commands(session, "edit_box", "apply_box", "automatic_box")
         self.configure("edit_box", label="Hide handles" if session.view.edit_box else "Handles")
-        trained = session.stats is not None and session.stats.step > 0
-        self.put("box-note", _box_note(session.box is not None, session.view.edit_box, trained))
+        note = _box_note(session.box is not None, session.view.edit_box, trained)
+        self.configure("box-note", show=bool(note))
+        self.put("box-note", note)
 
     def _typed(self) -> None:
         session = self.context.session

@@ -24,7 +24,7 @@ BACKGROUNDS: dict[str, tuple[float, float, float] | None] = {
     "black": (0.0, 0.0, 0.0),
 }
 GROUND_TRUTH = ("off", "photo", "split")
-OVERLAYS = ("toggle_frusta", "toggle_box", "toggle_axes", "toggle_wireframe")
+OVERLAYS = ("toggle_frusta", "toggle_box", "toggle_axes", "toggle_points", "toggle_wireframe")
 LEVELS_PER_ROW = 5
 # Field of ViewSettings -> (label, lowest, highest, format, help).
 SLIDERS = {

@@ -17,7 +17,6 @@ from app.session import Session
 from app.views_table import ViewRow
 from engine.messages import Evaluated, ExcludeViews
 
-ROW_PX = 22
 DRAWN_ROWS = 400  # a table of more rows is drawn too slowly; the rest is reached by sorting or with [ and ]
 NUMBERS_EVERY_S = 1.0  # while it trains: numbers that change faster cannot be read
 # Column of views_table.COLUMNS: heading, share of the width, tooltip.
@@ -55,18 +54,13 @@ class ViewsPanel(BasePanel):
             tag=self.tag("table"), header_row=True, scrollY=True, freeze_rows=1, height=-1, row_background=True,
             policy=dpg.mvTable_SizingStretchProp, sortable=True, sort_tristate=True, callback=self._sorted,
         ):  # fmt: skip
-            with dpg.theme() as marked, dpg.theme_component(dpg.mvSelectable):
-                dpg.add_theme_color(dpg.mvThemeCol_Header, theme.ACCENT_DEEP, category=dpg.mvThemeCat_Core)
-                dpg.add_theme_style(
-                    dpg.mvStyleVar_SelectableTextAlign, 0.0, 0.5, category=dpg.mvThemeCat_Core
-                )
             for name, (label, share, tip) in HEADINGS.items():
                 column = dpg.add_table_column(
                     label=label, init_width_or_weight=share, user_data=name, tag=self.tag(f"column-{name}")
                 )
                 with dpg.tooltip(column):
                     dpg.add_text(tip, wrap=self.px(260))
-        dpg.bind_item_theme(self.tag("table"), marked)
+        dpg.bind_item_theme(self.tag("table"), _table_theme(self.px(1)))
 
     def refresh(self, session: Session) -> None:
         """Make rows for another scene; bring numbers up to date now and then, everything else at once."""
@@ -99,9 +93,7 @@ class ViewsPanel(BasePanel):
                 with dpg.group():
                     dpg.add_checkbox(tag=self.tag(f"use{row}"), user_data=row, callback=self._use)
                     dpg.add_text("test", tag=self.tag(f"held{row}"), color=COLOURS["held out"], show=False)
-                dpg.add_selectable(
-                    tag=self.tag(f"view{row}"), user_data=row, callback=self._jump, height=self.px(ROW_PX)
-                )
+                dpg.add_selectable(tag=self.tag(f"view{row}"), user_data=row, callback=self._jump)
                 for column in views_table.COLUMNS[2:]:
                     dpg.add_text(formats.NONE, tag=self.tag(f"{column}-{row}"))
 
@@ -143,6 +135,16 @@ class ViewsPanel(BasePanel):
     def _jump(self, sender: int | str, value: bool, row: int) -> None:
         self.forget(f"view{row}")  # the click toggled the mark; the next refresh puts it where the camera is
         self.context.do("goto_view", self.order[row])
+
+
+def _table_theme(pad: int) -> int | str:
+    """Return a theme in which ticks are as high as text and the view one is in is marked."""
+    with dpg.theme() as look:
+        with dpg.theme_component(dpg.mvSelectable):
+            dpg.add_theme_color(dpg.mvThemeCol_Header, theme.ACCENT_DEEP, category=dpg.mvThemeCat_Core)
+        with dpg.theme_component(dpg.mvCheckbox):
+            dpg.add_theme_style(dpg.mvStyleVar_FramePadding, pad, pad, category=dpg.mvThemeCat_Core)
+    return look
 
 
 def _summary(session: Session) -> str:
