@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.headless import Console, RunError, bar, duration
-from app.jobs.importing import ImportOutcome, ImportRun
+from app.jobs.importing import ImportOutcome, ImportProgress, ImportRun
 from engine.errors import UserError
 from engine.sfm.colmap import require_pycolmap
 from engine.sfm.options import ImportJob
@@ -41,11 +41,8 @@ def import_photos(
     return _ended(run.outcome, job, console)
 
 
-def progress_text(run: ImportRun) -> str:
+def progress_text(now: ImportProgress) -> str:
     """Return the line that says how far an import is."""
-    now = run.progress
-    if now is None:
-        return "starting"
     left = "" if now.eta_s is None else f"  {duration(now.eta_s)} left"
     return f"{now.stage} {bar(now.done, now.total)}{left}"
 
@@ -59,7 +56,8 @@ def _watch(run: ImportRun, console: Console) -> None:
             heard += 1
         if over:
             return
-        console.progress(progress_text(run))
+        if run.progress is not None:
+            console.progress(progress_text(run.progress))
 
 
 def _ended(outcome: ImportOutcome, job: ImportJob, console: Console) -> int:

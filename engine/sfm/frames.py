@@ -16,16 +16,10 @@ import numpy as np
 
 from engine.errors import SceneError
 
-SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mts", ".3gp")
 SIDE_PX = 512  # frames are judged at this size: blur of a few pixels of an HD frame is still seen
 MIN_FRAMES = 3
 
 Progress = Callable[[int, int], None]
-
-
-def is_video(path: Path) -> bool:
-    """Whether a file's name says that it is a video."""
-    return path.suffix.lower() in SUFFIXES
 
 
 def sharpness(grey: np.ndarray) -> float:

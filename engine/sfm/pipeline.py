@@ -19,6 +19,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from engine.datasets.photo_files import photo_size
+from engine.datasets.recognise import recognise
 from engine.errors import SceneError, UserError
 from engine.sfm import frames
 from engine.sfm.colmap import Colmap, Placed
@@ -77,7 +79,6 @@ class Pipeline:
     ) -> None:
         self._job, self._progress, self._say = job, progress, say
         self._reconstructor, self._clock = reconstructor, clock
-        self._seconds: dict[str, float] = {}
 
     def run(self) -> ImportReport:
         """Import; return the report. Raises UserError with the reason if there is no scene in the end."""
@@ -104,40 +105,39 @@ class Pipeline:
     def _take_photos(self, source: Path) -> tuple[list[Photo], list[tuple[str, str]]]:
         record = self._work / "photos.json"
         if not self._state.has("photos"):
-            with self._timed("photos"):
-                photos, left_out = self._from_video(source) if source.is_file() else self._from_folder(source)
-            if len(photos) < MIN_PLACED:
-                raise SceneError(_no_photos(source, len(photos), left_out))
-            write_json(record, {"photos": [asdict(photo) for photo in photos], "left_out": left_out})
-            self._state.finish("photos")
+            with self._stage("photos"):
+                photos, left_out = self._from_source(source)
+                if len(photos) < MIN_PLACED:
+                    raise SceneError(_no_photos(source, len(photos), left_out))
+                write_json(record, {"photos": [asdict(photo) for photo in photos], "left_out": left_out})
         data = self._read(record)
         return [Photo(**photo) for photo in data["photos"]], [(a, b) for a, b in data["left_out"]]
 
-    def _from_folder(self, source: Path) -> tuple[list[Photo], list[tuple[str, str]]]:
-        found = find_photos(source, besides=Path(self._job.scene).resolve())
-        return gather(found, self._images, self._job.options.downscale, self._tell("taking photos"))
-
-    def _from_video(self, source: Path) -> tuple[list[Photo], list[tuple[str, str]]]:
-        if not frames.is_video(source):
-            kind = source.suffix or "nameless"
-            raise SceneError(
-                f"Cannot import {source}: a folder of photos or a video was wanted, got a {kind} file. "
-                "Name the folder that the photos are in."
-            )
-        from engine.datasets.images import photo_size
-
-        chosen = frames.choose(
-            frames.measure(source, self._tell("looking for sharp frames")), self._job.options.frames
+    def _from_source(self, source: Path) -> tuple[list[Photo], list[tuple[str, str]]]:
+        found = find_photos(source, besides=Path(self._job.scene).resolve()) if source.is_dir() else None
+        if found is not None and found.names:
+            return gather(found, self._images, self._job.options.downscale, self._tell("taking photos"))
+        what = recognise(source)  # of a folder without photos: whether there is one video in it
+        if what.kind == "video":
+            return self._from_video(what.path), []
+        if found is not None:
+            return [], list(found.left_out)
+        raise SceneError(
+            f"Cannot import {source}: a folder of photos or a video was wanted. {what.sentence} "
+            "Name the folder that the photos are in."
         )
-        files = frames.extract(
-            source, chosen, self._images, self._job.options.downscale, self._tell("saving frames")
-        )
-        return [Photo(file.name, str(source), *photo_size(file), "video") for file in files], []
+
+    def _from_video(self, video: Path) -> list[Photo]:
+        options = self._job.options
+        values = frames.measure(video, self._tell("looking for sharp frames"))
+        chosen = frames.choose(values, options.frames)
+        files = frames.extract(video, chosen, self._images, options.downscale, self._tell("saving frames"))
+        return [Photo(file.name, str(video), *photo_size(file), "video") for file in files]
 
     def _find_features(self, colmap: Reconstructor, photos: list[Photo]) -> None:
         if self._state.has("features"):
             return
-        with self._timed("features"):
+        with self._stage("features"):
             colmap.add_photos(group_by_lens(photos, self._job.options.camera, self._job.options.lens))
             known = colmap.features()
             todo = [photo.name for photo in photos if photo.name not in known]
@@ -147,12 +147,11 @@ class Pipeline:
                 batch = todo[start : start + FEATURE_BATCH]
                 colmap.find_features(batch, *QUALITIES[self._job.options.quality])
                 tell(total - len(todo) + start + len(batch), total)
-        self._state.finish("features")
 
     def _match(self, colmap: Reconstructor, names: list[str]) -> None:
         if self._state.has("matches"):
             return
-        with self._timed("matches"):
+        with self._stage("matches"):
             done = set(colmap.matched())
             pairs = [tuple(sorted((names[a], names[b]))) for a, b in self._pairs(colmap, names)]
             todo = [pair for pair in pairs if pair not in done]
@@ -162,7 +161,6 @@ class Pipeline:
                 batch = todo[start : start + MATCH_BATCH]
                 colmap.match(batch, self._work / "pairs.txt")
                 tell(total - len(todo) + start + len(batch), total)
-        self._state.finish("matches")
 
     def _pairs(self, colmap: Reconstructor, names: list[str]) -> list[tuple[int, int]]:
         kind = self._job.options.pairs
@@ -173,19 +171,18 @@ class Pipeline:
     def _place(self, colmap: Reconstructor, photos: int) -> dict[str, Any]:
         record = self._work / "poses.json"
         if not self._state.has("poses"):
-            with self._timed("poses"):
+            with self._stage("poses"):
                 tell = self._tell("placing cameras")
                 tell(0, photos)
                 models = colmap.place(self._work / "models", lambda placed: tell(placed, photos))
-            placed = len(models[0].names) if models else 0
-            if too_few(placed, photos):
-                raise SceneError(why_too_few(placed, photos, colmap.features(), colmap.matched()))
-            best = models[0]
-            best.write(self._work / "model")
-            others = [len(model.names) for model in models[1:]]
-            data = {"names": best.names, "points": best.points, "error_px": best.error_px}
-            write_json(record, data | {"lenses": best.lenses, "other_models": others})
-            self._state.finish("poses")
+                placed = len(models[0].names) if models else 0
+                if too_few(placed, photos):
+                    raise SceneError(why_too_few(placed, photos, colmap.features(), colmap.matched()))
+                best = models[0]
+                best.write(self._work / "model")
+                others = [len(model.names) for model in models[1:]]
+                data = {"names": best.names, "points": best.points, "error_px": best.error_px}
+                write_json(record, data | {"lenses": best.lenses, "other_models": others})
         return self._read(record)
 
     def _finish(
@@ -195,43 +192,50 @@ class Pipeline:
         left_out: list[tuple[str, str]],
         placed: dict[str, Any],
     ) -> ImportReport:
-        scene, model = Path(self._job.scene), self._work / "model"
         self._progress("writing the scene", 0, 1)
-        with self._timed("scene"):
-            shutil.rmtree(scene / "sparse", ignore_errors=True)
-            (scene / "sparse").mkdir()
-            if self._job.options.undistort:
-                straight = self._work / "straight"
-                colmap.straighten(model, straight)
-                shutil.rmtree(scene / "images", ignore_errors=True)
-                shutil.move(straight / "images", scene / "images")
-                model = straight / "sparse"
-            shutil.copytree(model, scene / "sparse" / "0")
-        names = set(placed.pop("names"))
-        unplaced = [photo.name for photo in photos if photo.name not in names]
-        report = ImportReport(
-            scene=self._job.scene,
-            photos=len(photos),
-            placed=len(photos) - len(unplaced),
-            unplaced=tuple(unplaced),
-            left_out=tuple(left_out),
-            seconds={stage: round(self._seconds[stage], 2) for stage in self._seconds},
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in placed.items()},
-        )
-        write_json(scene / REPORT_FILE, report.to_json())
-        self._state.finish("scene")
+        names = set(placed["names"])
+        unplaced = tuple(photo.name for photo in photos if photo.name not in names)
+        with self._stage("scene"):
+            self._write_scene(colmap)
+            report = ImportReport(
+                scene=self._job.scene,
+                photos=len(photos),
+                placed=len(photos) - len(unplaced),
+                error_px=placed["error_px"],
+                points=placed["points"],
+                unplaced=unplaced,
+                left_out=tuple(left_out),
+                lenses=tuple(placed["lenses"]),
+                other_models=tuple(placed["other_models"]),
+                seconds=self._state.seconds,
+            )
+            write_json(Path(self._job.scene) / REPORT_FILE, report.to_json())
         shutil.rmtree(self._work, ignore_errors=True)
         self._progress("writing the scene", 1, 1)
         return report
+
+    def _write_scene(self, colmap: Reconstructor) -> None:
+        """Put the model, and with `undistort` straightened photos, where scenes have them."""
+        scene, model = Path(self._job.scene), self._work / "model"
+        shutil.rmtree(scene / "sparse", ignore_errors=True)
+        (scene / "sparse").mkdir()
+        if self._job.options.undistort:
+            straight = self._work / "straight"
+            colmap.straighten(model, straight)
+            shutil.rmtree(scene / "images", ignore_errors=True)
+            shutil.move(straight / "images", scene / "images")
+            model = straight / "sparse"
+        shutil.copytree(model, scene / "sparse" / "0")
 
     def _tell(self, stage: str) -> Callable[[int, int], None]:
         return lambda done, total: self._progress(stage, done, total)
 
     @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        before = self._clock()
+    def _stage(self, name: str) -> Iterator[None]:
+        """Do a stage; it is finished when the block ends well."""
+        began = self._clock()
         yield
-        self._seconds[stage] = self._clock() - before
+        self._state.finish(name, self._clock() - began)
 
     def _read(self, path: Path) -> dict[str, Any]:
         try:

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from engine.errors import UserError
+from engine.files import whole_file
 from engine.options import flatten
 from engine.sfm.options import ImportJob
 
@@ -25,20 +25,25 @@ OURS = (
 
 
 class ImportState:
-    """The finished stages of one import, in order. `resumed` says that an earlier run had finished some."""
+    """The finished stages of one import and the seconds each took. `resumed`: an earlier run finished some."""
 
-    def __init__(self, folder: Path, identity: dict[str, Any], finished: list[str]) -> None:
+    def __init__(self, folder: Path, identity: dict[str, Any], finished: dict[str, float]) -> None:
         self.folder, self._identity, self._finished = folder, identity, finished
         self.resumed = bool(finished)
         self.work = folder / ".import"
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """What each finished stage took, in the run that finished it."""
+        return dict(self._finished)
 
     def has(self, stage: str) -> bool:
         """Whether a stage is finished."""
         return stage in self._finished
 
-    def finish(self, stage: str) -> None:
+    def finish(self, stage: str, seconds: float) -> None:
         """Remember that a stage is finished."""
-        self._finished.append(stage)
+        self._finished[stage] = round(seconds, 2)
         self.save()
 
     def save(self) -> None:
@@ -56,26 +61,25 @@ def open_state(job: ImportJob) -> ImportState:
     identity = {"source": job.source, "options": flatten(job.options)}
     _refuse_what_is_not_ours(folder)
     earlier = _earlier(folder)
-    if earlier is not None and not job.again:
+    if earlier and not job.again:
         if earlier.get("source") != job.source:
             raise UserError(
                 f"{folder} holds an import of {earlier.get('source')}, not of {job.source}. "
                 "Choose another folder, or add --again to throw that import away."
             )
         if earlier.get("options") == identity["options"] and earlier.get("format_version") == FORMAT_VERSION:
-            finished = [stage for stage in earlier.get("finished", []) if isinstance(stage, str)]
-            return _begun(ImportState(folder, identity, finished))
+            finished = earlier.get("finished")
+            return _begun(ImportState(folder, identity, finished if isinstance(finished, dict) else {}))
     for name in OURS if earlier is not None else ():
         place = folder / name
         shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
-    return _begun(ImportState(folder, identity, []))
+    return _begun(ImportState(folder, identity, {}))
 
 
 def write_json(path: Path, data: Any) -> None:
     """Write plain data into a file that is whole or not there."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _begun(state: ImportState) -> ImportState:
