@@ -35,7 +35,9 @@ _LEAST_SHARE = (
     0.25  # of the photo that a model explains: less means that its coefficients are not of this photo
 )
 _LEAST_SIDE = 1.0 / 3.0  # straight pixels per bent pixel, each side: likewise
-_BORDER_PX = 0.5  # of the bent photo: as far beyond its border the outermost pixels stand for what is there
+_BORDER_PX = (
+    0.1  # of the bent photo: the inner box is found from samples of the border, between which it may bulge
+)
 _ROWS = 64  # rows remapped at a time: temporaries stay in the cache and small
 
 
@@ -110,21 +112,34 @@ def straight_lens(lens: Lens) -> Lens:
 
 
 def covered(bent: Lens, straight: Lens) -> np.ndarray:
-    """Return bool [H,W]: the pixels of the straight photo that lie wholly inside the bent one."""
-    x = (np.arange(straight.width + 1) - straight.cx) / straight.fx
-    y = (np.arange(straight.height + 1) - straight.cy) / straight.fy
-    good = np.empty((len(y), len(x)), dtype=bool)
-    for start in range(0, len(y), _ROWS):
-        corner_x, corner_y = np.meshgrid(x, y[start : start + _ROWS])
+    """Return bool [H,W]: the pixels of the straight photo, perhaps shrunk, that lie wholly inside the bent one.
+
+    At the bent photo's own focal length a pixel is inside when its centre lies between centres of bent pixels, so that
+    nothing is extrapolated; a larger one is when the outermost centres in it are.
+    """
+    x = _sample_places(straight.width, straight.cx, straight.fx, bent.fx)
+    y = _sample_places(straight.height, straight.cy, straight.fy, bent.fy)
+    good = np.empty((straight.height, straight.width), dtype=bool)
+    for start in range(0, straight.height, _ROWS):
+        rows = y[start : start + _ROWS]
+        at_x, at_y = np.meshgrid(x.ravel(), rows.ravel())
         with np.errstate(all="ignore"):
-            xd, yd = distort(bent, corner_x, corner_y)
+            xd, yd = distort(bent, at_x, at_y)
             u, v = xd * bent.fx + bent.cx, yd * bent.fy + bent.cy
-            good[start : start + _ROWS] = (
-                _unfolded(bent, corner_x, corner_y)
-                & (np.abs(u - 0.5 * bent.width) <= 0.5 * bent.width + _BORDER_PX)
-                & (np.abs(v - 0.5 * bent.height) <= 0.5 * bent.height + _BORDER_PX)
+            inside = (
+                _unfolded(bent, at_x, at_y)
+                & (np.abs(u - 0.5 * bent.width) <= 0.5 * (bent.width - 1) + _BORDER_PX)
+                & (np.abs(v - 0.5 * bent.height) <= 0.5 * (bent.height - 1) + _BORDER_PX)
             )
-    return good[:-1, :-1] & good[:-1, 1:] & good[1:, :-1] & good[1:, 1:]
+        good[start : start + _ROWS] = inside.reshape(*rows.shape, *x.shape).all(axis=(1, 3))
+    return good
+
+
+def _sample_places(count: int, centre: float, focal: float, bent_focal: float) -> np.ndarray:
+    """Return [count, 1 or 2] on z = 1: the outermost centres that pixels of the bent focal length have in each pixel."""
+    edge = 0.5 * min(1.0, focal / bent_focal)
+    offsets = np.array([0.5] if edge == 0.5 else [edge, 1.0 - edge])
+    return (np.arange(count)[:, None] + offsets - centre) / focal
 
 
 def _radial(lens: Lens, r2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -236,7 +251,9 @@ def remap_table(bent: Lens, straight: Lens) -> RemapTable:
     """Return the table that makes a photo of `straight`, a pinhole, from one of `bent`."""
     x = (np.arange(straight.width) + 0.5 - straight.cx) / straight.fx
     y = (np.arange(straight.height) + 0.5 - straight.cy) / straight.fy
-    with np.errstate(all="ignore"):  # beyond the fold of a rational model there may be a pole; `covered` leaves it out
+    with np.errstate(
+        all="ignore"
+    ):  # beyond the fold of a rational model there may be a pole; `covered` leaves it out
         xd, yd = map(np.nan_to_num, distort(bent, *np.meshgrid(x, y)))
     u = np.clip(xd * bent.fx + bent.cx - 0.5, 0.0, bent.width - 1.0)
     v = np.clip(yd * bent.fy + bent.cy - 0.5, 0.0, bent.height - 1.0)
