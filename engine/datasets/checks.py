@@ -18,6 +18,9 @@ from engine.errors import SceneError
 ROTATION_TOLERANCE = (
     0.02  # files keep 6 digits or more; beyond 2 % an axis is stretched or skewed, not rounded
 )
+_NO_ROTATION = 1e6  # an entry beyond: no rotation whatever the tolerance, and its cube would overflow soon
+LARGEST_PHOTO = 1 << 17  # pixels a side
+LARGEST_LENGTH = 1e12  # data units: beyond, float64 no longer tells neighbouring cameras apart
 SAME_POINT = (
     1e-6  # of the distance to the data's origin: closer than this, float32 files cannot tell centres apart
 )
@@ -117,6 +120,15 @@ def positive(path: Path, where: str, key: str, value: Any) -> float:
     return result
 
 
+def pixels(path: Path, where: str, key: str, value: Any) -> int:
+    """Return the width or height of a photo from a file."""
+    result = round(positive(path, where, key, value))
+    if not 1 <= result <= LARGEST_PHOTO:
+        problem = f"'{key}' of {where} must be 1 to {LARGEST_PHOTO:,} pixels, got {value!r}"
+        raise cannot_read(path, problem, "correct it or leave it out")
+    return result
+
+
 def pose(path: Path, where: str, value: Any) -> np.ndarray:
     """Return the rigid camera matrix [4,4] in a file ([3,4] is accepted), its rotation made orthonormal."""
     key = "transform_matrix"
@@ -135,19 +147,23 @@ def pose(path: Path, where: str, value: Any) -> np.ndarray:
         problem = f"the last row of '{key}' of {where} must be 0 0 0 1, got {came}"
         raise cannot_read(path, problem, "transpose the matrix or export it again")
     _check_rotation(path, where, matrix[:3, :3])
+    if np.abs(matrix[:3, 3]).max() > LARGEST_LENGTH:
+        came = " ".join(f"{x:.3g}" for x in matrix[:3, 3])
+        problem = f"the position of {where} must be below {LARGEST_LENGTH:g} units, got {came}"
+        raise cannot_read(path, problem, "correct it or remove the frame")
     u, _, vt = np.linalg.svd(matrix[:3, :3])
     matrix[:3, :3] = u @ vt
     return matrix
 
 
 def _check_rotation(path: Path, where: str, rotation: np.ndarray) -> None:
-    det = float(np.linalg.det(rotation))
     scale = float(np.abs(rotation).max())
-    if scale == 0.0 or abs(det) < 1e-6 * scale**3:
+    det = float(np.linalg.det(rotation)) if scale < _NO_ROTATION else math.inf
+    if scale == 0.0 or abs(det) < 1e-6 * min(scale, _NO_ROTATION) ** 3:
         problem = f"the pose of {where} is singular (determinant {det:.3g}) where a rotation was wanted"
         raise cannot_read(path, problem, "correct it or remove the frame")
-    if np.abs(rotation @ rotation.T - np.eye(3)).max() > ROTATION_TOLERANCE:
-        lengths = " ".join(f"{x:.3g}" for x in np.linalg.norm(rotation, axis=0))
+    if scale >= _NO_ROTATION or np.abs(rotation @ rotation.T - np.eye(3)).max() > ROTATION_TOLERANCE:
+        lengths = " ".join(f"{math.hypot(*column):.3g}" for column in rotation.T)
         problem = f"the pose of {where} is no rotation: orthonormal axes were wanted, got lengths {lengths}"
         raise cannot_read(path, problem, "remove scale and shear from it or remove the frame")
     if det < 0.0:

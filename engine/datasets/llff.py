@@ -22,7 +22,7 @@ import numpy as np
 from engine.conventions import opencv_from_llff, opengl_from_opencv
 from engine.datasets.assemble import Layout, build_scene
 from engine.datasets.beside import choose_folder, photos_in, still_to_shrink, with_masks
-from engine.datasets.checks import cannot_read, check_enough, pose, positive
+from engine.datasets.checks import cannot_read, check_enough, pixels, pose, positive
 from engine.datasets.images import Progress, photo_size
 from engine.datasets.ndc import Ndc
 from engine.datasets.npy import read_npy
@@ -74,6 +74,8 @@ def read_poses_bounds(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         poses[row] = pose(path, where, opencv_from_llff(np.vstack([matrix[:, :4], [0, 0, 0, 1]])).tolist())
         for column, key in enumerate(("height", "width", "focal length")):
             sizes[row, column] = positive(path, where, key, float(matrix[column, 4]))
+        for column, key in enumerate(("height", "width")):
+            sizes[row, column] = pixels(path, where, key, sizes[row, column])
         near, far = (
             positive(path, where, key, float(v)) for key, v in zip(("near", "far"), values[15:], strict=True)
         )
@@ -128,7 +130,7 @@ def _shots(path: Path, poses: np.ndarray, sizes: np.ndarray, folder: Path | None
     shots = []
     for world_from_cam, (height, width, focal), photo in zip(poses, sizes, photos, strict=True):
         name = f"{folder.name}/{photo.name}"
-        full = Lens(round(width), round(height), focal, focal, 0.5 * round(width), 0.5 * round(height))
+        full = Lens(int(width), int(height), focal, focal, 0.5 * int(width), 0.5 * int(height))
         size = photo_size(photo)
         if abs(full.width * size[1] / (full.height * size[0]) - 1.0) > _SAME_ASPECT:
             problem = f"{name} should be shaped like {full.width} x {full.height} pixels and is {size[0]} x {size[1]}"

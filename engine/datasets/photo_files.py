@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from engine.datasets.npy import read_npy
 from engine.errors import SceneError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _BROKEN = (
 _ALPHA_SAMPLES = (
     3  # photos looked at to tell cut-out objects from photographs that merely carry an alpha channel
 )
+_MOST_DEPTH_BYTES = 400_000_000  # 100 million pixels of float32
 _DRAFTS = (8, 4, 2)  # a JPEG can be decoded at these parts of its size, for a part of the time
 
 
@@ -79,7 +81,7 @@ def read_mask(path: Path) -> np.ndarray:
 def read_depth(path: Path) -> np.ndarray:
     """Return the numbers in a depth map's file, a grey picture of 8 or 16 bits or a .npy, as float32 [h,w]."""
     if path.suffix.lower() == ".npy":
-        values = _guarded(path, lambda: np.load(path, mmap_mode="r", allow_pickle=False))
+        values = _guarded(path, lambda: read_npy(path, _MOST_DEPTH_BYTES))
     else:
         with _open(path) as image:
             values = _guarded(path, lambda: np.array(image))

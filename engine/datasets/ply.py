@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.datasets.checks import cannot_read
+from engine.datasets.checks import LARGEST_LENGTH, cannot_read
 from engine.datasets.scene import Points
 
 MAX_BYTES = 1 << 29  # 30 million points with colour and normal
@@ -23,7 +23,6 @@ _TYPES = {
 }  # fmt: skip
 _ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 _COLOURS = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
-_FAR = 1e12  # data units: beyond, float64 no longer tells neighbouring points apart
 _REMEDY = "export it again as points with x, y and z"
 
 
@@ -53,7 +52,7 @@ def read_ply(path: Path) -> tuple[Points, int]:
     except ValueError as error:
         raise cannot_read(path, f"a .ply file of points was wanted, and {error}", _REMEDY) from error
     xyz = np.stack([table[axis].astype(np.float64) for axis in "xyz"], axis=1)
-    good = (np.abs(xyz) < _FAR).all(axis=1)
+    good = (np.abs(xyz) <= LARGEST_LENGTH).all(axis=1)
     xyz, rgb = xyz[good], _colours(table)[good]
     nobody = np.zeros(len(xyz) + 1, dtype=np.int64)
     unknown = np.zeros(len(xyz), dtype=np.float32)

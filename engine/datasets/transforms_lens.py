@@ -7,13 +7,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-from engine.datasets.checks import cannot_read, number, positive
+from engine.datasets.checks import cannot_read, number, pixels, positive
 from engine.datasets.images import photo_size
 from engine.datasets.shots import Lens
 
 _MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "PERSPECTIVE", "OPENCV", "SIMPLE_RADIAL", "RADIAL", "OPENCV_FISHEYE")
 _SAME_ASPECT = 0.02  # of the ratio of width and height: what rounding of shrunk photos explains
-_LARGEST_PHOTO = 1 << 17  # pixels a side
 _REMEDY = "undistort the photos to a pinhole camera first"
 
 
@@ -25,7 +24,7 @@ def lens_of(
     fisheye = _is_fisheye(path, where, both)
     size = photo_size(photo)
     width, height = (
-        _pixels(path, where, key, both[key]) if both.get(key) is not None else actual
+        pixels(path, where, key, both[key]) if both.get(key) is not None else actual
         for key, actual in zip("wh", size, strict=True)
     )
     own = frame if "fl_x" in frame or "camera_angle_x" in frame else both
@@ -41,14 +40,6 @@ def lens_of(
         remedy = "use the calibrated photo, unrotated and uncropped, or correct 'w' and 'h'"
         raise cannot_read(path, problem, remedy)
     return lens.resized(*size), False
-
-
-def _pixels(path: Path, where: str, key: str, value: Any) -> int:
-    pixels = round(positive(path, where, key, value))
-    if not 1 <= pixels <= _LARGEST_PHOTO:
-        problem = f"'{key}' of {where} must be 1 to {_LARGEST_PHOTO:,} pixels, got {value!r}"
-        raise cannot_read(path, problem, "correct it or leave it out")
-    return pixels
 
 
 def _focal(path: Path, where: str, scope: dict[str, Any], width: int, height: int) -> tuple[float, float]:

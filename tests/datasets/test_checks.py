@@ -225,6 +225,14 @@ def test_a_single_photo_is_refused(capture):
     )
 
 
+def test_a_pose_with_huge_numbers_is_refused(capture):
+    def far(data: dict[str, Any]) -> None:
+        data["frames"][0]["transform_matrix"][1][3] = 1e200
+
+    assert "the position of frames[0] (images/1.png) must be below 1e+12 units" in refusal(capture(far))
+    assert "is no rotation" in refusal(capture(with_rotation(0, lambda rotation: rotation * 1e200)))
+
+
 @pytest.mark.parametrize("at", [0.0, 1e4])
 def test_cameras_at_one_point_are_refused(capture, at):
     def gather(data: dict[str, Any]) -> None:
