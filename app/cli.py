@@ -8,6 +8,8 @@ from their declarations. Exit codes: 0 done, 1 something failed, 2 something was
 from __future__ import annotations
 
 import inspect
+import io
+import math
 import os
 import sys
 import traceback
@@ -20,8 +22,6 @@ import tyro
 
 from app.flags import given, with_options
 from engine.errors import UserError, cause_chain
-
-_FLAGS_BEFORE_IMPORTS = ("threads", "method")  # needed before the other flags can be known
 
 Help = tyro.conf.arg
 
@@ -167,6 +167,9 @@ def main(argv: list[str] | None = None) -> int:
     # Python lets a thread compute for 5 ms before another one gets its turn. The window must draw every 16 ms beside the
     # worker's Python code between kernels, so the two hand over after 1 ms.
     sys.setswitchinterval(0.001)
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal's code page lacks must not end a run
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return _dispatch(argv)
     except KeyboardInterrupt:
@@ -197,6 +200,8 @@ def _dispatch(argv: list[str]) -> int:
     flags, run = _COMMANDS[name]
     rest = argv[1:] if name else argv
     if (threads := _early(rest, "threads")) is not None:
+        if not threads.isdecimal() or int(threads) < 1:
+            raise UserError(f"--threads must be a whole number of at least 1, got {threads}.")
         os.environ["NUMBA_NUM_THREADS"] = threads  # read when the kernels' threads are first needed
     if issubclass(flags, ModelFlags):
         from engine.datasets.options import SceneOptions
@@ -209,8 +214,6 @@ def _dispatch(argv: list[str]) -> int:
     arguments = tyro.cli(
         flags, args=rest, prog=f"nerfviewer {name}".strip(), description=inspect.cleandoc(flags.__doc__)
     )
-    if arguments.threads is not None and arguments.threads < 1:
-        raise UserError(f"--threads must be at least 1, got {arguments.threads}.")
     return run(arguments, rest)
 
 
@@ -250,6 +253,7 @@ def _window(arguments: Any, argv: list[str]) -> int:
     from app.display import NoWindowError, why_no_window
     from engine.runs import is_run
 
+    _check_above_zero("exit_after", arguments.exit_after)
     scene_options, values = _options(arguments, argv)
     reason = why_no_window()
     is_a_run = arguments.scene is not None and is_run(Path(arguments.scene))
@@ -294,9 +298,7 @@ def _train(arguments: Any, argv: list[str]) -> int:
     from app.headless_train import TrainJob, train
 
     for name in ("max_steps", "max_seconds", "eval_every", "autosave"):
-        value = getattr(arguments, name)
-        if value is not None and not value > 0:
-            raise UserError(f"--{name.replace('_', '-')} must be above 0, got {value:g}.")
+        _check_above_zero(name, getattr(arguments, name))
     scene_options, values = _options(arguments, argv)
     job = TrainJob(
         arguments.scene,
@@ -328,8 +330,8 @@ def _render(arguments: Any, argv: list[str]) -> int:
     if len(chosen) != 1:
         came = " and ".join(f"--{kind}" for kind in chosen) or "none"
         raise UserError(f"render needs one of --spiral, --orbit and --path FILE, got {came}.")
-    if arguments.frames < 1 or not arguments.fps > 0:
-        raise UserError("--frames must be at least 1 and --fps above 0.")
+    _check_above_zero("frames", arguments.frames)
+    _check_above_zero("fps", arguments.fps)
     size = _size(arguments.size)
     kind, path = chosen[0], arguments.path
     return render(
@@ -337,9 +339,16 @@ def _render(arguments: Any, argv: list[str]) -> int:
     )
 
 
+def _check_above_zero(name: str, value: float | None) -> None:
+    if value is not None and not 0 < value < math.inf:
+        raise UserError(f"--{name.replace('_', '-')} must be a number above 0, got {value:g}.")
+
+
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit() and 2 <= int(width) <= 16384 and 2 <= int(height) <= 16384):
+    if not (
+        width.isdecimal() and height.isdecimal() and 2 <= int(width) <= 16384 and 2 <= int(height) <= 16384
+    ):
         raise UserError(f"--size must be WIDTHxHEIGHT in pixels, such as 960x540, got {text}.")
     return int(width), int(height)
 
@@ -369,8 +378,8 @@ def _bench(arguments: Any, argv: list[str]) -> int:
         if name not in own:
             flag = "scene" if name == "scene" else f"--{name}"
             raise UserError(f"bench {arguments.what} takes no {flag}, got {value}. Leave it out.")
-        if name in ("seconds", "runs") and not value > 0:
-            raise UserError(f"--{name} must be above 0, got {value:g}.")
+        if name in ("seconds", "runs"):
+            _check_above_zero(name, value)
     measure(arguments.json, **asked)
     return 0
 

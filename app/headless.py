@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, TextIO, TypeVar
 
 from engine import messages as m
@@ -17,7 +18,12 @@ from engine.worker import Worker
 
 POLL_S = 0.05  # how often the terminal looks at the worker; the worker itself never polls
 LINE_EVERY_S = 5.0  # where the output is no terminal, a line this often
+STOP_WAIT_S = 60.0  # for the last checkpoint
 BAR_CELLS = 24
+_SAVING = (
+    "The checkpoint could not be saved",
+    "The run folder cannot be written; training goes on without saving",
+)
 
 E = TypeVar("E", bound=m.Event)
 
@@ -68,7 +74,7 @@ class Driver:
         self.scene: m.SceneOpened | None = None
         self.evaluated: m.Evaluated | None = None
         self.state = TrainState.EMPTY
-        self._job_total = 0
+        self.unsaved: m.Failed | None = None  # why the last checkpoint could not be written
 
     def open(self, command: m.OpenScene | m.OpenRun) -> m.SceneOpened:
         """Open a scene or a run and wait for it."""
@@ -91,23 +97,42 @@ class Driver:
     def pump(self, done: Callable[[], bool], hear: Callable[[m.Event], Any] | None = None) -> None:
         """Print what happens until `done()`; every event also goes to `hear`."""
         while True:
+            alive = self.worker.alive  # asked first: what it says before it ends shall be heard
             for event in self.worker.events():
                 self._hear(event)
                 if hear is not None:
                     hear(event)
             if done():
                 return
-            if not self.worker.alive:
+            if not alive:
                 raise RunError("The worker ended unexpectedly.")
             if self.state is TrainState.TRAINING and (stats := self.worker.stats()) is not None:
                 self.console.progress(training_line(stats, self.evaluated))
             time.sleep(POLL_S)
 
+    def hear_the_end(self, ended: bool) -> None:
+        """Print what the worker said while it stopped, such as that its last checkpoint could not be written."""
+        for event in self.worker.events():
+            if isinstance(event, m.Failed):
+                self.console.say(f"Warning: {_sentence(event)}")
+            self._note_saving(event)
+        if not ended:
+            self.console.say("Warning: the worker is still busy; the newest steps may not be saved.")
+
+    def _note_saving(self, event: m.Event) -> None:
+        if isinstance(event, m.CheckpointSaved):
+            self.unsaved = None
+        elif isinstance(event, m.Failed) and event.what in _SAVING:
+            self.unsaved = event
+
     def _hear(self, event: m.Event) -> None:
+        self._note_saving(event)
         if isinstance(event, m.StateChanged):
             self.state = event.state
         elif isinstance(event, m.SceneOpened):
             self.scene = event
+        elif isinstance(event, m.RunFolderChanged):
+            self.scene = replace(self.scene, run_folder=event.path)
         elif isinstance(event, m.Progress):
             self.console.progress(f"{event.stage} {bar(event.done, event.total)}")
         elif isinstance(event, m.JobProgress):
@@ -128,7 +153,11 @@ class Driver:
         """Opening, training and evaluating are what a command is for; a checkpoint or a view can fail beside them."""
         if self.state is TrainState.LOADING:
             raise UserError(event.chain[0]) if event.user else RunError(_sentence(event), event.trace)
-        if event.fatal or event.what in ("Training stopped", "The evaluation stopped"):
+        if event.fatal or event.what in (
+            "Training could not start",
+            "Training stopped",
+            "The evaluation stopped",
+        ):
             raise RunError(_sentence(event), event.trace)
         if event.what in ("The evaluation could not start", "The options could not be changed"):
             raise UserError(event.chain[0])
@@ -137,18 +166,25 @@ class Driver:
 
 @contextlib.contextmanager
 def driving(worker: Worker, console: Console | None = None) -> Iterator[Driver]:
-    """Start a worker, and stop it at the end whatever happens; SIGTERM counts as Ctrl-C meanwhile."""
+    """Start a worker, and stop it at the end whatever happens; SIGTERM counts as Ctrl-C meanwhile.
+
+    Raises RunError at the end if the newest steps could not be saved.
+    """
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)
+    driver = Driver(worker, console or Console())
     worker.start()
     try:
-        yield Driver(worker, console or Console())
+        yield driver
     finally:
-        worker.stop(timeout=60.0)
+        ended = worker.stop(timeout=STOP_WAIT_S)
         signal.signal(signal.SIGTERM, before)
+        driver.hear_the_end(ended)
+    if driver.unsaved is not None:
+        raise RunError(f"The last steps are lost. {_sentence(driver.unsaved)}", driver.unsaved.trace)
 
 
 def training_line(stats: m.Stats, evaluated: m.Evaluated | None) -> str:

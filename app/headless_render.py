@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.headless import Console, Driver, RunError, driving
-from app.headless_train import TrainJob, how_to_open, make_worker, train_to_the_end
+from app.headless_train import TrainJob, how_to_open, make_worker, open_job, train_to_the_end
 from app.jobs.video import start_export
 from app.view import presets
 from app.view.path_files import read_path
@@ -61,10 +61,10 @@ def export(driver: Driver, output: Path, cameras: Sequence[Camera], fps: float) 
     job = start_export(output, cameras, fps, driver.worker.send, driver.worker.emit, share=1.0)
     try:
         driver.pump(lambda: bool(ended), lambda e: ended.append(e) if isinstance(e, m.JobEnded) else None)
-    except KeyboardInterrupt:
-        job.cancel()
-        job.wait(timeout_s=10.0)
-        raise
+    finally:
+        if job.outcome is None:
+            job.cancel()
+            job.wait(timeout_s=10.0)
     if ended[0].outcome != "finished":
         raise RunError(ended[0].detail)
 
@@ -78,8 +78,9 @@ def without_window(job: TrainJob, reason: str, screenshot: Path | None, worker: 
     )
     opening = how_to_open(job, console)
     with driving(worker or make_worker(job), console) as driver:
-        scene = driver.open(opening)
+        open_job(driver, opening, job)
         train_to_the_end(driver, job)
+        scene = driver.scene
         picture = write_picture(driver, scene, screenshot or Path(scene.run_folder) / "picture.png")
         console.say(f"Wrote {picture}.")
         video = Path(scene.run_folder) / "spiral.mp4"
@@ -101,7 +102,7 @@ def write_picture(driver: Driver, scene: m.SceneOpened, file: Path) -> Path:
         return bool(frames)
 
     def refuse(event: m.Event) -> None:
-        if isinstance(event, m.Failed):
+        if isinstance(event, m.Failed) and event.what == "The view could not be rendered":
             raise RunError(f"{event.what}: {' / '.join(event.chain)}", event.trace)
 
     driver.worker.request_view(m.ViewRequest(1, held_out[0].camera))

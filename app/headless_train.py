@@ -11,7 +11,8 @@ from typing import Any
 
 from app.headless import Console, Driver, driving
 from engine import messages as m
-from engine import runs
+from engine import options, runs
+from engine.datasets.options import SceneOptions
 from engine.errors import UserError
 from engine.messages import TrainState
 from engine.worker import Worker
@@ -50,9 +51,7 @@ def train(job: TrainJob, worker: Worker | None = None, console: Console | None =
     opening = how_to_open(job, console)
     worker = worker or make_worker(job)
     with driving(worker, console) as driver:
-        driver.open(opening)
-        if isinstance(opening, m.OpenRun) and job.values:
-            driver.ask(m.SetOptions(job.values), m.OptionsChanged)
+        open_job(driver, opening, job)
         train_to_the_end(driver, job)
         report = summary(driver, job)
         console.say(_last_words(driver, report))
@@ -78,14 +77,36 @@ def how_to_open(job: TrainJob, console: Console) -> m.OpenScene | m.OpenRun:
         spec = runs.open_run(job.out).spec
         if spec.scene != place:
             raise UserError(f"The run in {job.out} is of {spec.scene}, not of {place}. Choose another --out.")
+        _check_scene_options(job.out, job)
         return m.OpenRun(str(job.out))
     if not job.resume:
         return begin
     found = None if job.out is not None else runs.newest_run(Path("runs"), place, job.method)
     if found is not None:
+        _check_scene_options(found, job)
         return m.OpenRun(str(found))
     console.say("There is no run to resume; a new one begins.")
     return begin
+
+
+def open_job(driver: Driver, opening: m.OpenScene | m.OpenRun, job: TrainJob) -> None:
+    """Open what a job trains; a run that is continued takes the options that were given."""
+    driver.open(opening)
+    if isinstance(opening, m.OpenRun) and job.values:
+        driver.ask(m.SetOptions(job.values), m.OptionsChanged)
+
+
+def _check_scene_options(run: Path, job: TrainJob) -> None:
+    """Refuse to continue a run with photos of another size or another cube: its voxels would not fit."""
+    trained = runs.open_run(run).spec.options
+    defaults = options.flatten(SceneOptions())
+    for name, value in job.scene_options.items():
+        before = trained.get(name, defaults[name])
+        if before != value:
+            raise UserError(
+                f"The run in {run} was begun with {name} = {before}, and {value} was asked for. "
+                "Leave the option out, or begin a new run without --resume."
+            )
 
 
 def train_to_the_end(driver: Driver, job: TrainJob) -> None:

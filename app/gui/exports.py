@@ -42,6 +42,8 @@ class Exports:
         make = presets.orbit if settings.kind == "orbit" else presets.spiral
         cameras = make(preset, settings.width, settings.height_px)
         path = Path(settings.file).expanduser() if settings.file else self._free_path(settings.kind)
+        if path.absolute() in self._under_way():
+            raise UserError(f"{path} is being written just now; choose another name or wait for its end.")
         job = start_export(path, cameras, settings.fps, self._send, self._emit)
         with self._lock:
             self._jobs[job.job_id] = job
@@ -67,10 +69,16 @@ class Exports:
         for job in jobs:
             job.wait(timeout_s)
 
+    def _under_way(self) -> set[Path]:
+        """Return the places of the exports that still run; forget those that ended."""
+        with self._lock:
+            self._jobs = {job_id: job for job_id, job in self._jobs.items() if job.outcome is None}
+            return {job.path.absolute() for job in self._jobs.values()}
+
     def _free_path(self, kind: str) -> Path:
         folder = Path(self._session.scene.run_folder or ".")
-        path, n = folder / f"{kind}.mp4", 1
-        while path.exists():
+        path, n, taken = folder / f"{kind}.mp4", 1, self._under_way()
+        while path.exists() or path.absolute() in taken:
             n += 1
             path = folder / f"{kind}-{n}.mp4"
         return path

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import _thread
+import io
 import json
 import signal
 import sys
@@ -23,6 +24,8 @@ from app.display import NoWindowError
 from app.flags import given, help_text, with_options
 from engine import options, runs
 from engine.datasets.options import SceneOptions
+from engine.datasets.scene import View
+from engine.errors import CheckpointError
 from engine.evaluation import Evaluation
 from engine.methods import common
 from tests import fakes
@@ -129,6 +132,26 @@ def test_options_on_resume_take_effect() -> None:
     assert runs.open_run("run").newest().header["values"]["rates.density"] == 0.125
 
 
+def test_a_run_is_not_resumed_with_other_options_of_its_scene(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("--max-steps", "5", "--out", "run", "--downscale", "2") == 0
+    assert train("--max-steps", "6", "--out", "run", "--resume", "--downscale", "4") == 2
+    assert "begun with downscale = 2, and 4 was asked for" in capsys.readouterr().err
+    assert train("--max-steps", "6", "--out", "run", "--resume", "--downscale", "2") == 0
+    assert train("--max-steps", "7", "--out", "run", "--resume") == 0
+
+
+def test_a_last_checkpoint_that_cannot_be_written_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise CheckpointError("Cannot write it: No space left on device. Free some space.")
+
+    monkeypatch.setattr("engine.checkpoint.save", full)
+    assert train("--max-steps", "5") == 1
+    last = capsys.readouterr().err.strip().splitlines()[-2]
+    assert last.startswith("nerfviewer: The last steps are lost.") and "No space left" in last
+
+
 def test_a_run_of_another_scene_is_not_resumed(capsys: pytest.CaptureFixture[str]) -> None:
     assert train("--max-steps", "5", "--out", "run") == 0
     assert main(["train", "other", "--method", "fake", "--out", "run", "--resume"]) == 2
@@ -154,7 +177,14 @@ def test_ctrl_c_saves_evaluates_and_writes_the_numbers(again: bool, monkeypatch:
             self.per_view = [("", 0.0, 0.0)] * self.total
 
         monkeypatch.setattr(Evaluation, "advance", advance)
-    threading.Timer(0.4, _thread.interrupt_main).start()
+    step = FakeMethod.train_step
+
+    def interrupted_step(self: FakeMethod) -> Any:
+        if self.step == 20:
+            _thread.interrupt_main()
+        return step(self)
+
+    monkeypatch.setattr(FakeMethod, "train_step", interrupted_step)
     assert train("--json", "a.json", "--max-seconds", "20") == 0
     report = json.loads(Path("a.json").read_text())
     assert report["steps"] > 0 and report["seconds"] < 19.0, "it was not interrupted"
@@ -186,9 +216,11 @@ def test_a_failing_training_ends_with_its_causes(
         (["train", "missing"], "Cannot read missing: a scene was wanted there and nothing is."),
         (["train", "grey", "--rates.density", "99"], "Option rates.density must be at most 10, got 99."),
         (["train", "grey", "--downscale", "0"], "Option downscale must be at least 1, got 0."),
-        (["train", "grey", "--max-steps", "0"], "--max-steps must be above 0, got 0."),
-        (["train", "grey", "--max-seconds", "nan"], "--max-seconds must be above 0, got nan."),
-        (["train", "grey", "--threads", "0"], "--threads must be at least 1, got 0."),
+        (["train", "grey", "--max-steps", "0"], "--max-steps must be a number above 0, got 0."),
+        (["train", "grey", "--max-seconds", "nan"], "--max-seconds must be a number above 0, got nan."),
+        (["train", "grey", "--max-seconds", "inf"], "--max-seconds must be a number above 0, got inf."),
+        (["train", "grey", "--threads", "0"], "--threads must be a whole number of at least 1, got 0."),
+        (["train", "grey", "--threads", "two"], "--threads must be a whole number of at least 1, got two."),
         (["train", "grey", "--preset", "swift"], "fake has no preset 'swift'"),
         (["eval", "nowhere"], "nowhere is not a run folder"),
         (["render", "nowhere", "--spiral", "-o", "a.mp4"], "nowhere is not a run folder"),
@@ -198,7 +230,8 @@ def test_a_failing_training_ends_with_its_causes(
         ),
         (["render", "run", "--orbit", "--spiral", "-o", "a.mp4"], "got --spiral and --orbit."),
         (["render", "run", "--orbit", "--size", "9", "-o", "a.mp4"], "--size must be WIDTHxHEIGHT"),
-        (["render", "run", "--orbit", "--frames", "0", "-o", "a.mp4"], "--frames must be at least 1"),
+        (["render", "run", "--orbit", "--size", "²x9", "-o", "a.mp4"], "--size must be WIDTHxHEIGHT"),
+        (["render", "run", "--orbit", "--frames", "0", "-o", "a.mp4"], "--frames must be a number above 0"),
     ],
 )
 def test_a_users_error_is_one_sentence_and_exit_code_2(
@@ -274,6 +307,16 @@ def test_eval_prints_and_writes_each_view_and_the_mean(capsys: pytest.CaptureFix
     assert report["steps"] == 5
 
 
+def test_a_name_that_the_code_page_lacks_is_printed_in_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert train("--max-steps", "5") == 0
+    page = io.BytesIO()
+    monkeypatch.setattr(fakes, "View", lambda name, camera: View(f"漢字-{name}", camera))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(page, encoding="cp1252"))
+    assert main(["eval", str(only_run())]) == 0
+    sys.stdout.flush()
+    assert b"\\u6f22\\u5b57-4.png" in page.getvalue()
+
+
 @pytest.mark.parametrize("kind", ["--spiral", "--orbit"])
 def test_render_writes_the_pictures_asked_for(kind: str) -> None:
     assert train("--max-steps", "5") == 0
@@ -342,7 +385,7 @@ def test_bench_is_handed_what_was_given_and_nothing_else(measured, line: str, ca
         ("raster demo", "bench raster takes no scene, got demo. Leave it out."),
         ("raster --seed 0", "bench raster takes no --seed, got 0. Leave it out."),
         ("train --runs 5", "bench train takes no --runs, got 5. Leave it out."),
-        ("train --seconds 0", "--seconds must be above 0, got 0."),
+        ("train --seconds 0", "--seconds must be a number above 0, got 0."),
     ],
 )
 def test_bench_refuses_what_it_would_not_heed(
