@@ -28,6 +28,7 @@ from app.session import Session
 from app.view.camera import ViewCamera
 from app.view.controllers import CameraController
 from app.view.frusta import pick_camera
+from app.view.overview import overview
 from app.view.scheduler import FrameScheduler
 from engine.cameras import Camera
 from engine.messages import BoxesReady, Frame, GetBoxes, SceneOpened, TrainState, ViewRequest
@@ -69,6 +70,7 @@ class Viewport:
         self._fov_deg = session.view.fov_y_deg
         self._jumped = False
         self._scene: SceneOpened | None = None
+        self._overview: ViewCamera | None = None  # where an untrained scene is looked at from
         self._box_drag: Drag | None = None
         self._drawlist: int | str = 0
         self._captions: Captions | None = None
@@ -115,15 +117,20 @@ class Viewport:
     # --- what happens -----------------------------------------------------------------------------------------
 
     def open_scene(self, scene: SceneOpened) -> None:
-        """Show another scene from its first camera, the same scene on another box from where the camera is."""
+        """Show another scene from outside, the same scene on another box from where the camera is."""
         home, before, self._scene = _home(scene), self._scene, scene
         again = before is not None and (before.path, before.kind) == (scene.path, scene.kind)
         self.controller.set_home(home, go=not again)
+        self._overview = None
         if again:
             self.controller.carry(np.linalg.inv(scene.data_from_engine) @ before.data_from_engine)
         else:
             fov = home.effective_fov_y(*self._pixels())
             self._fov_deg = self.session.view.fov_y_deg = float(np.degrees(fov))
+            if scene.views:
+                self._overview = self.controller.look_over(
+                    overview([v.camera for v in scene.views], scene.up)
+                )
         self._box_drag = self.layers.handle = None
         self.layers.open_scene(scene)
         self._photos.clear()
@@ -132,8 +139,15 @@ class Viewport:
         self.scheduler.structure_changed()
 
     def state_changed(self, state: TrainState) -> None:
-        """The worker is in another state."""
+        """The worker is in another state. Training is watched from the first camera, unless somebody moved already."""
         self.scheduler.state_changed(state)
+        if state is TrainState.TRAINING:
+            self._leave_overview()
+
+    def _leave_overview(self) -> None:
+        if self._overview is not None and self.controller.camera is self._overview:
+            self.controller.reset(smooth=self.frame is not None)
+        self._overview = None
 
     def structure_changed(self) -> None:
         """Voxels came or went: a new picture and new boxes are due."""
@@ -153,6 +167,8 @@ class Viewport:
         height, width = frame.rgba.shape[:2]
         self.scheduler.frame_received(frame.serial, frame.render_ms, width * height)
         self._frame_times.append(self._clock())
+        if frame.step > 0:  # of a run that was trained before
+            self._leave_overview()
         self.canvas.set_frame(frame)
 
     def goto_view(self, index: int) -> None:

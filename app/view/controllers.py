@@ -101,6 +101,11 @@ class CameraController:
         if go:
             self._go(home, smooth=False)
 
+    def look_over(self, camera: ViewCamera) -> ViewCamera:
+        """Go to a camera at once, home staying where it is; return it."""
+        self._go(camera, smooth=False)
+        return camera
+
     def carry(self, new_from_old: np.ndarray) -> None:
         """Stay at the same place of a scene whose units [4,4] have become others."""
         self._settle()

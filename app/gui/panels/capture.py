@@ -142,7 +142,7 @@ class CapturePanel(BasePanel):
         self.put("centre", (*(float(f"{value:.6g}") for value in centre), 0.0))
         self.put("edge", float(f"{edge:.6g}"))
         self.allow_commands(session, "edit_box", "apply_box", "automatic_box")
-        self.configure("edit_box", label="Hide handles" if session.view.edit_box else "Handles")
+        self.configure("edit_box", label="Hide" if session.view.edit_box else "Handles")
         note = _box_note(session.box is not None, session.view.edit_box, trained)
         self.configure("box-note", show=bool(note))
         self.put("box-note", note)

@@ -41,7 +41,7 @@ class ViewsPanel(BasePanel):
         self._made_for: Any = None
         self._shown_for: Any = None
         self._numbers_at = -math.inf
-        self._sort = ("", False)  # column, descending
+        self._sort = ("name", False)  # column, descending
         self.order: list[int] = []  # the view in each row
 
     def layout(self) -> None:
@@ -56,7 +56,11 @@ class ViewsPanel(BasePanel):
         ):  # fmt: skip
             for name, (label, share, tip) in HEADINGS.items():
                 column = dpg.add_table_column(
-                    label=label, init_width_or_weight=share, user_data=name, tag=self.tag(f"column-{name}")
+                    label=label,
+                    init_width_or_weight=share,
+                    user_data=name,
+                    tag=self.tag(f"column-{name}"),
+                    default_sort=name == "name",
                 )
                 with dpg.tooltip(column):
                     dpg.add_text(tip, wrap=self.px(260))
@@ -143,7 +147,7 @@ def _table_theme(pad: int) -> int | str:
         with dpg.theme_component(dpg.mvSelectable):
             dpg.add_theme_color(dpg.mvThemeCol_Header, theme.ACCENT_DEEP, category=dpg.mvThemeCat_Core)
         with dpg.theme_component(dpg.mvCheckbox):
-            dpg.add_theme_style(dpg.mvStyleVar_FramePadding, pad, pad, category=dpg.mvThemeCat_Core)
+            dpg.add_theme_style(dpg.mvStyleVar_FramePadding, pad, 0, category=dpg.mvThemeCat_Core)
     return look
 
 
