@@ -44,8 +44,9 @@ def _open_run(core: Core, command: m.OpenRun) -> None:
 
 
 def _open(core: Core, make: Callable[[Any], tuple[Training, list[m.Logged]]], start: bool) -> None:
-    """Load something and put it in the place of what is open; if that fails, what is open stays."""
+    """Load something and put it in the place of what is open; if that fails, what is open stays and goes on."""
     _save_if_needed(core)
+    was_training = core.state is TrainState.TRAINING
     back_to = TrainState.EMPTY if core.training is None else TrainState.PAUSED
     core.enter(TrainState.LOADING)
     begin = core.clock()
@@ -57,7 +58,11 @@ def _open(core: Core, make: Callable[[Any], tuple[Training, list[m.Logged]]], st
         raise
     except Exception as error:
         core.fail("The scene could not be opened", error)
-        core.enter(back_to, "Opening failed.")
+        if was_training:
+            core.begin_training()
+            core.enter(TrainState.TRAINING)
+        else:
+            core.enter(back_to, "Opening failed.")
         return
     core.install(training)
     core.emit(training.opened())

@@ -48,6 +48,15 @@ def test_a_scene_that_cannot_be_opened_leaves_the_open_one_as_it_was(bench: Benc
     assert bench.method is method
 
 
+def test_training_goes_on_when_another_scene_cannot_be_opened(bench: Bench) -> None:
+    bench.do(m.Train(steps=30))
+    bench.turns(3)
+    bench.do(m.OpenScene("missing", "fake"))
+    bench.turns(3)
+    assert (bench.method.step, bench.state) == (6, TrainState.TRAINING)
+    assert bench.worker.stats().target_step == 30
+
+
 def test_without_a_scene_commands_are_refused_and_the_worker_goes_on(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.do(m.Train(), m.PruneNow(), m.Evaluate())

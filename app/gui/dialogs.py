@@ -10,8 +10,7 @@ import dearpygui.dearpygui as dpg
 
 from app import commands
 from app.gui import theme
-
-_TITLES = {"scene": "Open a folder of posed photos", "run": "Open a run folder"}
+from app.gui.chooser import FolderChooser
 
 
 class Dialogs:
@@ -32,21 +31,7 @@ class Dialogs:
     def choose(self, kind: str, folder: str, then: Callable[[str], None]) -> None:
         """Ask for the folder of a "scene" or a "run"; `then` gets its path."""
         self._forget("_chooser")
-        px, (width, height) = self._look.sizes.px, self._size()
-
-        def chosen(sender: Any, data: dict[str, Any]) -> None:
-            then(data["file_path_name"].removesuffix("/."))
-
-        self._chooser = dpg.add_file_dialog(
-            label=_TITLES[kind],
-            directory_selector=True,
-            modal=True,
-            default_path=folder,
-            callback=chosen,
-            width=min(px(720), width - px(60)),
-            height=min(px(460), height - px(80)),
-        )
-        dpg.bind_item_theme(self._chooser, self._look.floating)
+        self._chooser = FolderChooser(self._look, self._size(), kind, folder, then).window
 
     def save(self, title: str, folder: str, name: str, suffix: str, then: Callable[[str], None]) -> None:
         """Ask where to write a file; `then` gets its path, which ends in `suffix`."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import math
 
+from engine.methods.common import AdaptReport
+
 NONE = "–"  # where there is no number
 
 
@@ -64,3 +66,9 @@ def percent(share: float) -> str:
 def short(value: float) -> str:
     """Return a number of a plot or legend in at most four significant digits."""
     return f"{value:,.0f}" if abs(value) >= 1000.0 else f"{value:.4g}"
+
+
+def structure_change(report: AdaptReport) -> str:
+    """Return what pruning and splitting did: "1,200 voxels dropped, 300 split, 249,000 now"."""
+    text = f"{count(report.pruned)} voxels dropped, {count(report.split)} split, {count(report.after)} now"
+    return f"{text} ({report.reason.rstrip('.')})" if report.reason else text

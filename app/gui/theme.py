@@ -162,7 +162,7 @@ def _global_theme(sizes: Sizes) -> int | str:
                     dpg.mvThemeCol_HeaderHovered: RAISED,
                     dpg.mvThemeCol_HeaderActive: RAISED_HOVER,
                     dpg.mvThemeCol_CheckMark: ACCENT,
-                    dpg.mvThemeCol_SliderGrab: ACCENT,
+                    dpg.mvThemeCol_SliderGrab: ACCENT_DEEP,  # the value stands on it
                     dpg.mvThemeCol_SliderGrabActive: ACCENT,
                     dpg.mvThemeCol_Separator: LINE,
                     dpg.mvThemeCol_ScrollbarBg: CLEAR,

@@ -109,9 +109,16 @@ class Welcome:
             total, done = (progress.total, progress.done) if progress else (0, 0)
             stage = progress.stage if progress else "loading"
             dpg.set_value(self._stage, f"{stage[:1].upper()}{stage[1:]}")
+            dpg.configure_item(self._bar, show=total > 0)
             dpg.set_value(self._bar, done / total if total else 0.0)
-            counted = f"{formats.count(done)} of {formats.count(total)}" if total else "One moment"
+            counted = f"{formats.count(done)} of {formats.count(total)}" if total else _patience(stage)
             dpg.set_value(self._detail, session.state_reason or counted)
+
+
+def _patience(stage: str) -> str:
+    return (
+        "Only at the first start; it takes about a minute" if stage.startswith("compiling") else "One moment"
+    )
 
 
 def _short(folder: str, length: int = 42) -> str:

@@ -54,7 +54,8 @@ class LogPanel(BasePanel):
             )
         elif isinstance(event, JobEnded):
             level = "error" if event.outcome == "failed" else "info"
-            self._add(level, f"export {event.outcome}: {event.detail}")
+            cancelled = event.outcome == "cancelled"  # the detail is a sentence that says so
+            self._add(level, event.detail if cancelled else f"export {event.outcome}: {event.detail}")
 
     def refresh(self, session: Session) -> None:
         """Draw the lines if some were added."""

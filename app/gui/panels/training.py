@@ -96,7 +96,8 @@ class TrainingPanel(BasePanel):
     def _show_numbers(self, stats: Stats) -> None:
         goal = f" of {formats.count(stats.target_step)}" if stats.target_step else ""
         self.put("step", formats.count(stats.step) + goal)
-        per_step = f", {formats.milliseconds(stats.train_ms)} each" if stats.train_ms > 0 else ""
+        running = stats.steps_per_s > 0 and stats.train_ms > 0
+        per_step = f", {formats.milliseconds(stats.train_ms)} each" if running else ""
         self.put("speed", formats.rate(stats.steps_per_s) + per_step)
         self.put("elapsed", formats.duration(stats.train_seconds))
         self.put("eta", formats.duration(stats.eta_s))

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from app.gui import formats
+from engine.methods.common import AdaptReport
 
 
 def test_thousands_are_set_apart():
@@ -53,3 +55,10 @@ def test_slow_steps_are_told_in_seconds_each(rate, text):
 
 def test_what_is_not_a_number_shows_a_dash():
     assert formats.decibels(math.nan) == formats.duration(math.inf) == formats.rate(math.nan) == formats.NONE
+
+
+def test_a_change_of_structure_is_told_in_a_line():
+    report = AdaptReport(100, 2000, 1200, 300, 3000)
+    assert formats.structure_change(report) == "1,200 voxels dropped, 300 split, 3,000 now"
+    full = replace(report, reason="The budget is full.")
+    assert formats.structure_change(full).endswith("now (The budget is full)")

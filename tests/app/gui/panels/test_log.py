@@ -33,11 +33,13 @@ def test_errors_states_and_exports_are_taken_down(bench):
         Failed("The export could not start", ("disk full", "OSError")),
         StateChanged(TrainState.PAUSED, "As asked."),
         JobEnded("a", "finished", "spiral.mp4"),
+        JobEnded("b", "cancelled", "Export of orbit.mp4 was cancelled."),
     )
     assert list(bench.panel.lines) == [
         ("error", "The export could not start: disk full: OSError"),
         ("info", "paused. As asked."),
         ("info", "export finished: spiral.mp4"),
+        ("info", "Export of orbit.mp4 was cancelled."),
     ]
 
 

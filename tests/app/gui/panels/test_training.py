@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import dearpygui.dearpygui as dpg
 import pytest
 
@@ -24,6 +26,8 @@ def test_numbers_carry_their_units(bench, lego, stats):
     bench.stats(stats)
     assert bench.text("step") == "1,240 of 5,000"
     assert bench.text("speed") == "41 it/s, 24.3 ms each"
+    bench.stats(replace(stats, steps_per_s=0.0))
+    assert bench.text("speed") == "–"  # nothing runs
     assert bench.text("elapsed") == "30 s" and bench.text("eta") == "1 min 31 s"
     assert bench.config("share", "overlay") == "train 87 %   view 13 %"
 
