@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
+
+LensT = TypeVar("LensT")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,16 +68,7 @@ class Camera:
 
     def resized(self, width: int, height: int) -> Camera:
         """Return the same view with another number of pixels."""
-        sx, sy = width / self.width, height / self.height
-        return replace(
-            self,
-            width=width,
-            height=height,
-            fx=self.fx * sx,
-            fy=self.fy * sy,
-            cx=self.cx * sx,
-            cy=self.cy * sy,
-        )
+        return with_pixels(self, width, height)
 
     def scaled(self, factor: float) -> Camera:
         """Return the same view at `factor` times the resolution, at least one pixel a side."""
@@ -105,6 +99,14 @@ class Camera:
         safe = np.ones_like(z) if self.orthographic else np.where(np.abs(z) < 1e-12, 1e-12, z)
         xy = local[:, :2] / safe[:, None]
         return xy * [self.fx, self.fy] + [self.cx, self.cy], z
+
+
+def with_pixels(lens: LensT, width: int, height: int) -> LensT:
+    """Return a camera or a lens, anything with `width height fx fy cx cy`, with another number of pixels."""
+    sx, sy = width / lens.width, height / lens.height
+    return replace(
+        lens, width=width, height=height, fx=lens.fx * sx, fy=lens.fy * sy, cx=lens.cx * sx, cy=lens.cy * sy
+    )
 
 
 def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndarray:

@@ -281,48 +281,53 @@ def _disabled_components() -> None:
             )
 
 
-def _button_theme(idle: Colour, hovered: Colour, active: Colour, text: Colour) -> int | str:
+def _theme_of(kind: int, colours: dict[int, Colour], *styles: tuple[float, ...]) -> int | str:
+    """Return a theme for one kind of item; a style is (target, value) or (target, x, y)."""
     with dpg.theme() as theme:
-        with dpg.theme_component(dpg.mvButton):
-            _colours(
-                {
-                    dpg.mvThemeCol_Button: idle,
-                    dpg.mvThemeCol_ButtonHovered: hovered,
-                    dpg.mvThemeCol_ButtonActive: active,
-                    dpg.mvThemeCol_Text: text,
-                }
-            )
+        with dpg.theme_component(kind):
+            _colours(colours)
+            for style in styles:
+                dpg.add_theme_style(*style)
     return theme
+
+
+def _button_theme(idle: Colour, hovered: Colour, active: Colour, text: Colour) -> int | str:
+    colours = {
+        dpg.mvThemeCol_Button: idle,
+        dpg.mvThemeCol_ButtonHovered: hovered,
+        dpg.mvThemeCol_ButtonActive: active,
+        dpg.mvThemeCol_Text: text,
+    }
+    return _theme_of(dpg.mvButton, colours)
 
 
 def _bare_theme(padding: tuple[int, int] = (0, 0)) -> int | str:
-    with dpg.theme() as theme:
-        with dpg.theme_component(dpg.mvWindowAppItem):
-            dpg.add_theme_style(dpg.mvStyleVar_WindowPadding, *padding)
-            dpg.add_theme_style(dpg.mvStyleVar_WindowRounding, 0)
-            dpg.add_theme_style(dpg.mvStyleVar_WindowMinSize, 1, 1)
-    return theme
+    return _theme_of(
+        dpg.mvWindowAppItem,
+        {},
+        (dpg.mvStyleVar_WindowPadding, *padding),
+        (dpg.mvStyleVar_WindowRounding, 0),
+        (dpg.mvStyleVar_WindowMinSize, 1, 1),
+    )
 
 
 def _card_theme(sizes: Sizes) -> int | str:
-    with dpg.theme() as theme:
-        with dpg.theme_component(dpg.mvChildWindow):
-            dpg.add_theme_color(dpg.mvThemeCol_ChildBg, FLOATING)
-            dpg.add_theme_color(dpg.mvThemeCol_Border, LINE)
-            dpg.add_theme_style(dpg.mvStyleVar_ChildBorderSize, 1)
-            dpg.add_theme_style(dpg.mvStyleVar_ChildRounding, sizes.px(10))
-            dpg.add_theme_style(dpg.mvStyleVar_WindowPadding, sizes.px(28), sizes.px(24))
-    return theme
+    return _theme_of(
+        dpg.mvChildWindow,
+        {dpg.mvThemeCol_ChildBg: FLOATING, dpg.mvThemeCol_Border: LINE},
+        (dpg.mvStyleVar_ChildBorderSize, 1),
+        (dpg.mvStyleVar_ChildRounding, sizes.px(10)),
+        (dpg.mvStyleVar_WindowPadding, sizes.px(28), sizes.px(24)),
+    )
 
 
 def _floating_theme(sizes: Sizes) -> int | str:
-    with dpg.theme() as theme:
-        with dpg.theme_component(dpg.mvWindowAppItem):
-            dpg.add_theme_color(dpg.mvThemeCol_WindowBg, FLOATING)
-            dpg.add_theme_color(dpg.mvThemeCol_Border, RAISED_ACTIVE)
-            dpg.add_theme_style(dpg.mvStyleVar_WindowBorderSize, 1)
-            dpg.add_theme_style(dpg.mvStyleVar_WindowPadding, sizes.px(16), sizes.px(14))
-    return theme
+    return _theme_of(
+        dpg.mvWindowAppItem,
+        {dpg.mvThemeCol_WindowBg: FLOATING, dpg.mvThemeCol_Border: RAISED_ACTIVE},
+        (dpg.mvStyleVar_WindowBorderSize, 1),
+        (dpg.mvStyleVar_WindowPadding, sizes.px(16), sizes.px(14)),
+    )
 
 
 def explain(item: int | str, text: str) -> int | str:

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from engine.cameras import with_pixels
 
 HOLD_OUT_EVERY = (
     8  # the split of the published methods: photos 0, 8, 16, ... of the sorted names are never trained on
@@ -47,16 +49,7 @@ class Lens:
 
     def resized(self, width: int, height: int) -> Lens:
         """Return the same view with another number of pixels; distortion is free of pixels and stays."""
-        sx, sy = width / self.width, height / self.height
-        return replace(
-            self,
-            width=width,
-            height=height,
-            fx=self.fx * sx,
-            fy=self.fy * sy,
-            cx=self.cx * sx,
-            cy=self.cy * sy,
-        )
+        return with_pixels(self, width, height)
 
 
 @dataclass(frozen=True, eq=False)
