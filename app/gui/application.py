@@ -20,7 +20,7 @@ import dearpygui.dearpygui as dpg
 
 from app.gl.context import GLError
 from app.gui import layout as lay
-from app.gui import session_feed, theme
+from app.gui import formats, session_feed, theme
 from app.gui.actions import Actions, Parts
 from app.gui.columns import Columns
 from app.gui.dialogs import Dialogs
@@ -186,6 +186,7 @@ class App:
                 self.columns.fold("capture", True)  # it has done its part
         elif isinstance(event, messages.StructureChanged):
             self.viewport.structure_changed()
+            self.reports.note(formats.structure_change(event.report))
         elif isinstance(event, messages.BoxesReady):
             self.viewport.boxes_ready(event)
         elif isinstance(event, messages.Failed):
