@@ -251,19 +251,18 @@ def _options(arguments: Any, argv: list[str]) -> tuple[dict[str, Any], dict[str,
 
 def _window(arguments: Any, argv: list[str]) -> int:
     from app.display import NoWindowError, why_no_window
-    from engine.runs import is_run
 
     _check_above_zero("exit_after", arguments.exit_after)
     scene_options, values = _options(arguments, argv)
+    run_folder = _run_at(arguments.scene)
     reason = why_no_window()
-    is_a_run = arguments.scene is not None and is_run(Path(arguments.scene))
     if reason is None:
         from app.gui import window
 
         try:
             return window.run(
-                None if is_a_run else arguments.scene,
-                run_folder=arguments.scene if is_a_run else None,
+                None if run_folder else arguments.scene,
+                run_folder=run_folder,
                 options={"method": arguments.method, "scene": scene_options, "values": values},
                 seed=arguments.seed,
                 screenshot=arguments.screenshot,
@@ -275,11 +274,11 @@ def _window(arguments: Any, argv: list[str]) -> int:
     from app.headless_render import WITHOUT_WINDOW_S, without_window
     from app.headless_train import TrainJob
 
-    scene, out = arguments.scene or "demo", None
-    if is_a_run:
+    scene = arguments.scene or "demo"
+    if run_folder is not None:
         from engine.runs import open_run
 
-        out, scene = Path(arguments.scene), open_run(arguments.scene).spec.scene
+        scene = open_run(run_folder).spec.scene
     seconds = WITHOUT_WINDOW_S if arguments.exit_after is None else arguments.exit_after
     job = TrainJob(
         scene,
@@ -288,10 +287,22 @@ def _window(arguments: Any, argv: list[str]) -> int:
         scene_options,
         values,
         max_seconds=seconds,
-        out=out,
-        resume=is_a_run,
+        out=run_folder,
+        resume=run_folder is not None,
     )
     return without_window(job, reason, arguments.screenshot)
+
+
+def _run_at(path: str | None) -> Path | None:
+    """Return the run folder that a path means, None for a scene; raise for what is neither. Its reader says of nothing."""
+    from engine.datasets.recognise import NotASceneError, recognise
+
+    if path is None:
+        return None
+    found = recognise(path)
+    if not (found.is_scene or found.kind in ("run", "missing")):
+        raise NotASceneError(Path(path), found)
+    return found.path if found.kind == "run" else None
 
 
 def _train(arguments: Any, argv: list[str]) -> int:

@@ -19,6 +19,7 @@ ROTATION_TOLERANCE = (
     0.02  # files keep 6 digits or more; beyond 2 % an axis is stretched or skewed, not rounded
 )
 _NO_ROTATION = 1e6  # an entry beyond: no rotation whatever the tolerance, and its cube would overflow soon
+_LONGEST_PROBLEM = 600  # characters of a sentence that somebody reads
 LARGEST_PHOTO = 1 << 17  # pixels a side
 LARGEST_LENGTH = 1e12  # data units: beyond, float64 no longer tells neighbouring cameras apart
 SAME_POINT = (
@@ -27,8 +28,11 @@ SAME_POINT = (
 
 
 def cannot_read(path: Path, problem: str, remedy: str) -> SceneError:
-    """Return the error "Cannot read PATH: problem; remedy."."""
-    return SceneError(f"Cannot read {path}: {problem}; {remedy}.")
+    """Return the error "Cannot read PATH: problem; remedy."; what a file put into the problem stays short and on one line."""
+    line = "".join(char if char.isprintable() else "\ufffd" for char in problem)
+    if len(line) > _LONGEST_PROBLEM:
+        line = f"{line[: _LONGEST_PROBLEM // 2]} ... {line[-_LONGEST_PROBLEM // 2 :]}"
+    return SceneError(f"Cannot read {path}: {line}; {remedy}.")
 
 
 def first_few(names: Sequence[str]) -> str:

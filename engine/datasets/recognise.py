@@ -41,7 +41,7 @@ _REMEDIES = {
     "photos": 'find out where they were taken from with "nerfviewer import {path} -o SCENE" and open SCENE',
     "photo": 'put 20 or more photos of the scene into a folder and run "nerfviewer import FOLDER -o SCENE"',
     "video": 'choose its frames and poses with "nerfviewer import {path} -o SCENE" and open SCENE',
-    "camera_path": 'open the scene first; then load it in the panel Camera path, or "nerfviewer render RUN --path {path}"',
+    "camera_path": 'film a run along it with "nerfviewer render RUN --path {path} -o film.mp4"',
     "ply": "open the folder of posed photos that it was made from",
     "array": "save its arrays as photos and a transforms.json",
     "torch": "open a folder of posed photos and train, as models of other programs are not read",

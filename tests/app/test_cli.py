@@ -249,6 +249,15 @@ def test_a_users_error_is_one_sentence_and_exit_code_2(
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_what_is_no_scene_is_told_before_a_window_opens(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("app.display.why_no_window", lambda: pytest.fail("a window was wanted"))
+    (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
+    assert main([str(tmp_path / "clip.mp4")]) == 2
+    assert "but this is a video; choose its frames and poses with" in capsys.readouterr().err
+
+
 def test_an_unknown_method_names_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "grey", "--method", "nerf"]) == 2
     assert "choose one of svraster" in capsys.readouterr().err
@@ -431,8 +440,10 @@ def test_a_run_folder_opens_as_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[Any, dict[str, Any]]] = []
     assert train("--max-steps", "5", "--out", "run") == 0
     fake_window(monkeypatch, lambda scene, **rest: calls.append((scene, rest)) or 0)
-    assert main(["run", "--method", "fake"]) == 0
-    assert (calls[0][0], calls[0][1]["run_folder"]) == (None, "run")
+    checkpoint = next(Path("run/checkpoints").glob("*.safetensors"))
+    for path in ("run", "run/run.json", str(checkpoint)):
+        assert main([path, "--method", "fake"]) == 0
+    assert [(scene, rest["run_folder"]) for scene, rest in calls] == [(None, Path("run"))] * 3
 
 
 @pytest.mark.parametrize("why", ["no display", "no OpenGL"])

@@ -225,6 +225,17 @@ def test_a_single_photo_is_refused(capture):
     )
 
 
+def test_long_names_and_line_breaks_do_not_spoil_the_sentence(capture):
+    for name in ("x" * 9000, "a\nb\x1b[31m.png"):
+
+        def rename(data: dict[str, Any], name: str = name) -> None:
+            data["frames"][3].update(file_path=name, transform_matrix=3)
+
+        message = refusal(capture(rename))
+        assert len(message) < 1000 and message.isprintable()
+        assert "must be 4 rows of 4 numbers, got a number" in message
+
+
 def test_a_pose_with_huge_numbers_is_refused(capture):
     def far(data: dict[str, Any]) -> None:
         data["frames"][0]["transform_matrix"][1][3] = 1e200
