@@ -171,6 +171,15 @@ def test_resuming_continues_exactly(scene: Scene) -> None:
         assert np.array_equal(array, resumed.state()[0][name]), name
 
 
+def test_views_left_out_are_passed_over_and_the_others_all_come_each_round(scene: Scene) -> None:
+    method = SVRaster(scene, config(), seed=1)
+    left_out = frozenset(range(0, len(scene.train), 2))
+    method.exclude(left_out)
+    seen = [method.train_step().view for _ in range(2 * (len(scene.train) - len(left_out)))]
+    assert not left_out & set(seen) and all(seen.count(view) == 2 for view in set(seen))
+    assert len(set(seen)) == len(scene.train) - len(left_out)
+
+
 def test_a_foreign_checkpoint_is_refused(scene: Scene) -> None:
     with pytest.raises(CheckpointError, match="plenoxels"):
         SVRaster(scene, config()).load_state({}, {"method": "plenoxels"})

@@ -117,6 +117,8 @@ def drawn(ctx, picture, target, depth: float, kind: str = "lines") -> np.ndarray
         overlays.set_lines(
             "x", np.array([[[-1, 0, 0], [1, 0, 0]]]), np.array([1, 0, 0, 1]), width_px=3, hidden=0
         )
+    elif kind == "points":
+        overlays.set_points("x", np.zeros((1, 3)), np.array([1, 0, 0, 1]), size_px=6, hidden=0)
     else:
         overlays.set_boxes("x", np.array([[0, 0, 0, 0.5]]), np.array([1, 0, 0, 1]), opacity=1)
     overlays.draw(target, W, H, camera(), picture.depth, ["x", "unknown"])
@@ -124,7 +126,7 @@ def drawn(ctx, picture, target, depth: float, kind: str = "lines") -> np.ndarray
     return target.read(W, H)
 
 
-@pytest.mark.parametrize("kind", ["lines", "boxes"])
+@pytest.mark.parametrize("kind", ["lines", "boxes", "points"])
 def test_an_overlay_shows_in_front_of_the_scene_and_hides_behind_it(ctx, picture, target, kind):
     assert drawn(ctx, picture, target, np.inf, kind)[..., 0].max() > 200
     assert drawn(ctx, picture, target, 2.6, kind)[..., 0].max() > 200
@@ -165,3 +167,21 @@ def test_a_line_that_passes_behind_the_eye_is_cut_not_mirrored(ctx, picture, tar
     pixels, _ = camera().project(segment[0, :1])
     assert len(columns) > 5
     assert (columns.min() > pixels[0, 0] - 2) or (columns.max() < pixels[0, 0] + 2)
+
+
+@pytest.mark.parametrize(("distance", "width"), [(1.0, 12), (2.0, 6)])
+def test_points_stand_where_the_camera_sees_them_and_shrink_with_distance(
+    ctx, picture, target, distance, width
+):
+    view = camera()
+    place = view.position + distance * view.forward + 0.2 * distance * view.world_from_cam[:3, 0]
+    picture.set_frame(np.zeros((H, W, 4), np.uint8), far(W, H))
+    picture.draw(target, W, H)
+    overlays = OverlayPass(ctx)
+    overlays.set_points("x", place[None], np.array([0, 1, 0, 1]), size_px=12, shrinks=True)
+    overlays.draw(target, W, H, view, picture.depth, ["x"])
+    overlays.release()
+    rows, columns = np.nonzero(target.read(W, H)[..., 1] > 127)
+    (pixel,), _ = view.project(place[None])
+    assert np.allclose([columns.mean() + 0.5, rows.mean() + 0.5], pixel, atol=0.6)
+    assert abs(np.ptp(columns) + 1 - width) <= 1 and abs(np.ptp(rows) + 1 - width) <= 1

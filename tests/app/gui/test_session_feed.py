@@ -127,3 +127,27 @@ def test_a_warning_is_kept_once():
     for level in ("warning", "warning", "info"):
         apply_event(session, messages.Logged(level, "memory is short"))
     assert session.warnings == ["memory is short"]
+
+
+def test_points_and_handles_are_put_away_when_training_starts_and_not_again_when_it_goes_on():
+    session = Session()
+    apply_event(session, scene())
+    session.view.edit_box = True
+    apply_event(session, messages.StateChanged(TrainState.TRAINING))
+    assert not session.view.show_points and not session.view.edit_box
+    apply_stats(session, STATS)
+    session.view.show_points = True
+    apply_event(session, messages.StateChanged(TrainState.TRAINING))
+    assert session.view.show_points
+
+
+def test_another_box_takes_the_wish_away_and_keeps_what_is_left_out():
+    session = Session()
+    apply_event(session, scene())
+    apply_event(session, messages.CaptureSurveyed((), 1.0, 1))
+    apply_event(session, messages.ViewsExcluded((2, 3)))
+    session.box = (0.1, 0.0, 0.0), 0.5
+    apply_event(session, replace(scene(), excluded=(2, 3), data_from_engine=2.0 * np.eye(4)))
+    assert session.box is None and session.excluded == {2, 3} and session.survey is not None
+    apply_event(session, replace(scene(), path="another"))
+    assert session.excluded == frozenset() and session.survey is None

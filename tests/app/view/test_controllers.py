@@ -257,3 +257,26 @@ def test_a_resize_counts_as_a_change_once() -> None:
     controller.resize(1000, 700)
     assert controller.update(1 / 60)
     assert not controller.update(1 / 60)
+
+
+def test_in_other_units_the_camera_sees_the_same():
+    controller = _controller((0.3, -2.0, 0.4))
+    new_from_old = np.diag([3.0, 3.0, 3.0, 1.0])
+    new_from_old[:3, 3] = 0.5, -1.0, 2.0
+    before, point = controller.camera.engine_camera(WIDTH, HEIGHT), np.array([0.2, 0.1, -0.3])
+    pivot = controller.camera.pivot
+    controller.carry(new_from_old)
+    assert controller.update(0.016)
+    after = controller.camera.engine_camera(WIDTH, HEIGHT)
+    moved = new_from_old[:3, :3] @ point + new_from_old[:3, 3]
+    assert np.allclose(before.project(point[None])[0], after.project(moved[None])[0], atol=1e-6)
+    assert np.allclose(controller.camera.pivot, new_from_old[:3, :3] @ pivot + new_from_old[:3, 3])
+
+
+def test_looking_over_something_leaves_home_where_it_is():
+    controller = _controller()
+    home = controller.camera
+    there = ViewCamera.looking_at(np.array([5.0, 5.0, 5.0]), np.zeros(3), UP, np.radians(45))
+    assert controller.look_over(there) is there and controller.camera is there
+    controller.reset()
+    assert controller.camera is home
