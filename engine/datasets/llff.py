@@ -22,7 +22,7 @@ import numpy as np
 from engine.conventions import opencv_from_llff, opengl_from_opencv
 from engine.datasets.assemble import Layout, build_scene
 from engine.datasets.beside import choose_folder, photos_in, still_to_shrink, with_masks
-from engine.datasets.checks import cannot_read, check_enough, pixels, pose, positive
+from engine.datasets.checks import LARGEST_LENGTH, cannot_read, check_enough, pixels, pose, positive
 from engine.datasets.images import Progress, photo_size
 from engine.datasets.ndc import Ndc
 from engine.datasets.npy import read_npy
@@ -79,7 +79,7 @@ def read_poses_bounds(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         near, far = (
             positive(path, where, key, float(v)) for key, v in zip(("near", "far"), values[15:], strict=True)
         )
-        if far <= near:
+        if not 1.0 / LARGEST_LENGTH <= near < far <= LARGEST_LENGTH:
             problem = f"the bounds of {where} must be a nearer and a farther depth, got {near:g} and {far:g}"
             raise cannot_read(path, problem, _REMEDY)
     return poses, sizes, table[:, 15:]

@@ -173,6 +173,8 @@ def _spoil(row: int, column: int, value: float) -> Callable[[np.ndarray], None]:
         (_spoil(3, 4, np.inf), "'height' of row 3 must be a finite number"),
         (_spoil(3, 4, 96.0), "should be shaped like 96 x 96 pixels and is 24 x 16"),
         (_spoil(3, 16, 1.0), "the bounds of row 3 must be a nearer and a farther depth, got 5.3 and 1"),
+        (_spoil(3, 16, 1e200), "a nearer and a farther depth, got 5.3 and 1e+200"),
+        (_spoil(3, 15, 1e-300), "a nearer and a farther depth, got 1e-300 and 40"),
         (_spoil(3, 15, 0.0), "'near' of row 3 must be greater than zero"),
     ],
 )
