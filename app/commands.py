@@ -41,6 +41,9 @@ class AppActions(Protocol):
     def open_dialog(self, kind: str) -> None:
         """Show the file dialog for a "scene" or a "run"."""
 
+    def import_photos(self) -> None:
+        """Ask for photos or a video to make a scene of."""
+
     def confirm(self, question: str, button: str, then: Callable[[], None]) -> None:
         """Ask a question; call `then` if the person presses `button`."""
 
@@ -246,6 +249,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("open_run", "Open run", "File", "Ctrl+Shift+O",
             "Continue a saved run from its newest checkpoint.",
             lambda app: app.open_dialog("run")),
+    Command("import_photos", "Import photos or video", "File", "Ctrl+I",
+            "Find out where plain photos or the frames of a video were taken, and open them as a scene.",
+            lambda app: app.import_photos()),
     Command("open_demo", "Open demo scene", "File", "Ctrl+D",
             "Open the built-in still life and train on it.",
             lambda app: app.send(messages.OpenScene("demo", start=True))),

@@ -76,6 +76,13 @@ def open_state(job: ImportJob) -> ImportState:
     return _begun(ImportState(folder, identity, {}))
 
 
+def source_of(folder: Path) -> str | None:
+    """Return what a folder holds an import of, finished or not; None where it holds no import."""
+    earlier = _earlier(folder)
+    source = earlier.get("source") if earlier else None
+    return source if isinstance(source, str) else None
+
+
 def write_json(path: Path, data: Any) -> None:
     """Write plain data into a file that is whole or not there."""
     with whole_file(path) as partial:

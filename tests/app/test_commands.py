@@ -40,6 +40,9 @@ class FakeApp:
     def open_dialog(self, kind: str) -> None:
         self.calls.append(("open_dialog", kind))
 
+    def import_photos(self) -> None:
+        self.calls.append(("import_photos",))
+
     def confirm(self, question: str, button: str, then: Callable[[], None]) -> None:
         self.calls.append(("confirm", question, button, then))
 
