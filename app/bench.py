@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from app.headless_train import finite, write_json
 from engine.cameras import Camera, look_at
 from engine.cpu.crew import crew
 from engine.cpu.lists import VoxelTable, Workspace, build_lists
@@ -126,7 +126,11 @@ def machine() -> dict[str, Any]:
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        lines = [
+            line
+            for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+            if line.startswith("model name")
+        ]
         name = lines[0].split(":", 1)[1].strip() if lines else name
     return {
         "cpu": name,
@@ -148,7 +152,7 @@ def raster(json_path: Path | None = None, runs: int = 30) -> dict[str, Any]:
             flush=True,
         )
     if json_path is not None:
-        Path(json_path).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_json(Path(json_path), result)
     return result
 
 
@@ -194,16 +198,16 @@ def train(
         "seconds": round(spent, 2),
         "cpu_seconds": round(cpu_seconds, 2),
         "voxels": method.structure().voxels,
-        "psnr": round(evaluation.psnr, 3),
-        "ssim": round(evaluation.ssim, 4),
+        "psnr": finite(round(evaluation.psnr, 3)),
+        "ssim": finite(round(evaluation.ssim, 4)),
         "kernel_ms_per_step": {name: round(1e3 * s / method.step, 3) for name, s in shares.items()},
     }
     print(
         f"{loaded.name}: {result['steps']:,} steps in {spent:.1f} s, {result['voxels']:,} voxels, "
-        f"held-out PSNR {result['psnr']:.2f} dB, SSIM {result['ssim']:.3f}"
+        f"held-out PSNR {evaluation.psnr:.2f} dB, SSIM {evaluation.ssim:.3f}"
     )
     for name, ms in sorted(result["kernel_ms_per_step"].items(), key=lambda item: -item[1]):
         print(f"  {name:20s} {ms:7.2f} ms per step")
     if json_path is not None:
-        Path(json_path).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_json(Path(json_path), result)
     return result
