@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """About how long a scene takes to a first good picture on this machine, and about how much memory.
 
-A first good picture is step 300 of the default schedule: photos at full size since step 200, the voxels split twice since;
-held-out quality is then within some 3 dB of that after a minute. The time is a count of steps at each size of picture
-times what a pixel and a voxel cost here, which a few small renders tell (`measured_speed`).
+A first good picture is step 300: photos at full size for a hundred steps, the voxels split twice; held-out quality is
+then within some 3 dB of that after a minute. A training step costs a few times what a render of the untrained
+model costs at the size of picture that the step looks at, so three small renders tell the speed of the machine.
 """
 
 from __future__ import annotations
@@ -11,33 +11,49 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from engine.datasets.scene import Scene
 from engine.methods.common import Method, StructureStats
 
 FIRST_STEPS = 300
-RENDER_SHRINK = 4  # pictures that measure the machine are this many times smaller than the photos
-_ROUNDS = 3  # renders, of which the quickest counts
+SHRINKS = (4, 2, 1)  # pictures are so many times smaller than the photos, early in training
+RENDERS_PER_STEP = (
+    4.3  # forward, backward, update, and more voxels than at the start; measured on demo, lego and fox
+)
+ROUNDS = 2  # renders of each size, of which the quicker counts
+BYTES_PER_PIXEL = 3.0 * (1.0 + 1.0 / 4.0 + 1.0 / 16.0)  # photos are kept at three sizes
+PHOTOS_LIMIT = 1 << 30  # bytes of photos kept for training (`methods/svraster/targets.py`)
+COPIES = 3.0  # of the voxels while their structure changes: old, new, and what is computed with
 
 
-def measured_speed(method: Method, clock: Callable[[], float]) -> float:
-    """Return the seconds of one small render of an untrained model, the quickest of a few."""
-    camera = method.scene.train.views[0].camera.scaled(1.0 / RENDER_SHRINK)
-    seconds = []
-    for _ in range(_ROUNDS):
-        begin = clock()
-        method.render(camera, supersample=1.0)
-        seconds.append(clock() - begin)
-    return min(seconds)
+def measured_speed(method: Method, clock: Callable[[], float]) -> tuple[float, ...]:
+    """Return the seconds of a render of the model at each of SHRINKS, for a training photo's camera."""
+    camera = method.scene.train.views[0].camera
+    found = []
+    for shrink in SHRINKS:
+        small, seconds = camera.scaled(1.0 / shrink), []
+        for _ in range(ROUNDS):
+            begin = clock()
+            method.render(small, supersample=1.0)
+            seconds.append(clock() - begin)
+        found.append(min(seconds))
+    return tuple(found)
 
 
-def first_picture_s(scene: Scene, config: Any, render_s: float) -> float:
-    """Return about how many seconds of training a first good picture takes."""
-    return FIRST_STEPS * 8.0 * render_s
+def first_picture_s(config: Any, render_s: tuple[float, ...]) -> float:
+    """Return about how many seconds of training a first good picture takes, given the speed that was measured."""
+    schedule = getattr(config, "schedule", None)
+    ends = getattr(schedule, "quarter_until", 0), getattr(schedule, "half_until", 0), FIRST_STEPS
+    total, begin = 0.0, 0
+    for end, seconds in zip(ends, render_s, strict=True):
+        steps = max(0, min(end, FIRST_STEPS) - begin)
+        total += steps * seconds
+        begin += steps
+    return RENDERS_PER_STEP * total
 
 
-def memory_bytes(scene: Scene, structure: StructureStats) -> int:
-    """Return about how much memory the process needs at most while it trains."""
-    pixels = np.array([v.camera.width * v.camera.height for v in (*scene.train.views, *scene.test.views)])
-    return int(3 * pixels.sum() + structure.bytes / max(structure.voxels, 1) * structure.budget)
+def memory_bytes(scene: Scene, structure: StructureStats, resident: int) -> int:
+    """Return about how much memory a process that holds `resident` bytes now needs at most while it trains."""
+    pixels = sum(view.camera.width * view.camera.height for view in scene.train.views)
+    photos = min(BYTES_PER_PIXEL * pixels, PHOTOS_LIMIT)
+    voxels = COPIES * structure.budget * structure.bytes / max(structure.voxels, 1)
+    return int(resident + photos + voxels)

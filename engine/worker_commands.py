@@ -12,6 +12,7 @@ from engine import messages as m
 from engine.errors import UserError
 from engine.messages import TrainState
 from engine.training import Report, Training
+from engine.worker_meter import resident_bytes
 from engine.worker_survey import Survey
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _exclude(core: Core, command: m.ExcludeViews) -> None:
 
 
 def _survey(core: Core, command: m.SurveyCapture) -> None:
-    core.survey = Survey(core.training.scene, core.training.method, core.clock)
+    core.survey = Survey(core.training.scene, core.training.method, core.clock, resident_bytes())
 
 
 def _set_options(core: Core, command: m.SetOptions) -> None:

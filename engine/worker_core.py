@@ -38,7 +38,7 @@ from engine.methods.common import AdaptReport
 from engine.slots import EventQueue, Inbox, Latest
 from engine.training import Opener, Training
 from engine.worker_jobs import JobRunner
-from engine.worker_meter import Meter
+from engine.worker_meter import Meter, resident_bytes
 from engine.worker_survey import Survey
 from engine.worker_views import render_frame, render_job_frame
 
@@ -364,7 +364,7 @@ class Core:
             losses=self._losses,
             psnr=self._psnr,
             structure=training.method.structure(),
-            memory_bytes=_resident_bytes(),
+            memory_bytes=resident_bytes(),
             train_ms=meter.cost_ms("train"),
             view_ms=meter.cost_ms("view"),
             train_share=meter.share("train", now),
@@ -390,9 +390,3 @@ class Core:
         if self.training.run.exists:  # an evaluation of a model that was never trained makes no run folder
             with contextlib.suppress(OSError):  # a full disk is told when a checkpoint fails
                 self.training.run.log(record)
-
-
-def _resident_bytes() -> int:
-    import psutil
-
-    return psutil.Process().memory_info().rss

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How the worker's time is spent: smoothed costs, shares of the last seconds, rates."""
+"""How the worker's time is spent: smoothed costs, shares of the last seconds, rates; and how much memory it holds."""
 
 from __future__ import annotations
 
@@ -49,3 +49,10 @@ class Meter:
 
     def _begin(self, now: float) -> float:
         return max(now - WINDOW_S, self._start)
+
+
+def resident_bytes() -> int:
+    """Return the memory that this process holds."""
+    import psutil
+
+    return psutil.Process().memory_info().rss

@@ -16,12 +16,15 @@ SHARE = 0.05  # of the worker's time at most, while it trains
 
 
 class Survey:
-    """Measures the photos of a scene. The views are those of SceneOpened: training views first, then held-out ones."""
+    """Measures the photos of a scene. The views are those of SceneOpened: training views first, then held-out ones.
 
-    def __init__(self, scene: Scene, method: Method, clock: Callable[[], float]) -> None:
+    `resident` is what the process holds now, in bytes.
+    """
+
+    def __init__(self, scene: Scene, method: Method, clock: Callable[[], float], resident: int) -> None:
         self._scene, self._clock = scene, clock
         self._speed = forecast.measured_speed(method, clock)
-        self._structure = method.structure()
+        self._memory_bytes = forecast.memory_bytes(scene, method.structure(), resident)
         self._config = method.config
         count = len(scene.train) + len(scene.test)
         self._found = np.full((count, 2), np.nan)
@@ -55,5 +58,6 @@ class Survey:
         if scene.background == "learned":  # cut-out objects are as bright as what is put behind them
             brightness, sharpness = self._found.T
             flags += capture.photo_flags([view.name for view in views], brightness, sharpness)
-        seconds = forecast.first_picture_s(scene, self._config, self._speed)
-        return CaptureSurveyed(tuple(flags), seconds, forecast.memory_bytes(scene, self._structure))
+        return CaptureSurveyed(
+            tuple(flags), forecast.first_picture_s(self._config, self._speed), self._memory_bytes
+        )

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""Estimates grow with what they are made of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine.forecast import FIRST_STEPS, RENDERS_PER_STEP, first_picture_s, measured_speed, memory_bytes
+from engine.methods.svraster.config import SVRasterConfig, preset
+from tests.fakes import FakeClock, FakeMethod, make_scene
+
+
+def test_the_quicker_of_two_renders_counts_at_each_of_three_sizes():
+    clock = FakeClock()
+    method = FakeMethod(make_scene(), FakeMethod.Config(), clock=clock)
+    speed = measured_speed(method, clock)
+    assert speed == pytest.approx((0.010, 0.010, 0.010))
+    assert [camera.width for camera in method.rendered] == [3, 3, 6, 6, 12, 12]
+
+
+def test_early_steps_look_at_small_pictures():
+    fast, published = SVRasterConfig(), preset("published")
+    speed = (0.001, 0.01, 0.1)
+    assert first_picture_s(published, speed) == pytest.approx(RENDERS_PER_STEP * FIRST_STEPS * 0.1)
+    assert first_picture_s(fast, speed) == pytest.approx(RENDERS_PER_STEP * (0.1 + 1.0 + 10.0))
+
+
+def test_a_schedule_that_ends_later_than_the_first_picture_is_cut():
+    config = SVRasterConfig()
+    config = replace(config, schedule=replace(config.schedule, quarter_until=5000, half_until=9000))
+    assert first_picture_s(config, (0.001, 1.0, 1.0)) == pytest.approx(RENDERS_PER_STEP * FIRST_STEPS * 0.001)
+
+
+def test_a_method_without_a_schedule_is_estimated_too():
+    assert first_picture_s(FakeMethod.Config(), (1.0, 1.0, 0.1)) == pytest.approx(
+        RENDERS_PER_STEP * FIRST_STEPS * 0.1
+    )
+
+
+def test_memory_holds_what_is_there_the_photos_and_the_voxels_to_come():
+    scene = make_scene()
+    structure = FakeMethod(scene, FakeMethod.Config()).structure()
+    now = memory_bytes(scene, structure, 1_000_000)
+    assert now > 1_000_000 + 4 * 12 * 12 * 3 + structure.budget * structure.bytes / structure.voxels
+    assert memory_bytes(scene, replace(structure, budget=2 * structure.budget), 1_000_000) > now
