@@ -18,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 
 from engine.datasets import colmap_binary, colmap_text
-from engine.datasets.checks import cannot_read
+from engine.datasets.checks import LARGEST_LENGTH, LARGEST_PHOTO, cannot_read
 from engine.datasets.colmap_records import CameraRecord, ImageRecord, PointRecords
 from engine.datasets.shots import Lens
 
@@ -39,8 +39,6 @@ _LENSES = {
     "SIMPLE_FISHEYE": "f cx cy",
     "FISHEYE": "fx fy cx cy",
 }
-_LARGEST_PHOTO = 1 << 17  # pixels a side
-_LARGEST_LENGTH = 1e12  # data units: beyond, float64 no longer tells neighbouring cameras apart
 _UNIT_TOLERANCE = 0.02  # of a quaternion's length: what six printed digits and no normalising explain
 _REMEDY = "correct it or export the model again with COLMAP"
 
@@ -115,8 +113,8 @@ def lens_of(path: Path, camera: CameraRecord) -> Lens:
             path, f"{problem} (known: {', '.join(_LENSES)})", "undistort the photos with COLMAP first"
         )
     size = (camera.width, camera.height)
-    if not all(1 <= side <= _LARGEST_PHOTO for side in size):
-        problem = f"the photos of {where} must be 1 to {_LARGEST_PHOTO:,} pixels a side, got {size[0]:,} x {size[1]:,}"
+    if not all(1 <= side <= LARGEST_PHOTO for side in size):
+        problem = f"the photos of {where} must be 1 to {LARGEST_PHOTO:,} pixels a side, got {size[0]:,} x {size[1]:,}"
         raise cannot_read(path, problem, _REMEDY)
     values = dict(zip(_LENSES[camera.model].split(), camera.params))
     if not all(math.isfinite(value) for value in values.values()):
@@ -164,7 +162,7 @@ def _by_id(path: Path, what: str, records: list[_R]) -> dict[int, _R]:
 def _pose(path: Path, where: str, image: ImageRecord) -> np.ndarray:
     """Return `world_from_cam [4,4]`."""
     quaternion, translation = np.array(image.quaternion), np.array(image.translation)
-    if not (np.isfinite(quaternion).all() and (np.abs(translation) <= _LARGEST_LENGTH).all()):
+    if not (np.isfinite(quaternion).all() and (np.abs(translation) <= LARGEST_LENGTH).all()):
         raise cannot_read(path, f"the pose of {where} has a number that is not finite", _REMEDY)
     length = float(np.linalg.norm(quaternion))
     if abs(length - 1.0) > _UNIT_TOLERANCE:
@@ -183,7 +181,7 @@ def _pose(path: Path, where: str, image: ImageRecord) -> np.ndarray:
 
 def _finite(points: PointRecords) -> tuple[PointRecords, int]:
     """Return the points that lie somewhere, and how many did not."""
-    good = (np.abs(points.xyz) <= _LARGEST_LENGTH).all(axis=1)
+    good = (np.abs(points.xyz) <= LARGEST_LENGTH).all(axis=1)
     n_bad = int(len(good) - good.sum())
     if n_bad:
         in_track = np.repeat(good, points.counts)
