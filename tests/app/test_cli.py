@@ -96,7 +96,7 @@ def test_train_ends_after_the_seconds_asked_for_and_evaluates_on_the_way() -> No
     report = json.loads(Path("a.json").read_text())
     assert 0.3 <= report["seconds"] < 5.0  # a busy machine can make one step long
     points = [point["seconds"] for point in report["curve"]]
-    assert points[0] >= 0.1 and np.all(np.diff(points) >= 0.099) and points[-1] >= 0.3
+    assert points[0] >= 0.1 and np.all(np.diff(points[:-1]) >= 0.099) and points[-1] >= 0.3
 
 
 def test_options_reach_scene_and_method() -> None:
