@@ -15,6 +15,7 @@ from app.gui import layout as lay
 from app.gui.columns import Columns
 from app.gui.dialogs import Dialogs
 from app.gui.exports import Exports
+from app.gui.import_dialog import ImportDialog
 from app.gui.reports import Reports
 from app.gui.surfaces import SurfaceError
 from app.gui.text_size import TextSize
@@ -33,6 +34,7 @@ class Parts:
     dialogs: Dialogs
     columns: Columns
     exports: Exports
+    imports: ImportDialog
     reports: Reports
     text_size: TextSize
     wake: Callable[[], None]  # draw the window soon
@@ -69,6 +71,10 @@ class Actions:
     def open_dialog(self, kind: str) -> None:
         """Ask for a "scene" or "run" folder and open it."""
         self._parts.dialogs.choose(kind, self._last_folder, self.open_path)
+
+    def import_photos(self) -> None:
+        """Ask for photos or a video to make a scene of."""
+        self._parts.imports.ask()
 
     def confirm(self, question: str, button: str, then: Callable[[], None]) -> None:
         """Ask before something that cannot be undone."""
@@ -149,14 +155,22 @@ class Actions:
         self._parts.wake()
 
     def open_path(self, path: str) -> None:
-        """Open a scene, a run folder or "demo"."""
-        from engine.runs import is_run
+        """Open what a path holds: a scene, a run or "demo"; say what anything else is and what to do with it."""
+        from engine.datasets.recognise import NotASceneError, recognise
 
         self._last_folder = str(Path(path).parent)
-        if path != "demo" and is_run(Path(path)):
-            self.send(messages.OpenRun(path))
+        found = recognise(path)
+        if found.kind == "run":
+            self.send(messages.OpenRun(str(found.path)))
+        elif found.is_scene or found.kind == "missing":  # of nothing the worker says so
+            self.send(messages.OpenScene(path, start=path == "demo"))
+        elif found.kind in ("photos", "video"):
+            self._parts.imports.ask(str(found.path))
+        elif found.kind == "inside":
+            question = f"{found.sentence} Open it?"
+            self._parts.dialogs.confirm(question, "Open", lambda: self.open_path(str(found.path)))
         else:
-            self.send(messages.OpenScene(path))
+            self._parts.dialogs.error("This is no scene", (str(NotASceneError(Path(path), found)),))
 
     def window_items(self) -> list[Any]:
         """Return what the View menu says of the window: label, action, whether it is on (None: no toggle)."""

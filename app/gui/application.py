@@ -24,8 +24,10 @@ from app.gui import formats, session_feed, theme
 from app.gui.actions import Actions, Parts
 from app.gui.columns import Columns
 from app.gui.dialogs import Dialogs
+from app.gui.drops import Drops, one_path
 from app.gui.exports import Exports
 from app.gui.idle import Pacer, make_watch, yield_to_window
+from app.gui.import_dialog import ImportDialog
 from app.gui.input import Input
 from app.gui.menu import MenuBar
 from app.gui.panel import PanelContext
@@ -79,17 +81,26 @@ class App:
             self.look, [(slot, make()) for slot, make in PANELS], layout, self.reports.failed
         )
         self.exports = Exports(self.session, send, self.reports.emit)
+        self.imports = ImportDialog(
+            self.look,
+            self.size,
+            lambda path: self.actions.open_path(path),
+            lambda text: self.reports.emit(Logged("info", text)),
+        )
         text_size = TextSize(self.columns, desk_scale)
         self.actions = Actions(
             Parts(
-                self.session, send, self.viewport, self.dialogs, self.columns, self.exports, self.reports,
+                self.session, send, self.viewport, self.dialogs, self.columns, self.exports, self.imports, self.reports,
                 text_size, self._wake,
             )
         )  # fmt: skip
         self.menu = MenuBar(self.look, self.actions.run)
         self.status = StatusBar(self.look)
         self.welcome = Welcome(self.look, self.actions.run, self.actions.open_path)
-        self.input = Input(self.viewport, self.actions.run, lambda: self.dialogs.blocking)
+        self.input = Input(
+            self.viewport, self.actions.run, lambda: self.dialogs.blocking or self.imports.blocking
+        )
+        self.drops = Drops()
         self.pacer = Pacer(make_watch())
         yield_to_window(next((t for t in threading.enumerate() if t.name == WORKER_THREAD), None))
 
@@ -121,6 +132,7 @@ class App:
 
     def open_surface(self) -> None:
         """Find a way to present; after the first frame of the window."""
+        self.drops.watch()
         surface, reason = open_surface(self._present)
         self.viewport.attach(surface)
         self.status.present_reason = reason
@@ -167,6 +179,9 @@ class App:
                 self._on_event(event)
             except Exception as error:
                 self.reports.failed("An event could not be shown", error)
+        for paths in self.drops.take():
+            if not self.dialogs.blocking and (path := one_path(paths)) is not None:
+                self.actions.do("open", path)
         stats = self.worker.stats()
         if stats is not None and stats is not self.session.stats:
             session_feed.apply_stats(self.session, stats)
@@ -235,6 +250,7 @@ class App:
         self.viewport.place(places.viewport)
         self.columns.refresh(self.session)
         self.welcome.refresh(self.session, places.viewport)
+        self._stale |= self.imports.refresh()
         if panels:
             self.menu.refresh(self.session, width)
             self.status.refresh(self.session, self.reports.current_note())
@@ -298,5 +314,7 @@ class App:
             layout = replace(layout, width=width, height=height)
         lay.save(layout, self.layout_path)
         self.exports.stop_all()
+        self.imports.stop()
+        self.drops.stop()
         self.viewport.release()
         self.pacer.close()
