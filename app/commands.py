@@ -60,7 +60,7 @@ class AppActions(Protocol):
         """Show or hide the window of commands and keys."""
 
     def quit(self) -> None:
-        """Leave, after asking if there is unsaved work."""
+        """Leave; what was trained is saved on the way."""
 
 
 def always(session: Session) -> str | None:

@@ -70,7 +70,10 @@ class Actions:
 
     def open_dialog(self, kind: str) -> None:
         """Ask for a "scene" or "run" folder and open it."""
-        self._parts.dialogs.choose(kind, self._last_folder, self.open_path)
+        scene, folder = self.session.scene, self._last_folder
+        if kind == "run" and scene is not None:  # the others lie beside the present one
+            folder = str(Path(scene.run_folder).parent)
+        self._parts.dialogs.choose(kind, folder, self.open_path)
 
     def import_photos(self) -> None:
         """Ask for photos or a video to make a scene of."""

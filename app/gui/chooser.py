@@ -15,7 +15,7 @@ from engine.datasets.shots import natural_key
 TITLES = {"scene": "Open a folder of posed photos", "run": "Open a run folder"}
 LISTED = 300  # folders; somebody with more types the path
 WIDTH, HEIGHT = 640, 480
-_HINT = "Click a folder to choose it, click it again to look inside."
+_HINT = "Click a folder to choose it, click it again to look inside; or write its path, and Enter."
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -55,7 +55,6 @@ class FolderChooser:
             with dpg.group(horizontal=True):
                 dpg.add_button(label="Up", width=px(56), callback=lambda: self.show(self._folder.parent))
                 self._path = dpg.add_input_text(width=-1, on_enter=True, callback=self._entered)
-            theme.explain(self._path, "The path of a folder, or of a file of poses. Enter goes there.")
             self._list = dpg.add_child_window(height=-px(74), border=False)
             self._word = dpg.add_text("", color=theme.MUTED, wrap=wide - px(30))
             with dpg.group(horizontal=True):
@@ -98,7 +97,7 @@ class FolderChooser:
         for row, place in self._rows.items():
             dpg.set_value(row, place == path)
         found = recognise(path)
-        plain = found.kind in ("unknown", "empty")
+        plain = found.kind in ("unknown", "empty", "inside")
         dpg.set_value(self._word, _HINT if plain else found.sentence)
 
     def _clicked(self, row: int | str) -> None:
