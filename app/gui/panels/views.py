@@ -21,13 +21,15 @@ DRAWN_ROWS = 400  # a table of more rows is drawn too slowly; the rest is reache
 NUMBERS_EVERY_S = 1.0  # while it trains: numbers that change faster cannot be read
 # Column of views_table.COLUMNS: heading, share of the width, tooltip.
 HEADINGS = {
-    "used": ("Use", 0.13, "Ticked views are trained on. Held-out views never are: they measure quality."),
     "name": ("View", 0.31, "The file name of the photo. Click to see the scene from there."),
     "psnr_last": ("Last", 0.14, "PSNR in dB when training saw this view last."),
     "psnr_mean": ("Mean", 0.14, "Mean PSNR in dB of all times that training saw this view."),
     "seen": ("Seen", 0.11, "How often training saw this view."),
     "held_out_psnr": ("Held out", 0.17, "PSNR in dB of a held-out view at the last evaluation."),
+    # Last, because a tick lowers the text of all cells to its right by some pixels.
+    "used": ("Use", 0.13, "Ticked views are trained on. Held-out views never are: they measure quality."),
 }
+NUMBERS = ("psnr_last", "psnr_mean", "seen", "held_out_psnr")
 
 
 class ViewsPanel(BasePanel):
@@ -89,17 +91,17 @@ class ViewsPanel(BasePanel):
         for row in dpg.get_item_children(self.tag("table"), 1):
             dpg.delete_item(row)
         for row in range(len(self.order)):
-            for name in ("view", "use", "held", *(f"{column}-" for column in views_table.COLUMNS)):
+            for name in ("view", "use", "held", *(f"{column}-" for column in NUMBERS)):
                 self._shown = {key: value for key, value in self._shown.items() if key[0] != f"{name}{row}"}
         self.order = [-1] * count
         for row in range(count):
             with dpg.table_row(parent=self.tag("table")):
+                dpg.add_selectable(tag=self.tag(f"view{row}"), user_data=row, callback=self._jump)
+                for column in NUMBERS:
+                    dpg.add_text(formats.NONE, tag=self.tag(f"{column}-{row}"))
                 with dpg.group():
                     dpg.add_checkbox(tag=self.tag(f"use{row}"), user_data=row, callback=self._use)
                     dpg.add_text("test", tag=self.tag(f"held{row}"), color=COLOURS["held out"], show=False)
-                dpg.add_selectable(tag=self.tag(f"view{row}"), user_data=row, callback=self._jump)
-                for column in views_table.COLUMNS[2:]:
-                    dpg.add_text(formats.NONE, tag=self.tag(f"{column}-{row}"))
 
     def _fill(self, session: Session) -> None:
         table = views_table.rows(session)

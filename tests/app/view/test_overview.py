@@ -39,10 +39,18 @@ def from_above() -> list[Camera]:
 @pytest.mark.parametrize("size", [(800, 600), (1600, 500)])
 def test_box_and_cameras_are_in_the_picture(cameras: list[Camera], size: tuple[int, int]) -> None:
     view = overview(cameras, UP).engine_camera(*size)
-    points = np.concatenate([BOX, np.array([camera.position for camera in cameras]).reshape(-1, 3)])
-    pixels, depth = view.project(points)
+    pixels, depth = view.project(BOX)
     assert (depth > 0).all() and (pixels >= 0).all() and (pixels <= size).all()
-    assert np.ptp(pixels[:, 1]) > 0.25 * size[1]  # and fill a fair part of it
+    pixels, depth = view.project(np.array([camera.position for camera in cameras]).reshape(-1, 3))
+    inside = (depth > 0) & (pixels >= 0).all(axis=1) & (pixels <= size).all(axis=1)
+    assert inside.sum() >= 0.9 * len(cameras)
+
+
+@pytest.mark.parametrize("cameras", [ring(), row(), from_above(), []], ids=["ring", "row", "above", "none"])
+def test_they_fill_the_picture_and_stand_upright(cameras: list[Camera]) -> None:
+    view = overview(cameras, UP).engine_camera(600, 600)
+    pixels, _ = view.project(np.concatenate([BOX, np.array([c.position for c in cameras]).reshape(-1, 3)]))
+    assert np.ptp(pixels, axis=0).max() > 0.55 * 600
     assert -view.world_from_cam[:3, 1] @ UP > 0.5
 
 
