@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import dearpygui.dearpygui as dpg
@@ -39,8 +40,7 @@ class Dialogs:
         px, (width, height) = self._look.sizes.px, self._size()
 
         def chosen(sender: Any, data: dict[str, Any]) -> None:
-            path = data["file_path_name"].removesuffix(".*")
-            then(path if path.endswith(suffix) else path + suffix)
+            then(file_asked_for(data, suffix))
 
         self._chooser = dpg.add_file_dialog(
             label=title, modal=True, default_path=folder, default_filename=name, callback=chosen,
@@ -161,6 +161,15 @@ class Dialogs:
         setattr(self, name, None)
         if item is not None and dpg.does_item_exist(item):
             dpg.delete_item(item)
+
+
+def file_asked_for(data: dict[str, Any], suffix: str) -> str:
+    """Return the path a file dialog answered with, which ends in `suffix`.
+
+    Dear PyGui joins a typed name to its folder even if the name is a whole path, so that is done anew here.
+    """
+    path = str(Path(data["current_path"]) / Path(data["file_name"].removesuffix(".*")).expanduser())
+    return path if path.endswith(suffix) else path + suffix
 
 
 def _shown(item: int | str) -> bool:
