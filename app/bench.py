@@ -15,8 +15,8 @@ from app.headless_train import finite, write_json
 from engine.cameras import Camera, look_at
 from engine.cpu.crew import crew
 from engine.cpu.lists import VoxelTable, Workspace, build_lists
-from engine.cpu.raster_grad import MSE, N_WEIGHTS
 from engine.cpu.shade import grouped, sh_groups
+from engine.cpu.tile_loss import MSE, N_WEIGHTS
 from engine.cpu.train_view import FieldArrays, render_lists, shaded_lists, train_on_view
 from engine.cpu.update import bias_corrections, owners_of_points
 from engine.morton import path_from_ijk

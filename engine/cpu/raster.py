@@ -5,7 +5,7 @@ Computes, per pixel, over voxels i nearest first, with T = 1 before the first:
     I_i = len * (t_out - t_in) / K * sum_k exp_linear(raw(q_k)),  alpha_i = min(MAX_ALPHA, 1 - exp(-I_i)),
     w_i = T alpha_i,  rgb += w_i c_i,  T *= 1 - alpha_i;
 skipping alpha_i < MIN_ALPHA, stopping a pixel at T < STOP_TRANS and a tile when all its pixels have stopped.
-Parallel over: tiles, handed out one by one. Order of work: voxels outside, the 4 x 4 blocks that the voxel touches inside.
+Parallel over: tiles, handed out one by one. Order of work: voxels outside, windows of 16 pixels inside.
 """
 
 from __future__ import annotations
@@ -14,46 +14,68 @@ import numpy as np
 from numba import njit
 
 from engine.constants import MAX_ALPHA, MIN_ALPHA, NORMAL_EPS, STOP_TRANS
-from engine.cpu.simd import any_lane, fetch_add, fma, lane_max, load, select, splat, store, vexp, vmax, vmin
+from engine.cpu.simd import (
+    any_lane,
+    count_lanes,
+    fetch_add,
+    fma,
+    lane_max,
+    load,
+    load_window,
+    prefetch,
+    select,
+    splat,
+    store_pixels,
+    store_window,
+    vexp,
+    vmax,
+    vmin,
+)
 from engine.cpu.tile_math import (
     RAY_FIELDS,
     SCALE,
     TILE_PIXELS,
+    add_scaled,
+    add_to,
     aligned,
     box_corner,
     cell_position,
     clear_tile,
     exp_linear,
     log_1_to_2,
-    pixel_slot,
     segment,
     set_up_rays,
     trilinear,
     trilinear_terms,
+    window_start,
+    windows_of,
 )
 
 WANT_DEPTH, WANT_MEDIAN, WANT_NORMAL, WANT_COUNT, WANT_WEIGHT = 1, 2, 4, 8, 16
 
 # Fields of a tile's pixels behind the rays; also the channels of the output image.
-_T, _R, _G, _B, _DEPTH, _MEDIAN, _NX, _NY, _NZ, _COUNT = range(RAY_FIELDS, RAY_FIELDS + 10)
+_T, R_FIELD, _G, _B, _DEPTH, _MEDIAN, _NX, _NY, _NZ, _COUNT = range(RAY_FIELDS, RAY_FIELDS + 10)
 CHANNELS = 10
 COLOUR_CHANNELS = 4  # when nothing else is wanted: T, r, g, b
 _FIELDS = RAY_FIELDS + CHANNELS
 
 
+AHEAD = 6  # pairs between asking for a voxel's memory and using it
+NO_TERMS = (np.float32(0.0),) * 8
+
+
 @njit(cache=True, nogil=True)
 def gather_corners(voxel, corner_idx, density):
     """Return the eight raw corner densities of a voxel as trilinear coefficients."""
-    row = corner_idx[voxel]
     return trilinear_terms(
-        density[row[0]],
-        density[row[1]],
-        density[row[2]],
-        density[row[3]],
-        density[row[4]],
-        density[row[5]],
-        density[row[6]],
-        density[row[7]],
+        density[corner_idx[voxel, 0]],
+        density[corner_idx[voxel, 1]],
+        density[corner_idx[voxel, 2]],
+        density[corner_idx[voxel, 3]],
+        density[corner_idx[voxel, 4]],
+        density[corner_idx[voxel, 5]],
+        density[corner_idx[voxel, 6]],
+        density[corner_idx[voxel, 7]],
     )
 
 
@@ -68,40 +90,63 @@ def facing_normal(terms):
 
 
 @njit(cache=True, nogil=True)
-def optical_depth(s, i, ax, ay, az, inv_size, t_in, t_out, samples, terms):
+def optical_depth(s, i, pitch, ax, ay, az, inv_size, t_in, t_out, samples, terms):
     """Return the optical depth of lanes' segments: `samples` midpoints, activation after interpolation."""
     step = (t_out - t_in) * (1.0 / samples)
     total = splat(0.0)
     for k in range(samples):
-        x, y, z = cell_position(s, i, ax, ay, az, inv_size, fma(step, k + 0.5, t_in))
+        x, y, z = cell_position(s, i, pitch, ax, ay, az, inv_size, fma(step, k + 0.5, t_in))
         total = total + exp_linear(trilinear(terms, x, y, z))
-    return total * step * load(s, i + SCALE * TILE_PIXELS)
+    return total * step * load_window(s, i + SCALE * TILE_PIXELS, pitch)
 
 
 @njit(cache=True, nogil=True)
 def corner_colours(corner_rgb, voxel, channel):
-    row = corner_rgb[voxel]
     return trilinear_terms(
-        row[0, channel],
-        row[1, channel],
-        row[2, channel],
-        row[3, channel],
-        row[4, channel],
-        row[5, channel],
-        row[6, channel],
-        row[7, channel],
+        corner_rgb[voxel, 0, channel],
+        corner_rgb[voxel, 1, channel],
+        corner_rgb[voxel, 2, channel],
+        corner_rgb[voxel, 3, channel],
+        corner_rgb[voxel, 4, channel],
+        corner_rgb[voxel, 5, channel],
+        corner_rgb[voxel, 6, channel],
+        corner_rgb[voxel, 7, channel],
     )
 
 
 @njit(cache=True, nogil=True)
-def mean_trilinear(s, i, ax, ay, az, inv_size, t_in, t_out, samples, terms):
+def mean_trilinear(s, i, pitch, ax, ay, az, inv_size, t_in, t_out, samples, terms):
     """Return the mean of a trilinear quantity over the segment's sample points."""
     step = (t_out - t_in) * (1.0 / samples)
     total = splat(0.0)
     for k in range(samples):
-        x, y, z = cell_position(s, i, ax, ay, az, inv_size, fma(step, k + 0.5, t_in))
+        x, y, z = cell_position(s, i, pitch, ax, ay, az, inv_size, fma(step, k + 0.5, t_in))
         total = total + trilinear(terms, x, y, z)
     return total * (1.0 / samples)
+
+
+@njit(cache=True, nogil=True)
+def corner_from_camera(box, voxel, view):
+    """Return a voxel's low corner relative to the camera."""
+    return (
+        np.float32(box[voxel, 0] - view[9]),
+        np.float32(box[voxel, 1] - view[10]),
+        np.float32(box[voxel, 2] - view[11]),
+    )
+
+
+@njit(cache=True, nogil=True)
+def blend_colours(s, i, pitch, weight, voxel, rgb, eight, ax, ay, az, inv_size, t_in, t_out, samples):
+    """Add weight * colour to a window's fields R, G, B: the voxel's one colour, or the mean of its eight's trilinear field."""
+    for channel in range(3):
+        field = i + (R_FIELD + channel) * TILE_PIXELS
+        if eight is not None:
+            colours = corner_colours(rgb, voxel, channel)
+            colour = mean_trilinear(s, i, pitch, ax, ay, az, inv_size, t_in, t_out, samples, colours)
+            # a lane without a segment has no midpoint: keep its garbage out of the sum
+            add_to(s, field, pitch, select(weight > 0.0, weight * colour, 0.0))
+        else:
+            add_scaled(s, field, pitch, weight, rgb[voxel, 0, channel])
 
 
 @njit(cache=True, nogil=True)
@@ -111,6 +156,7 @@ def _raster_tile(
     view,
     x0,
     y0,
+    n_pixels,
     pair_voxel,
     rect,
     box,
@@ -124,76 +170,68 @@ def _raster_tile(
     s,
     base,
 ):
-    """Blend one tile's pairs [first, last) into scratch; x0, y0 is its top left pixel."""
+    """Blend one tile's pairs [first, last) into scratch; x0, y0 is its top left pixel, n_pixels lie inside the image."""
     ortho, near = view[19] > 0.5, view[18]
-    alive = 0xFFFF
+    alive = n_pixels
     for pair in range(first, last):
         voxel = pair_voxel[pair]
-        area = rect[voxel]
-        bx0, bx1 = max(np.int64(area[0]) - x0, 0) >> 2, min(np.int64(area[2]) - x0, 15) >> 2
-        by0, by1 = max(np.int64(area[1]) - y0, 0) >> 2, min(np.int64(area[3]) - y0, 15) >> 2
-        touched = 0
-        for by in range(by0, by1 + 1):
-            touched |= (((1 << (bx1 + 1)) - 1) & ~((1 << bx0) - 1)) << (4 * by)
-        touched &= alive
+        ahead = pair_voxel[min(pair + AHEAD, last - 1)]
+        prefetch(box, 4 * ahead)
+        prefetch(corner_idx, 8 * ahead)
+        prefetch(rgb, rgb.shape[1] * 3 * ahead)
+        prefetch(rect, 4 * ahead)
         if want & WANT_WEIGHT:
             pair_weight[pair] = 0.0
-        if touched == 0:
-            continue
+        first_window, pitch, across, n_windows = windows_of(rect, voxel, x0, y0)
         size = box[voxel, 3]
         inv_size = np.float32(1.0) / size
-        low_x = np.float32(box[voxel, 0] - view[9])
-        low_y = np.float32(box[voxel, 1] - view[10])
-        low_z = np.float32(box[voxel, 2] - view[11])
-        terms = gather_corners(voxel, corner_idx, density)
+        low_x, low_y, low_z = corner_from_camera(box, voxel, view)
+        terms, gathered = NO_TERMS, False
         heaviest = splat(0.0)
-        for block in range(16):
-            if not touched & (1 << block):
-                continue
-            i = base + block * 16
-            ax, ay, az = box_corner(s, i, ortho, low_x, low_y, low_z)
-            t_in, t_out = segment(s, i, ax, ay, az, size, near)
-            trans = load(s, i + _T * TILE_PIXELS)
-            hit = (t_out > t_in) & (trans >= STOP_TRANS)
+        for n in range(n_windows):
+            i = base + window_start(first_window, pitch, across, n)
+            trans = load_window(s, i + _T * TILE_PIXELS, pitch)
+            hit = trans >= STOP_TRANS
             if not any_lane(hit):
                 continue
-            depth = optical_depth(s, i, ax, ay, az, inv_size, t_in, t_out, samples, terms)
+            ax, ay, az = box_corner(s, i, pitch, ortho, low_x, low_y, low_z)
+            t_in, t_out = segment(s, i, pitch, ax, ay, az, size, near)
+            hit = hit & (t_out > t_in)
+            if not any_lane(hit):
+                continue
+            if not gathered:
+                terms, gathered = gather_corners(voxel, corner_idx, density), True
+            if samples == 1:  # in line: the general case is a call
+                x, y, z = cell_position(s, i, pitch, ax, ay, az, inv_size, (t_in + t_out) * 0.5)
+                reach = (t_out - t_in) * load_window(s, i + SCALE * TILE_PIXELS, pitch)
+                depth = exp_linear(trilinear(terms, x, y, z)) * reach
+            else:
+                depth = optical_depth(s, i, pitch, ax, ay, az, inv_size, t_in, t_out, samples, terms)
             alpha = vmin(1.0 - vexp(-depth), MAX_ALPHA)
             alpha = select(hit & (alpha >= MIN_ALPHA), alpha, 0.0)
             weight = trans * alpha
             after = trans - weight
-            store(s, i + _T * TILE_PIXELS, after)
-            if eight is not None:
-                for channel in range(3):
-                    field = i + (_R + channel) * TILE_PIXELS
-                    colours = corner_colours(rgb, voxel, channel)
-                    colour = mean_trilinear(s, i, ax, ay, az, inv_size, t_in, t_out, samples, colours)
-                    # a lane without a segment has no midpoint: keep its garbage out of the sum
-                    store(s, field, load(s, field) + select(weight > 0.0, weight * colour, 0.0))
-            else:
-                for channel in range(3):
-                    field = i + (_R + channel) * TILE_PIXELS
-                    store(s, field, fma(weight, rgb[voxel, 0, channel], load(s, field)))
-            if not any_lane(after >= STOP_TRANS):
-                alive &= ~(1 << block)
+            store_window(s, i + _T * TILE_PIXELS, pitch, after)
+            blend_colours(s, i, pitch, weight, voxel, rgb, eight, ax, ay, az, inv_size, t_in, t_out, samples)
+            alive -= count_lanes(hit & (after < STOP_TRANS))
             if want == 0:
                 continue
             if want & WANT_DEPTH:
                 middle = select(weight > 0.0, (t_in + t_out) * 0.5, 0.0)
-                store(s, i + _DEPTH * TILE_PIXELS, fma(weight, middle, load(s, i + _DEPTH * TILE_PIXELS)))
+                add_scaled(s, i + _DEPTH * TILE_PIXELS, pitch, weight, middle)
             if want & WANT_MEDIAN:
+                field = i + _MEDIAN * TILE_PIXELS
                 crosses = (trans > 0.5) & (after <= 0.5)
                 share = log_1_to_2(vmin(vmax(trans * 2.0, 1.0), 2.0)) / vmax(depth, 1e-12)
                 here = fma(t_out - t_in, vmin(share, 1.0), t_in)
-                store(s, i + _MEDIAN * TILE_PIXELS, select(crosses, here, load(s, i + _MEDIAN * TILE_PIXELS)))
+                store_window(s, field, pitch, select(crosses, here, load_window(s, field, pitch)))
             if want & WANT_NORMAL:
                 nx, ny, nz = facing_normal(terms)
-                store(s, i + _NX * TILE_PIXELS, fma(weight, nx, load(s, i + _NX * TILE_PIXELS)))
-                store(s, i + _NY * TILE_PIXELS, fma(weight, ny, load(s, i + _NY * TILE_PIXELS)))
-                store(s, i + _NZ * TILE_PIXELS, fma(weight, nz, load(s, i + _NZ * TILE_PIXELS)))
+                add_scaled(s, i + _NX * TILE_PIXELS, pitch, weight, nx)
+                add_scaled(s, i + _NY * TILE_PIXELS, pitch, weight, ny)
+                add_scaled(s, i + _NZ * TILE_PIXELS, pitch, weight, nz)
             if want & WANT_COUNT:
-                more = select(weight > 0.0, splat(1.0), 0.0)
-                store(s, i + _COUNT * TILE_PIXELS, load(s, i + _COUNT * TILE_PIXELS) + more)
+                add_to(s, i + _COUNT * TILE_PIXELS, pitch, select(weight > 0.0, splat(1.0), 0.0))
             if want & WANT_WEIGHT:
                 heaviest = vmax(heaviest, weight)
         if want & WANT_WEIGHT:
@@ -235,22 +273,32 @@ def raster_tiles(
     n_tiles = tile_start.shape[0] - 1
     s, base = aligned(_FIELDS * TILE_PIXELS)
     channels = CHANNELS if want != 0 else COLOUR_CHANNELS
+    flat = image.reshape(-1)
     while True:
         tile = fetch_add(counter, 0, 1)
         if tile >= n_tiles:
             break
         tile_x, tile_y = tile % tiles_x, tile // tiles_x
         x0, y0 = tile_x * 16, tile_y * 16
-        clear_tile(s, base, _T, _FIELDS, min(16, width - x0), min(16, height - y0))
+        n_columns, n_rows = min(16, width - x0), min(16, height - y0)
+        clear_tile(s, base, _T, _T + channels, n_columns, n_rows)
         first, last = tile_start[tile], tile_start[tile + 1]
         if last > first:
             set_up_rays(view, tile_x, tile_y, s, base)
             _raster_tile(
-                first, last, view, x0, y0, pair_voxel, rect, box, corner_idx, density, rgb, eight, samples, want, pair_weight,
-                s, base,
+                first, last, view, x0, y0, n_columns * n_rows, pair_voxel, rect, box, corner_idx, density, rgb, eight, samples,
+                want, pair_weight, s, base,
             )  # fmt: skip
-        for row in range(min(16, height - y0)):
-            for column in range(min(16, width - x0)):
-                at = base + pixel_slot(row, column)
+        if channels == COLOUR_CHANNELS and n_columns == 16:
+            for row in range(n_rows):
+                at = base + _T * TILE_PIXELS + 16 * row
+                store_pixels(
+                    flat, ((y0 + row) * width + x0) * COLOUR_CHANNELS, 16, load(s, at), load(s, at + TILE_PIXELS),
+                    load(s, at + 2 * TILE_PIXELS), load(s, at + 3 * TILE_PIXELS),
+                )  # fmt: skip
+            continue
+        for row in range(n_rows):
+            for column in range(n_columns):
+                at = base + 16 * row + column
                 for channel in range(channels):
                     image[y0 + row, x0 + column, channel] = s[at + (_T + channel) * TILE_PIXELS]

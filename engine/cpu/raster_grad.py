@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The training rasteriser: forward, loss and backward of a tile in one go, while its records are in cache.
 
-Computes: the blend of `raster.py` with a record per (voxel, block); the photometric loss's gradient at each pixel, or a given
+Computes: the blend of `raster.py` with a record per (voxel, window); the photometric loss's gradient at each pixel, or a given
 one; then, front to back again, with rem = <v, outcome> less what has passed,
     g_i = <v_rgb, c_i> + v_depth t_i + distortion,   rem -= w_i g_i,   dL/dI_i = T_{i+1} g_i - rem,
 which needs no division by 1 - alpha. Outputs one row of sums per (voxel, tile) pair: whoever adds a voxel's rows up in a
@@ -15,66 +15,81 @@ import numpy as np
 from numba import njit
 
 from engine.constants import DENSITY_SCALE, MAX_ALPHA, MIN_ALPHA, STOP_TRANS
-from engine.cpu.raster import corner_colours, gather_corners, mean_trilinear
+from engine.cpu.raster import (
+    AHEAD,
+    NO_TERMS,
+    blend_colours,
+    corner_colours,
+    corner_from_camera,
+    gather_corners,
+    mean_trilinear,
+)
 from engine.cpu.simd import (
     any_lane,
+    count_lanes,
     fetch_add,
     fma,
     lane_max,
     lane_sum,
     load,
+    load_window,
+    prefetch,
     select,
     splat,
     store,
+    store_window,
     sums_of_12,
     vexp,
     vmax,
     vmin,
 )
+from engine.cpu.tile_loss import (
+    DEPTH,
+    DIST,
+    DISTORTION_KNEE,
+    GB,
+    GG,
+    GR,
+    MALL,
+    MSUM,
+    N_FIELDS,
+    REM,
+    SUM_R_CONCENTRATION,
+    VB,
+    VD,
+    VG,
+    VR,
+    W_DISTORTION,
+    W_R_CONCENTRATION,
+    WALL,
+    WSUM,
+    T,
+    drop_masked,
+    tile_loss,
+)
 from engine.cpu.tile_math import (
-    RAY_FIELDS,
+    ROWS,
     SCALE,
+    SQUARES,
     TILE_PIXELS,
+    add_scaled,
     aligned,
     box_corner,
     cell_position,
     clear_tile,
     exp_linear,
     exp_linear_slope,
-    pixel_slot,
     segment,
     set_up_rays,
     trilinear,
+    window_start,
+    windows_of,
 )
 
 ROW = 16  # floats per pair: 8 density moments (1 x y z xy xz yz xyz), 3 rgb, priority, heaviest weight, 3 unused
 ROW_PRIORITY, ROW_WEIGHT = 11, 12
 COLOUR_ROW = 32  # floats per pair with eight colours: 8 moments for r, for g, for b, 8 unused
 
-GIVEN, MSE, L1, HUBER = 0, 1, 2, 3
-HUBER_KNEE = 0.03
-
-# Columns of the per-tile sums.
-SUM_PHOTO, SUM_SQUARED, SUM_T_CONCENTRATION, SUM_R_CONCENTRATION, SUM_DISTORTION, SUM_BACKGROUND = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    5,
-)
-N_SUMS = 8  # the background's gradient takes three
-
-# Loss weights, in the order of the `weights` array; all are per pixel already.
-W_PHOTO, W_T_CONCENTRATION, W_R_CONCENTRATION, W_DISTORTION, DISTORTION_KNEE = 0, 1, 2, 3, 4
-N_WEIGHTS = 5
-
-_T, _R, _G, _B, _DEPTH, _WSUM, _MSUM, _DIST = range(RAY_FIELDS, RAY_FIELDS + 8)
-_VR, _VG, _VB, _VD, _REM, _GR, _GG, _GB = range(RAY_FIELDS + 8, RAY_FIELDS + 16)
-_WALL, _MALL = RAY_FIELDS + 16, RAY_FIELDS + 17
-_FIELDS = RAY_FIELDS + 18
-
-_NO_TERMS = (np.float32(0.0),) * 8
 _RECORD = 64  # floats per record: alpha, t_in, t_out, dI/draw (one sample) or step * scale (several)
 
 
@@ -87,17 +102,6 @@ def _grown(array, used):
 
 
 @njit(cache=True, nogil=True)
-def _blocks_of(area, x0, y0):
-    """Return the 16-bit set of a tile's blocks that a pixel rectangle touches."""
-    bx0, bx1 = max(np.int64(area[0]) - x0, 0) >> 2, min(np.int64(area[2]) - x0, 15) >> 2
-    by0, by1 = max(np.int64(area[1]) - y0, 0) >> 2, min(np.int64(area[3]) - y0, 15) >> 2
-    touched = 0
-    for by in range(by0, by1 + 1):
-        touched |= (((1 << (bx1 + 1)) - 1) & ~((1 << bx0) - 1)) << (4 * by)
-    return touched
-
-
-@njit(cache=True, nogil=True)
 def contracted(t, knee):
     """Return mip-NeRF 360's contraction of a distance in units of `knee`: t below 1, 2 - 1/t above."""
     u = t * (1.0 / knee)
@@ -106,42 +110,50 @@ def contracted(t, knee):
 
 @njit(cache=True, nogil=True)
 def _forward(
-    first, last, view, x0, y0, pair_voxel, rect, box, corner_idx, density, rgb, eight, samples, knee, pair_live, s, base,
-    records, keys,
+    first, last, alive, n, view, x0, y0, pair_voxel, rect, box, corner_idx, density, rgb, eight, samples, knee, deep,
+    pair_live, s, base, records, keys,
 ):  # fmt: skip
-    """Blend and record. Returns (records, keys, how many): keys holds pair << 4 | block."""
+    """Blend and record pairs [first, last) while there is room; return (the first pair left, alive, n).
+
+    `alive` pixels have not stopped, `n` records are written. A key is pair << 9 | start of the window << 1 | whether it is a
+    row. `deep`: depth is wanted, too. Growing the records here would count references for every pair.
+    """
     ortho, near = view[19] > 0.5, view[18]
-    alive, n = 0xFFFF, 0
     for pair in range(first, last):
+        if (n + 16) * _RECORD + 32 > records.shape[0]:
+            return pair, alive, n
         pair_live[pair] = 0
         if alive == 0:
             continue
+        ahead = pair_voxel[min(pair + AHEAD, last - 1)]
+        prefetch(box, 4 * ahead)
+        prefetch(corner_idx, 8 * ahead)
+        prefetch(rgb, rgb.shape[1] * 3 * ahead)
+        prefetch(rect, 4 * ahead)
         voxel = pair_voxel[pair]
-        touched = _blocks_of(rect[voxel], x0, y0) & alive
-        if touched == 0:
-            continue
+        first_window, pitch, across, n_windows = windows_of(rect, voxel, x0, y0)
         size = box[voxel, 3]
         inv_size = np.float32(1.0) / size
-        low_x = np.float32(box[voxel, 0] - view[9])
-        low_y = np.float32(box[voxel, 1] - view[10])
-        low_z = np.float32(box[voxel, 2] - view[11])
-        terms = gather_corners(voxel, corner_idx, density)
-        while (n + 16) * _RECORD + 32 > records.shape[0]:
-            records, keys = _grown(records, n * _RECORD + 16), _grown(keys, n)
-        for block in range(16):
-            if not touched & (1 << block):
-                continue
-            i = base + block * 16
-            ax, ay, az = box_corner(s, i, ortho, low_x, low_y, low_z)
-            t_in, t_out = segment(s, i, ax, ay, az, size, near)
-            trans = load(s, i + _T * TILE_PIXELS)
-            hit = (t_out > t_in) & (trans >= STOP_TRANS)
+        low_x, low_y, low_z = corner_from_camera(box, voxel, view)
+        terms, gathered = NO_TERMS, False
+        for window in range(n_windows):
+            start = window_start(first_window, pitch, across, window)
+            i = base + start
+            trans = load_window(s, i + T * TILE_PIXELS, pitch)
+            hit = trans >= STOP_TRANS
             if not any_lane(hit):
                 continue
+            ax, ay, az = box_corner(s, i, pitch, ortho, low_x, low_y, low_z)
+            t_in, t_out = segment(s, i, pitch, ax, ay, az, size, near)
+            hit = hit & (t_out > t_in)
+            if not any_lane(hit):
+                continue
+            if not gathered:
+                terms, gathered = gather_corners(voxel, corner_idx, density), True
             step = (t_out - t_in) * (1.0 / samples)
-            reach = step * load(s, i + SCALE * TILE_PIXELS)
+            reach = step * load_window(s, i + SCALE * TILE_PIXELS, pitch)
             if samples == 1:
-                x, y, z = cell_position(s, i, ax, ay, az, inv_size, (t_in + t_out) * 0.5)
+                x, y, z = cell_position(s, i, pitch, ax, ay, az, inv_size, (t_in + t_out) * 0.5)
                 raw = trilinear(terms, x, y, z)
                 sigma = exp_linear(raw)
                 depth = sigma * reach
@@ -149,7 +161,7 @@ def _forward(
             else:
                 total = splat(0.0)
                 for k in range(samples):
-                    x, y, z = cell_position(s, i, ax, ay, az, inv_size, fma(step, k + 0.5, t_in))
+                    x, y, z = cell_position(s, i, pitch, ax, ay, az, inv_size, fma(step, k + 0.5, t_in))
                     total = total + exp_linear(trilinear(terms, x, y, z))
                 depth = total * reach
             alpha = vmin(1.0 - vexp(-depth), MAX_ALPHA)
@@ -158,54 +170,48 @@ def _forward(
                 continue
             weight = trans * alpha
             after = trans - weight
-            store(s, i + _T * TILE_PIXELS, after)
-            if eight is not None:
-                for channel in range(3):
-                    field = i + (_R + channel) * TILE_PIXELS
-                    colours = corner_colours(rgb, voxel, channel)
-                    colour = mean_trilinear(s, i, ax, ay, az, inv_size, t_in, t_out, samples, colours)
-                    store(s, field, load(s, field) + select(weight > 0.0, weight * colour, 0.0))
-            else:
-                for channel in range(3):
-                    field = i + (_R + channel) * TILE_PIXELS
-                    store(s, field, fma(weight, rgb[voxel, 0, channel], load(s, field)))
-            middle = select(weight > 0.0, (t_in + t_out) * 0.5, 0.0)
-            store(s, i + _DEPTH * TILE_PIXELS, fma(weight, middle, load(s, i + _DEPTH * TILE_PIXELS)))
+            store_window(s, i + T * TILE_PIXELS, pitch, after)
+            blend_colours(s, i, pitch, weight, voxel, rgb, eight, ax, ay, az, inv_size, t_in, t_out, samples)
+            if deep:
+                middle = select(weight > 0.0, (t_in + t_out) * 0.5, 0.0)
+                add_scaled(s, i + DEPTH * TILE_PIXELS, pitch, weight, middle)
             if knee > 0.0:
-                _add_distortion(s, i, weight, t_in, t_out, knee)
-            if not any_lane(after >= STOP_TRANS):
-                alive &= ~(1 << block)
+                _add_distortion(s, i, pitch, weight, t_in, t_out, knee)
+            alive -= count_lanes(hit & (after < STOP_TRANS))
             at = n * _RECORD
             store(records, at, alpha)
             store(records, at + 16, t_in)
             store(records, at + 32, t_out)
             store(records, at + 48, reach)
-            keys[n] = (pair << 4) | block
+            keys[n] = (pair << 9) | (start << 1) | (1 if pitch == ROWS else 0)
             pair_live[pair] = 1
             n += 1
-    return records, keys, n
+    return last, alive, n
 
 
 @njit(cache=True, nogil=True)
-def _contracted_segment(s, i, t_in, t_out, knee):
+def _contracted_segment(s, i, pitch, t_in, t_out, knee):
     """Return the segment's contracted middle and length, in ray distance."""
-    length = load(s, i + SCALE * TILE_PIXELS) * (1.0 / DENSITY_SCALE)
+    length = load_window(s, i + SCALE * TILE_PIXELS, pitch) * (1.0 / DENSITY_SCALE)
     a, b = contracted(t_in * length, knee), contracted(t_out * length, knee)
     return (a + b) * 0.5, b - a
 
 
 @njit(cache=True, nogil=True)
-def _add_distortion(s, i, weight, t_in, t_out, knee):
+def _add_distortion(s, i, pitch, weight, t_in, t_out, knee):
     """Add a segment to sum w, sum w m and sum_ij w_i w_j |m_i - m_j| + 1/3 sum w_i^2 len_i."""
-    middle, length = _contracted_segment(s, i, t_in, t_out, knee)
+    middle, length = _contracted_segment(s, i, pitch, t_in, t_out, knee)
     middle = select(weight > 0.0, middle, 0.0)
     length = select(weight > 0.0, length, 0.0)
-    before, moment = load(s, i + _WSUM * TILE_PIXELS), load(s, i + _MSUM * TILE_PIXELS)
+    before, moment = (
+        load_window(s, i + WSUM * TILE_PIXELS, pitch),
+        load_window(s, i + MSUM * TILE_PIXELS, pitch),
+    )
     pairs = 2.0 * weight * (middle * before - moment)
-    loss = load(s, i + _DIST * TILE_PIXELS) + pairs + weight * weight * length * (1.0 / 3.0)
-    store(s, i + _DIST * TILE_PIXELS, loss)
-    store(s, i + _WSUM * TILE_PIXELS, before + weight)
-    store(s, i + _MSUM * TILE_PIXELS, fma(weight, middle, moment))
+    loss = load_window(s, i + DIST * TILE_PIXELS, pitch) + pairs + weight * weight * length * (1.0 / 3.0)
+    store_window(s, i + DIST * TILE_PIXELS, pitch, loss)
+    store_window(s, i + WSUM * TILE_PIXELS, pitch, before + weight)
+    store_window(s, i + MSUM * TILE_PIXELS, pitch, fma(weight, middle, moment))
 
 
 @njit(cache=True, nogil=True)
@@ -222,6 +228,7 @@ def _backward(
     eight,
     samples,
     weights,
+    deep,
     rows,
     colour_rows,
     s,
@@ -231,24 +238,23 @@ def _backward(
     ortho = view[19] > 0.5
     knee = weights[DISTORTION_KNEE] if weights[W_DISTORTION] > 0.0 else 0.0
     concentrate = weights[W_R_CONCENTRATION] * 2.0
-    at, concentration = 0, 0.0
-    zero = splat(0.0)
+    at, zero = 0, splat(0.0)
+    concentration = zero
     while at < n:
-        pair = keys[at] >> 4
+        pair = keys[at] >> 9
         voxel = pair_voxel[pair]
         size = box[voxel, 3]
         inv_size = np.float32(1.0) / size
-        low_x = np.float32(box[voxel, 0] - view[9])
-        low_y = np.float32(box[voxel, 1] - view[10])
-        low_z = np.float32(box[voxel, 2] - view[11])
+        low_x, low_y, low_z = corner_from_camera(box, voxel, view)
         red, green, blue = rgb[voxel, 0, 0], rgb[voxel, 0, 1], rgb[voxel, 0, 2]
-        terms = gather_corners(voxel, corner_idx, density) if samples > 1 else _NO_TERMS
+        terms = gather_corners(voxel, corner_idx, density) if samples > 1 else NO_TERMS
         m0, mx, my, mz, mxy, mxz, myz, mxyz = zero, zero, zero, zero, zero, zero, zero, zero
         sum_r, sum_g, sum_b, priority, heaviest = zero, zero, zero, zero, zero
         if eight is not None:
             colour_rows[pair, :] = 0.0
-        while at < n and keys[at] >> 4 == pair:
-            i = base + (keys[at] & 15) * 16
+        while at < n and keys[at] >> 9 == pair:
+            i = base + ((keys[at] >> 1) & 255)
+            pitch = ROWS if keys[at] & 1 else SQUARES
             r = at * _RECORD
             at += 1
             alpha, t_in, t_out, reach = (
@@ -258,45 +264,47 @@ def _backward(
                 load(records, r + 48),
             )
             on = alpha > 0.0
-            trans = load(s, i + _T * TILE_PIXELS)
+            trans = load_window(s, i + T * TILE_PIXELS, pitch)
             weight = trans * alpha
             after = trans - weight
-            store(s, i + _T * TILE_PIXELS, after)
+            store_window(s, i + T * TILE_PIXELS, pitch, after)
             v_r, v_g, v_b = (
-                load(s, i + _VR * TILE_PIXELS),
-                load(s, i + _VG * TILE_PIXELS),
-                load(s, i + _VB * TILE_PIXELS),
+                load_window(s, i + VR * TILE_PIXELS, pitch),
+                load_window(s, i + VG * TILE_PIXELS, pitch),
+                load_window(s, i + VB * TILE_PIXELS, pitch),
             )
-            ax, ay, az = box_corner(s, i, ortho, low_x, low_y, low_z)
+            ax, ay, az = box_corner(s, i, pitch, ortho, low_x, low_y, low_z)
             if eight is not None:
                 c_r = mean_trilinear(
-                    s, i, ax, ay, az, inv_size, t_in, t_out, samples, corner_colours(rgb, voxel, 0)
+                    s, i, pitch, ax, ay, az, inv_size, t_in, t_out, samples, corner_colours(rgb, voxel, 0)
                 )
                 c_g = mean_trilinear(
-                    s, i, ax, ay, az, inv_size, t_in, t_out, samples, corner_colours(rgb, voxel, 1)
+                    s, i, pitch, ax, ay, az, inv_size, t_in, t_out, samples, corner_colours(rgb, voxel, 1)
                 )
                 c_b = mean_trilinear(
-                    s, i, ax, ay, az, inv_size, t_in, t_out, samples, corner_colours(rgb, voxel, 2)
+                    s, i, pitch, ax, ay, az, inv_size, t_in, t_out, samples, corner_colours(rgb, voxel, 2)
                 )
                 c_r, c_g, c_b = select(on, c_r, 0.0), select(on, c_g, 0.0), select(on, c_b, 0.0)
             else:
                 c_r, c_g, c_b = splat(red), splat(green), splat(blue)
-            middle = select(on, (t_in + t_out) * 0.5, 0.0)
-            g = fma(v_r, c_r, fma(v_g, c_g, fma(v_b, c_b, load(s, i + _VD * TILE_PIXELS) * middle)))
+            g = fma(v_r, c_r, fma(v_g, c_g, v_b * c_b))
+            if deep:
+                middle = select(on, (t_in + t_out) * 0.5, 0.0)
+                g = fma(load_window(s, i + VD * TILE_PIXELS, pitch), middle, g)
             if knee > 0.0:
-                g = g + weights[W_DISTORTION] * _distortion_slope(s, i, weight, t_in, t_out, knee, on)
-            rem = load(s, i + _REM * TILE_PIXELS) - weight * g
-            store(s, i + _REM * TILE_PIXELS, rem)
+                g = g + weights[W_DISTORTION] * _distortion_slope(s, i, pitch, weight, t_in, t_out, knee, on)
+            rem = load_window(s, i + REM * TILE_PIXELS, pitch) - weight * g
+            store_window(s, i + REM * TILE_PIXELS, pitch, rem)
             v_depth = after * g - rem
             v_depth = select(on & (alpha < MAX_ALPHA), v_depth, 0.0)
             ratio = alpha / (1.0 - alpha)
             priority = priority + vmax(v_depth, -v_depth) * ratio
             heaviest = vmax(heaviest, weight)
             if concentrate > 0.0:
-                e_r = c_r - load(s, i + _GR * TILE_PIXELS)
-                e_g = c_g - load(s, i + _GG * TILE_PIXELS)
-                e_b = c_b - load(s, i + _GB * TILE_PIXELS)
-                concentration += lane_sum(weight * fma(e_r, e_r, fma(e_g, e_g, e_b * e_b)))
+                e_r = c_r - load_window(s, i + GR * TILE_PIXELS, pitch)
+                e_g = c_g - load_window(s, i + GG * TILE_PIXELS, pitch)
+                e_b = c_b - load_window(s, i + GB * TILE_PIXELS, pitch)
+                concentration = fma(weight, fma(e_r, e_r, fma(e_g, e_g, e_b * e_b)), concentration)
                 v_r, v_g, v_b = (
                     fma(e_r, concentrate, v_r),
                     fma(e_g, concentrate, v_g),
@@ -306,7 +314,7 @@ def _backward(
             sum_r, sum_g, sum_b = sum_r + w_r, sum_g + w_g, sum_b + w_b
             step = (t_out - t_in) * (1.0 / samples)
             for k in range(samples):
-                x, y, z = cell_position(s, i, ax, ay, az, inv_size, fma(step, k + 0.5, t_in))
+                x, y, z = cell_position(s, i, pitch, ax, ay, az, inv_size, fma(step, k + 0.5, t_in))
                 x, y, z = select(on, x, 0.0), select(on, y, 0.0), select(on, z, 0.0)
                 if samples == 1:
                     v_raw = v_depth * reach
@@ -322,7 +330,7 @@ def _backward(
         sums = sums_of_12(m0, mx, my, mz, mxy, mxz, myz, mxyz, sum_r, sum_g, sum_b, priority)
         store(rows, pair * ROW, sums)
         rows[pair * ROW + ROW_WEIGHT] = lane_max(heaviest)
-    return concentration
+    return lane_sum(concentration)
 
 
 @njit(cache=True, nogil=True)
@@ -340,127 +348,42 @@ def _add_colour_moments(row, w_r, w_g, w_b, x, y, z, share):
 
 
 @njit(cache=True, nogil=True)
-def _distortion_slope(s, i, weight, t_in, t_out, knee, on):
+def _distortion_slope(s, i, pitch, weight, t_in, t_out, knee, on):
     """Return d(distortion)/dw_i = 2/3 w len + 2 [m (W_< - W_>) - (M_< - M_>)] and step past the segment.
 
     WSUM and MSUM hold what lies at or behind the segment, WALL and MALL the pixel's totals.
     """
-    middle, length = _contracted_segment(s, i, t_in, t_out, knee)
+    middle, length = _contracted_segment(s, i, pitch, t_in, t_out, knee)
     middle, length = select(on, middle, 0.0), select(on, length, 0.0)
     own_m = weight * middle
-    behind_w = load(s, i + _WSUM * TILE_PIXELS) - weight
-    behind_m = load(s, i + _MSUM * TILE_PIXELS) - own_m
-    store(s, i + _WSUM * TILE_PIXELS, behind_w)
-    store(s, i + _MSUM * TILE_PIXELS, behind_m)
-    before_w = load(s, i + _WALL * TILE_PIXELS) - behind_w - weight
-    before_m = load(s, i + _MALL * TILE_PIXELS) - behind_m - own_m
+    behind_w = load_window(s, i + WSUM * TILE_PIXELS, pitch) - weight
+    behind_m = load_window(s, i + MSUM * TILE_PIXELS, pitch) - own_m
+    store_window(s, i + WSUM * TILE_PIXELS, pitch, behind_w)
+    store_window(s, i + MSUM * TILE_PIXELS, pitch, behind_m)
+    before_w = load_window(s, i + WALL * TILE_PIXELS, pitch) - behind_w - weight
+    before_m = load_window(s, i + MALL * TILE_PIXELS, pitch) - behind_m - own_m
     sides = middle * (before_w - behind_w) - (before_m - behind_m)
     return weight * length * (2.0 / 3.0) + sides * 2.0
 
 
 @njit(cache=True, nogil=True)
-def _photometric(mode, error):
-    """Return (loss, slope) of one channel's error. Huber as published: square below the knee, linear above."""
-    size = abs(error)
-    if mode == MSE:
-        return error * error, 2.0 * error
-    sign = 1.0 if error > 0.0 else (-1.0 if error < 0.0 else 0.0)
-    if mode == L1:
-        return size, sign
-    if size < HUBER_KNEE:
-        return error * error, 2.0 * error
-    return 2.0 * HUBER_KNEE * size - HUBER_KNEE * HUBER_KNEE, 2.0 * HUBER_KNEE * sign
-
-
-@njit(cache=True, nogil=True)
-def _loss(
-    x0,
-    y0,
-    columns,
-    rows,
-    mode,
-    shrink,
-    target,
-    given,
-    v_rgb,
-    v_trans,
-    v_depth,
-    background,
-    weights,
-    s,
-    base,
-    sums,
-):
-    """Write each pixel's output gradients and REM, its whole outcome; add the losses to sums [N_SUMS].
-
-    `shrink` 2 compares the mean of 2 x 2 pixels with one target pixel. With `given`, v_* [H,W,..] are added.
-    """
-    share = 1.0 / (shrink * shrink)
-    for row in range(0, rows, shrink):
-        for column in range(0, columns, shrink):
-            for channel in range(3):
-                slope, goal = 0.0, 0.0
-                if mode != GIVEN:
-                    mean = 0.0
-                    for sub in range(shrink * shrink):
-                        p = base + pixel_slot(row + sub // shrink, column + sub % shrink)
-                        mean += (
-                            s[p + (_R + channel) * TILE_PIXELS]
-                            + s[p + _T * TILE_PIXELS] * background[channel]
-                        )
-                    goal = target[(y0 + row) // shrink, (x0 + column) // shrink, channel] * (1.0 / 255.0)
-                    error = mean * share - goal
-                    loss, slope = _photometric(mode, error)
-                    sums[SUM_PHOTO] += weights[W_PHOTO] * loss
-                    sums[SUM_SQUARED] += error * error
-                    slope *= weights[W_PHOTO] * share
-                for sub in range(shrink * shrink):
-                    y, x = row + sub // shrink, column + sub % shrink
-                    p = base + pixel_slot(y, x)
-                    v = slope + (v_rgb[y0 + y, x0 + x, channel] if given else 0.0)
-                    s[p + (_VR + channel) * TILE_PIXELS] = v
-                    s[p + (_GR + channel) * TILE_PIXELS] = goal
-                    sums[SUM_BACKGROUND + channel] += v * s[p + _T * TILE_PIXELS]
-    for row in range(rows):
-        for column in range(columns):
-            p = base + pixel_slot(row, column)
-            trans = s[p + _T * TILE_PIXELS]
-            rest = trans * (1.0 - trans)
-            sums[SUM_T_CONCENTRATION] += weights[W_T_CONCENTRATION] * rest * rest
-            v_t = weights[W_T_CONCENTRATION] * 2.0 * rest * (1.0 - 2.0 * trans)
-            if given:
-                v_t += v_trans[y0 + row, x0 + column]
-                s[p + _VD * TILE_PIXELS] = v_depth[y0 + row, x0 + column]
-            outcome = s[p + _VD * TILE_PIXELS] * s[p + _DEPTH * TILE_PIXELS]
-            for channel in range(3):
-                v = s[p + (_VR + channel) * TILE_PIXELS]
-                outcome += v * s[p + (_R + channel) * TILE_PIXELS]
-                v_t += v * background[channel]
-            distortion = s[p + _DIST * TILE_PIXELS]
-            sums[SUM_DISTORTION] += weights[W_DISTORTION] * distortion
-            outcome += trans * v_t + 2.0 * weights[W_DISTORTION] * distortion
-            s[p + _REM * TILE_PIXELS] = outcome
-            s[p + _WALL * TILE_PIXELS] = s[p + _WSUM * TILE_PIXELS]
-            s[p + _MALL * TILE_PIXELS] = s[p + _MSUM * TILE_PIXELS]
-
-
-@njit(cache=True, nogil=True)
 def raster_gradients(
     counter, view, tile_start, pair_voxel, rect, box, corner_idx, density, rgb, eight, samples,
-    mode, shrink, target, given, v_rgb, v_trans, v_depth, background, weights,
+    mode, shrink, target, masked, keep, given, v_rgb, v_trans, v_depth, background, weights,
     pair_live, rows, colour_rows, tile_sums,
 ):  # fmt: skip
     """Rasterise all tiles, form the loss and go back: gradient rows per pair.
 
     Inputs: as `raster.raster_tiles`; mode GIVEN, MSE, L1 or HUBER against target uint8 [H/shrink, W/shrink, 3]; with
-    `given` also v_rgb [H,W,3], v_trans [H,W], v_depth [H,W]; background float32 [3]; weights float64 [N_WEIGHTS].
+    `masked` only the pixels where keep uint8 [H/shrink, W/shrink] is not 0 are rendered and count; with `given` also
+    v_rgb [H,W,3], v_trans [H,W], v_depth [H,W]; background float32 [3]; weights float64 [N_WEIGHTS].
     Outputs: pair_live uint8 [P]; rows float32 [P * ROW], valid where live; colour_rows float32 [P, COLOUR_ROW] with
     `eight`; tile_sums float64 [T, N_SUMS].
     """
     width, height = np.int64(view[16]), np.int64(view[17])
     tiles_x = (width + 15) >> 4
     n_tiles = tile_start.shape[0] - 1
-    s, base = aligned(_FIELDS * TILE_PIXELS)
+    s, base = aligned(N_FIELDS * TILE_PIXELS)
     records = np.empty(256 * _RECORD, dtype=np.float32)
     keys = np.empty(256, dtype=np.int64)
     knee = weights[DISTORTION_KNEE] if weights[W_DISTORTION] > 0.0 else 0.0
@@ -471,39 +394,31 @@ def raster_gradients(
         tile_x, tile_y = tile % tiles_x, tile // tiles_x
         x0, y0 = tile_x * 16, tile_y * 16
         n_columns, n_rows = min(16, width - x0), min(16, height - y0)
-        clear_tile(s, base, _T, _FIELDS, n_columns, n_rows)
+        clear_tile(s, base, T, VR, n_columns, n_rows)
+        n_pixels = n_columns * n_rows
+        if masked:
+            n_pixels -= drop_masked(keep, shrink, x0, y0, n_columns, n_rows, s, base)
         first, last = tile_start[tile], tile_start[tile + 1]
         n = 0
         if last > first:
             set_up_rays(view, tile_x, tile_y, s, base)
-            records, keys, n = _forward(
-                first, last, view, x0, y0, pair_voxel, rect, box, corner_idx, density, rgb, eight, samples, knee, pair_live,
-                s, base, records, keys,
+        while first < last:
+            first, n_pixels, n = _forward(
+                first, last, n_pixels, n, view, x0, y0, pair_voxel, rect, box, corner_idx, density, rgb, eight, samples,
+                knee, given, pair_live, s, base, records, keys,
             )  # fmt: skip
+            if first < last:
+                records, keys = _grown(records, n * _RECORD + 16), _grown(keys, n)
         sums = tile_sums[tile]
         sums[:] = 0.0
-        _loss(
-            x0,
-            y0,
-            n_columns,
-            n_rows,
-            mode,
-            shrink,
-            target,
-            given,
-            v_rgb,
-            v_trans,
-            v_depth,
-            background,
-            weights,
-            s,
-            base,
-            sums,
-        )
+        tile_loss(
+            x0, y0, n_columns, n_rows, mode, shrink, target, masked, keep, given, v_rgb, v_trans, v_depth, background, weights,
+            s, base, sums,
+        )  # fmt: skip
         if n > 0:
-            s[base + _T * TILE_PIXELS : base + (_T + 1) * TILE_PIXELS] = 1.0
+            s[base + T * TILE_PIXELS : base + (T + 1) * TILE_PIXELS] = 1.0
             concentration = _backward(
-                n, records, keys, view, pair_voxel, box, corner_idx, density, rgb, eight, samples, weights, rows, colour_rows,
-                s, base,
+                n, records, keys, view, pair_voxel, box, corner_idx, density, rgb, eight, samples, weights, given, rows,
+                colour_rows, s, base,
             )  # fmt: skip
             sums[SUM_R_CONCENTRATION] = weights[W_R_CONCENTRATION] * concentration

@@ -84,7 +84,7 @@ def shade_voxels(counter, n_voxels, first_pair, soa, stride, view, sh, degree, r
     """
     basis = np.empty(MAX_COEFFICIENTS * GROUP, dtype=np.float32)
     lanes = np.empty(3 * GROUP, dtype=np.float32)
-    flat, n_rows = sh.reshape(-1), sh.shape[1]
+    flat, n_rows, out = sh.reshape(-1), sh.shape[1], rgb.reshape(-1)
     n_basis = (degree + 1) * (degree + 1)
     n_groups = sh.shape[0]
     while True:
@@ -112,9 +112,8 @@ def shade_voxels(counter, n_voxels, first_pair, soa, stride, view, sh, degree, r
             store(lanes, 16, vmax(g, 0.0))
             store(lanes, 32, vmax(b, 0.0))
             for lane in range(end - start):
-                rgb[start + lane, 0, 0] = lanes[lane]
-                rgb[start + lane, 0, 1] = lanes[16 + lane]
-                rgb[start + lane, 0, 2] = lanes[32 + lane]
+                to = 3 * (start + lane)
+                out[to], out[to + 1], out[to + 2] = lanes[lane], lanes[16 + lane], lanes[32 + lane]
 
 
 @njit(cache=True, nogil=True)

@@ -26,6 +26,7 @@ LANES = 16
 _F32 = ir.FloatType()
 _I32 = ir.IntType(32)
 _VEC = ir.VectorType(_F32, LANES)
+_QUARTER = ir.VectorType(_F32, LANES // 4)
 _VECI = ir.VectorType(_I32, LANES)
 _BITS = ir.VectorType(ir.IntType(1), LANES)
 
@@ -148,6 +149,11 @@ def _lower_neg(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.V
     return builder.fneg(args[0])
 
 
+def _concatenated(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
+    picks = list(range(2 * a.type.count))
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_I32, len(picks)), picks))
+
+
 def _call(builder: ir.IRBuilder, name: str, result: ir.Type, args: list[ir.Value]) -> ir.Value:
     fn = builder.module.declare_intrinsic(name, [], ir.FunctionType(result, [a.type for a in args]))
     return builder.call(fn, args)
@@ -181,6 +187,39 @@ def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.int64, f32x16), codegen
+
+
+@intrinsic
+def load_window(typingctx: Any, array: Any, index: Any, pitch: Any) -> Any:
+    """Return four runs of four entries, `pitch` apart: lane 4 y + x is array[index + y pitch + x]. No bounds are checked."""
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        runs, start = [], args[1]
+        for _ in range(4):
+            address = _address(context, builder, sig.args[0], args[0], start)
+            runs.append(builder.load(builder.bitcast(address, _QUARTER.as_pointer()), align=4))
+            start = builder.add(start, args[2])
+        halves = [_concatenated(builder, runs[0], runs[1]), _concatenated(builder, runs[2], runs[3])]
+        return _concatenated(builder, *halves)
+
+    return f32x16(array, types.int64, types.int64), codegen
+
+
+@intrinsic
+def store_window(typingctx: Any, array: Any, index: Any, pitch: Any, value: Any) -> Any:
+    """Write sixteen lanes where `load_window` with the same arguments would read them."""
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        start = args[1]
+        for row in range(4):
+            picks = ir.Constant(ir.VectorType(_I32, 4), [4 * row + k for k in range(4)])
+            address = _address(context, builder, sig.args[0], args[0], start)
+            run = builder.shuffle_vector(args[3], args[3], picks)
+            builder.store(run, builder.bitcast(address, _QUARTER.as_pointer()), align=4)
+            start = builder.add(start, args[2])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.int64, f32x16), codegen
 
 
 @intrinsic
@@ -375,6 +414,83 @@ def vexp(x):
     p = fma(p, f, 6.931471805599453e-1)
     p = fma(p, f, 1.0)
     return p * power_of_two(n)
+
+
+def _rgb_bytes(channel: int, repeat: int) -> Any:
+    def typed(typingctx: Any, array: Any, index: Any) -> Any:
+        def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+            row = ir.VectorType(ir.IntType(8), 3 * LANES // repeat)
+            address = _address(context, builder, sig.args[0], args[0], args[1])
+            pixels = builder.load(builder.bitcast(address, row.as_pointer()), align=1)
+            picks = ir.Constant(_VECI, [3 * (lane // repeat) + channel for lane in range(LANES)])
+            return builder.uitofp(builder.shuffle_vector(pixels, pixels, picks), _VEC)
+
+        return f32x16(array, types.int64), codegen
+
+    return intrinsic(typed)
+
+
+# One channel of sixteen neighbouring pixels of a flat uint8 rgb image, from array[index] on, as 0 .. 255; no bounds are checked.
+load_red, load_green, load_blue = (_rgb_bytes(channel, 1) for channel in range(3))
+# The same of eight pixels, each in two lanes.
+load_red_twice, load_green_twice, load_blue_twice = (_rgb_bytes(channel, 2) for channel in range(3))
+
+
+@intrinsic
+def swap_pairs(typingctx: Any, a: Any) -> Any:
+    """Return the lanes with each two neighbours exchanged."""
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        return builder.shuffle_vector(
+            args[0], args[0], ir.Constant(_VECI, [lane ^ 1 for lane in range(LANES)])
+        )
+
+    return f32x16(f32x16), codegen
+
+
+@intrinsic
+def count_lanes(typingctx: Any, mask: Any) -> Any:
+    """Return how many lanes of the mask are set."""
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        return builder.zext(builder.ctpop(builder.bitcast(args[0], ir.IntType(LANES))), ir.IntType(64))
+
+    return types.int64(mask16), codegen
+
+
+@intrinsic
+def store_pixels(typingctx: Any, array: Any, index: Any, pitch: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """Write pixels (a, b, c, d) of sixteen lanes: lanes 4 y .. 4 y + 3 to array[index + y pitch : index + y pitch + 16]."""
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        row_start = args[1]
+        for row in range(4):
+            pairs = [row * 4 + half + side for half in range(4) for side in (0, LANES)]
+            picks = ir.Constant(ir.VectorType(_I32, 8), pairs)
+            ab, cd = (builder.shuffle_vector(args[k], args[k + 1], picks) for k in (3, 5))
+            merged = [k + side for k in (0, 2, 4, 6) for side in (0, 1, 8, 9)]
+            pixels = builder.shuffle_vector(ab, cd, ir.Constant(_VECI, merged))
+            address = _address(context, builder, sig.args[0], args[0], row_start)
+            builder.store(pixels, builder.bitcast(address, _VEC.as_pointer()), align=4)
+            row_start = builder.add(row_start, args[2])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.int64, *[f32x16] * 4), codegen
+
+
+@intrinsic
+def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of flat element `index`, which will be read soon. Any index is safe."""
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        address = _address(context, builder, sig.args[0], args[0], args[1])
+        pointer = builder.bitcast(address, ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, *[_I32] * 3])
+        fn = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], kind)
+        builder.call(fn, [pointer, *(ir.Constant(_I32, value) for value in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), codegen
 
 
 @intrinsic

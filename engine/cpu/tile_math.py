@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What one tile does with one voxel, sixteen pixels at a time: rays, box segments, trilinear density, its activation.
 
-A tile's pixels are kept as 16 blocks of 4 x 4; block b holds columns 4 (b % 4) .. and rows 4 (b // 4) .. . Rays are p(t) =
-position + offset + t * dir with dir's camera-z component 1, so t *is* z-depth and the near plane is t = near.
-Per-tile scratch is one float32 array; field f of block b starts at f * 256 + b * 16.
+Rays are p(t) = position + offset + t * dir with dir's camera-z component 1, so t *is* z-depth and the near plane is t = near.
+Per-tile scratch is one float32 array; field f of the pixel in row y, column x stands at f * 256 + 16 y + x.
+
+Sixteen pixels worked on together are a *window*: four runs of four pixels, `pitch` entries apart in scratch. A pitch of 16
+is a square of 4 x 4 pixels wherever it is needed, so that a voxel of a few pixels takes one window instead of up to four
+fixed blocks; a pitch of 4 is a whole row of the tile, for voxels wider than two squares.
 """
 
 from __future__ import annotations
@@ -12,14 +15,27 @@ import numpy as np
 from numba import njit
 
 from engine.constants import DENSITY_SCALE, EXP_LINEAR_KNEE
-from engine.cpu.simd import fma, load, select, splat, store, vexp, vmax, vmin, vsqrt
+from engine.cpu.simd import (
+    fma,
+    load,
+    load_window,
+    select,
+    splat,
+    store,
+    store_window,
+    vexp,
+    vmax,
+    vmin,
+    vsqrt,
+)
 
 TILE_PIXELS = 256
 DIR_X, DIR_Y, DIR_Z, INV_X, INV_Y, INV_Z, SCALE, OFF_X, OFF_Y, OFF_Z = range(10)
 RAY_FIELDS = 10
 
-LANE_COLUMN = np.array([0, 1, 2, 3] * 4, dtype=np.float32)
-LANE_ROW = np.repeat(np.arange(4, dtype=np.float32), 4)
+SQUARES, ROWS = 16, 4  # the two pitches
+
+_LANE = np.arange(16, dtype=np.float32)
 
 _KNEE = EXP_LINEAR_KNEE
 _KNEE_SHIFT = float(np.log(EXP_LINEAR_KNEE)) - 1.0
@@ -34,9 +50,39 @@ def aligned(n):
 
 
 @njit(cache=True, nogil=True)
-def pixel_slot(row, column):
-    """Return where a tile's pixel stands within a field: block of 4 x 4 by block."""
-    return (((row >> 2) << 2) + (column >> 2)) * 16 + ((row & 3) << 2) + (column & 3)
+def windows_of(rect, voxel, x0, y0):
+    """Return (first, pitch, across, count) of the windows that cover a voxel's pixels in the tile whose corner is x0, y0.
+
+    Windows of a voxel do not overlap. See `window_start`. Rows of `rect` are not sliced, here and elsewhere in these kernels:
+    a slice counts its references with atomic operations.
+    """
+    left, right = max(np.int64(rect[voxel, 0]) - x0, 0), min(np.int64(rect[voxel, 2]) - x0, 15)
+    top, bottom = max(np.int64(rect[voxel, 1]) - y0, 0), min(np.int64(rect[voxel, 3]) - y0, 15)
+    across, down = (right - left + 4) >> 2, (bottom - top + 4) >> 2
+    if across > 2:
+        return top * 16, ROWS, 1, bottom - top + 1
+    left, top = min(left, 16 - 4 * across), min(top, 16 - 4 * down)
+    return top * 16 + left, SQUARES, across, across * down
+
+
+@njit(cache=True, nogil=True)
+def window_start(first, pitch, across, n):
+    """Return where in a field the n-th window of a voxel starts: squares go row by row, `across` (1 or 2) in a row."""
+    if pitch == ROWS:
+        return first + 16 * n
+    return first + ((n >> (across - 1)) << 6) + ((n & (across - 1)) << 2)
+
+
+@njit(cache=True, nogil=True)
+def add_to(s, at, pitch, value):
+    """Add lanes to the window at scratch index `at`."""
+    store_window(s, at, pitch, load_window(s, at, pitch) + value)
+
+
+@njit(cache=True, nogil=True)
+def add_scaled(s, at, pitch, weight, value):
+    """Add weight * value to the window at scratch index `at`."""
+    store_window(s, at, pitch, fma(weight, value, load_window(s, at, pitch)))
 
 
 @njit(cache=True, nogil=True)
@@ -52,7 +98,7 @@ def clear_tile(s, base, trans_field, n_fields, columns, rows):
         return
     for row in range(rows):
         for column in range(columns):
-            s[start + pixel_slot(row, column)] = 1.0
+            s[start + 16 * row + column] = 1.0
 
 
 @njit(cache=True, nogil=True)
@@ -65,12 +111,10 @@ def _inverse(d):
 def set_up_rays(view, tile_x, tile_y, s, base):
     """Write the rays of a 16 x 16 tile into scratch `s` from `base`: RAY_FIELDS fields."""
     ortho = view[19] > 0.5
-    for block in range(16):
-        i = base + block * 16
-        column = load(LANE_COLUMN, 0) + (tile_x * 16.0 + (block & 3) * 4.0 + 0.5)
-        row = load(LANE_ROW, 0) + (tile_y * 16.0 + (block >> 2) * 4.0 + 0.5)
-        u = (column - view[14]) * (1.0 / view[12])
-        v = (row - view[15]) * (1.0 / view[13])
+    for line in range(16):
+        i = base + line * 16
+        u = (load(_LANE, 0) + (tile_x * 16.0 + 0.5) - view[14]) * (1.0 / view[12])
+        v = splat(tile_y * 16.0 + line + 0.5 - view[15]) * (1.0 / view[13])
         shift_x = fma(u, view[0], v * view[3])
         shift_y = fma(u, view[1], v * view[4])
         shift_z = fma(u, view[2], v * view[5])
@@ -91,23 +135,23 @@ def set_up_rays(view, tile_x, tile_y, s, base):
 
 
 @njit(cache=True, nogil=True)
-def box_corner(s, i, ortho, low_x, low_y, low_z):
+def box_corner(s, i, pitch, ortho, low_x, low_y, low_z):
     """Return the box's low corner relative to each lane's ray origin; low_* are relative to the camera."""
     if ortho:
         return (
-            low_x - load(s, i + OFF_X * TILE_PIXELS),
-            low_y - load(s, i + OFF_Y * TILE_PIXELS),
-            low_z - load(s, i + OFF_Z * TILE_PIXELS),
+            low_x - load_window(s, i + OFF_X * TILE_PIXELS, pitch),
+            low_y - load_window(s, i + OFF_Y * TILE_PIXELS, pitch),
+            low_z - load_window(s, i + OFF_Z * TILE_PIXELS, pitch),
         )
     return splat(low_x), splat(low_y), splat(low_z)
 
 
 @njit(cache=True, nogil=True)
-def segment(s, i, ax, ay, az, size, near):
+def segment(s, i, pitch, ax, ay, az, size, near):
     """Return where lanes enter and leave a box, entry clamped to the near plane; a miss has t_out <= t_in."""
-    inv_x = load(s, i + INV_X * TILE_PIXELS)
-    inv_y = load(s, i + INV_Y * TILE_PIXELS)
-    inv_z = load(s, i + INV_Z * TILE_PIXELS)
+    inv_x = load_window(s, i + INV_X * TILE_PIXELS, pitch)
+    inv_y = load_window(s, i + INV_Y * TILE_PIXELS, pitch)
+    inv_z = load_window(s, i + INV_Z * TILE_PIXELS, pitch)
     x0, y0, z0 = ax * inv_x, ay * inv_y, az * inv_z
     x1, y1, z1 = fma(inv_x, size, x0), fma(inv_y, size, y0), fma(inv_z, size, z0)
     t_in = vmax(vmax(vmin(x0, x1), vmin(y0, y1)), vmax(vmin(z0, z1), near))
@@ -116,11 +160,11 @@ def segment(s, i, ax, ay, az, size, near):
 
 
 @njit(cache=True, nogil=True)
-def cell_position(s, i, ax, ay, az, inv_size, t):
+def cell_position(s, i, pitch, ax, ay, az, inv_size, t):
     """Return the point at t in the box's own coordinates, each in [0, 1]."""
-    x = (fma(t, load(s, i + DIR_X * TILE_PIXELS), -ax)) * inv_size
-    y = (fma(t, load(s, i + DIR_Y * TILE_PIXELS), -ay)) * inv_size
-    z = (fma(t, load(s, i + DIR_Z * TILE_PIXELS), -az)) * inv_size
+    x = (fma(t, load_window(s, i + DIR_X * TILE_PIXELS, pitch), -ax)) * inv_size
+    y = (fma(t, load_window(s, i + DIR_Y * TILE_PIXELS, pitch), -ay)) * inv_size
+    z = (fma(t, load_window(s, i + DIR_Z * TILE_PIXELS, pitch), -az)) * inv_size
     return x, y, z
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from engine.cpu.simd import fetch_add
@@ -39,9 +40,10 @@ def count_pairs(counter, chunks, order, bounds, visible, n_visible, rect, tiles_
             chunk = order[position]
             start = chunks[chunk, 0]
             for k in range(start, start + n_visible[chunk]):
-                box = rect[visible[k]]
-                for ty in range(box[1] >> 4, (box[3] >> 4) + 1):
-                    for tx in range(box[0] >> 4, (box[2] >> 4) + 1):
+                voxel = visible[k]
+                left, right = np.int64(rect[voxel, 0]) >> 4, (np.int64(rect[voxel, 2]) >> 4) + 1
+                for ty in range(np.int64(rect[voxel, 1]) >> 4, (np.int64(rect[voxel, 3]) >> 4) + 1):
+                    for tx in range(left, right):
                         row[ty * tiles_x + tx] += 1
 
 
@@ -92,10 +94,10 @@ def scatter_pairs(
             base = chunk_pair[chunk]
             for k in range(start, start + n_visible[chunk]):
                 voxel = visible[k]
-                box = rect[voxel]
                 first_pair[voxel] = base
-                for ty in range(box[1] >> 4, (box[3] >> 4) + 1):
-                    for tx in range(box[0] >> 4, (box[2] >> 4) + 1):
+                left, right = np.int64(rect[voxel, 0]) >> 4, (np.int64(rect[voxel, 2]) >> 4) + 1
+                for ty in range(np.int64(rect[voxel, 1]) >> 4, (np.int64(rect[voxel, 3]) >> 4) + 1):
+                    for tx in range(left, right):
                         tile = ty * tiles_x + tx
                         slot = cursor[tile]
                         cursor[tile] = slot + 1

@@ -11,11 +11,13 @@ from engine.cameras import Camera
 from engine.cpu.crew import Crew
 from engine.cpu.lists import ViewLists, VoxelTable, Workspace, build_lists
 from engine.cpu.raster import CHANNELS, COLOUR_CHANNELS, raster_tiles
-from engine.cpu.raster_grad import COLOUR_ROW, N_SUMS, ROW, raster_gradients
+from engine.cpu.raster_grad import COLOUR_ROW, ROW, raster_gradients
 from engine.cpu.shade import shade_voxels
+from engine.cpu.tile_loss import N_SUMS
 from engine.cpu.update import update_points, update_voxels
 
 _NO_IMAGE = np.zeros((1, 1, 3), dtype=np.float32)
+_NO_MASK = np.ones((1, 1), dtype=np.uint8)
 _NO_PLANE = np.zeros((1, 1), dtype=np.float32)
 
 
@@ -104,10 +106,12 @@ def train_on_view(
     degree: int,
     adam: np.ndarray,
     corrections: tuple[np.ndarray, np.ndarray],
+    keep: np.ndarray | None = None,
 ) -> np.ndarray:
     """Take one Adam step on a view and return the loss sums [N_SUMS] (see raster_grad.SUM_*).
 
-    `target` uint8 [H/shrink, W/shrink, 3]; `v_rgb [H,W,3]` is an image gradient from outside (SSIM), added when given;
+    `target` uint8 [H/shrink, W/shrink, 3], of which only pixels count where `keep` uint8 [H/shrink, W/shrink], if given, is
+    not 0; `v_rgb [H,W,3]` is an image gradient from outside (SSIM), added when given;
     `scratch` is (v_corners [V,8], has_gradient uint8 [V]), zero at first, that nobody else touches; `owners` from
     `owners_of_points`.
     """
@@ -120,7 +124,8 @@ def train_on_view(
     plane = np.zeros(v_rgb.shape[:2], dtype=np.float32) if given else _NO_PLANE
     crew.run(
         raster_gradients, lists.view, lists.tile_start, lists.pair_voxel, lists.rect, table.box, table.corner_idx,
-        field.density, rgb, None, samples, mode, shrink, target, given, v_rgb if given else _NO_IMAGE, plane, plane,
+        field.density, rgb, None, samples, mode, shrink, target,
+        keep is not None, _NO_MASK if keep is None else keep, given, v_rgb if given else _NO_IMAGE, plane, plane,
         background, weights, live, rows, colour_rows, tile_sums,
     )  # fmt: skip
     v_corners, has_gradient = scratch

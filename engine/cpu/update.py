@@ -23,8 +23,8 @@ N_ADAM = 7
 @njit(cache=True, nogil=True)
 def sum_rows(voxel, first, rect, pair_slot, pair_live, rows, total):
     """Add up a voxel's live rows into total [16]; return whether any was live."""
-    box = rect[voxel]
-    pairs = ((box[2] >> 4) - (box[0] >> 4) + 1) * ((box[3] >> 4) - (box[1] >> 4) + 1)
+    across = (np.int64(rect[voxel, 2]) >> 4) - (np.int64(rect[voxel, 0]) >> 4) + 1
+    pairs = across * ((np.int64(rect[voxel, 3]) >> 4) - (np.int64(rect[voxel, 1]) >> 4) + 1)
     live = False
     heaviest = np.float32(0.0)
     lanes = splat(0.0)
@@ -123,7 +123,8 @@ def update_voxels(
                     live = sum_rows(voxel, first_pair[voxel], rect, pair_slot, pair_live, rows, total)
                 if not live:
                     if has_gradient[voxel]:
-                        v_corners[voxel, :] = 0.0
+                        for c in range(8):
+                            v_corners[voxel, c] = zero
                         has_gradient[voxel] = 0
                     continue
                 any_live = True

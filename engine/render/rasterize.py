@@ -14,8 +14,9 @@ from engine.cameras import Camera
 from engine.cpu.crew import crew
 from engine.cpu.lists import VoxelTable, Workspace, build_lists
 from engine.cpu.raster import CHANNELS, WANT_COUNT, WANT_DEPTH, WANT_MEDIAN, WANT_NORMAL, WANT_WEIGHT
-from engine.cpu.raster_grad import COLOUR_ROW, GIVEN, N_SUMS, N_WEIGHTS, ROW, SUM_BACKGROUND, raster_gradients
+from engine.cpu.raster_grad import COLOUR_ROW, ROW, raster_gradients
 from engine.cpu.reduce import heaviest_of_voxels, reduce_rows
+from engine.cpu.tile_loss import GIVEN, N_SUMS, N_WEIGHTS, SUM_BACKGROUND
 from engine.cpu.train_view import render_lists
 from engine.cpu.update import owners_of_points
 from engine.octree import Octree
@@ -24,6 +25,7 @@ from engine.render.output import RasterOutput
 from engine.render.resample import area_weights
 from engine.shapes import check_shapes
 
+_NO_PHOTO, _NO_MASK = np.zeros((1, 1, 3), dtype=np.uint8), np.ones((1, 1), dtype=np.uint8)
 _tables: weakref.WeakKeyDictionary[Octree, VoxelTable] = weakref.WeakKeyDictionary()
 
 
@@ -124,7 +126,7 @@ class _Rasterize(torch.autograd.Function):
         weights = np.zeros(N_WEIGHTS)
         crew().run(
             raster_gradients, lists.view, lists.tile_start, lists.pair_voxel, lists.rect, table.box, table.corner_idx,
-            density, rgb, eight or None, ctx.samples, GIVEN, 1, np.zeros((1, 1, 3), dtype=np.uint8), True, _array(v_rgb),
+            density, rgb, eight or None, ctx.samples, GIVEN, 1, _NO_PHOTO, False, _NO_MASK, True, _array(v_rgb),
             _array(v_trans), _array(v_depth), _array(background), weights, live, rows, colour_rows, tile_sums,
         )  # fmt: skip
         v_corners, v_colours = np.zeros((table.n_voxels, 8), dtype=np.float32), np.zeros_like(rgb)

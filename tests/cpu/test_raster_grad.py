@@ -14,8 +14,9 @@ from engine.cameras import Camera
 from engine.constants import DENSITY_SCALE, MAX_ALPHA, MIN_ALPHA, STOP_TRANS
 from engine.cpu.crew import Crew
 from engine.cpu.lists import VoxelTable, build_lists
-from engine.cpu.raster_grad import (
-    COLOUR_ROW,
+from engine.cpu.raster_grad import COLOUR_ROW, ROW, ROW_PRIORITY, ROW_WEIGHT, raster_gradients
+from engine.cpu.reduce import reduce_rows
+from engine.cpu.tile_loss import (
     DISTORTION_KNEE,
     GIVEN,
     HUBER,
@@ -24,9 +25,6 @@ from engine.cpu.raster_grad import (
     MSE,
     N_SUMS,
     N_WEIGHTS,
-    ROW,
-    ROW_PRIORITY,
-    ROW_WEIGHT,
     SUM_BACKGROUND,
     SUM_DISTORTION,
     SUM_PHOTO,
@@ -37,9 +35,7 @@ from engine.cpu.raster_grad import (
     W_PHOTO,
     W_R_CONCENTRATION,
     W_T_CONCENTRATION,
-    raster_gradients,
 )
-from engine.cpu.reduce import reduce_rows
 from engine.octree import Octree
 from engine.reference.rasterize import contract, exp_linear, trilinear_weights
 from engine.reference.rasterize import rasterize as twin
@@ -66,6 +62,7 @@ def kernel_pass(
     samples: int = 1,
     v_rgb: np.ndarray | None = None,
     threads: int = 1,
+    keep: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """Return v_corners [V,8], v_colours, the loss sums and the raw arrays of one training pass."""
     table, team = VoxelTable.of(OCTREE), Crew(threads)
@@ -86,6 +83,7 @@ def kernel_pass(
         raster_gradients, lists.view, lists.tile_start, lists.pair_voxel, lists.rect, table.box, table.corner_idx,
         densities.float().numpy(), rgb, eight or None, samples, mode, shrink,
         np.zeros((1, 1, 3), dtype=np.uint8) if target is None else target,
+        keep is not None, np.ones((1, 1), dtype=np.uint8) if keep is None else keep,
         given, v_rgb if given else np.zeros((1, 1, 3), dtype=np.float32), plane, plane,
         BACKGROUND, shares, live, rows, colour_rows, tile_sums,
     )  # fmt: skip
@@ -317,6 +315,37 @@ def test_distortion_equals_autograd(view: str, samples: int) -> None:
     assert_pass(
         camera, distortion_of, SUM_DISTORTION, samples=samples, mode=GIVEN, weights={W_DISTORTION: 1e-3}
     )
+
+
+@pytest.mark.parametrize("shrink", [1, 2])
+def test_masked_pixels_count_in_no_loss_and_no_gradient(shrink: int) -> None:
+    target = target_of(CAMERA, shrink)
+    keep = (np.random.default_rng(4).random(target.shape[:2]) < 0.7).astype(np.uint8) * 255
+    on = torch.from_numpy(keep.repeat(shrink, 0).repeat(shrink, 1).reshape(-1) > 0)
+
+    def loss(b: dict[str, Tensor]) -> Tensor:
+        error = errors_of(b, CAMERA, target, shrink).square() * torch.from_numpy(keep > 0)[..., None]
+        kept = {
+            key: value[on] for key, value in b.items() if key in ("weight", "near", "far", "trans", "colour")
+        }
+        goal = (
+            torch.from_numpy(target.repeat(shrink, 0).repeat(shrink, 1)).double().reshape(-1, 1, 3)[on]
+            / 255.0
+        )
+        spread = (kept["weight"].detach() * ((kept["colour"] - goal) ** 2).sum(-1)).sum()
+        rest = 3 * (kept["trans"] ** 2 * (1 - kept["trans"]) ** 2).sum() + 5 * distortion_of(kept)
+        return error.sum() + rest + 2 * spread
+
+    weights = {W_PHOTO: 1e-3, W_T_CONCENTRATION: 3e-3, W_R_CONCENTRATION: 2e-3, W_DISTORTION: 5e-3}
+    densities, colours = field_of(OCTREE)
+    v_corners, v_colours, sums, _ = kernel_pass(
+        CAMERA, densities, colours, MSE, weights, target, shrink, keep=keep
+    )
+    exact = torch_pass(CAMERA, densities, colours, lambda b: 1e-3 * loss(b))
+    assert_close(v_corners, exact[0])
+    assert_close(v_colours, exact[1])
+    losses = [SUM_PHOTO, SUM_T_CONCENTRATION, SUM_R_CONCENTRATION, SUM_DISTORTION]
+    assert abs(sums[losses].sum() - exact[2]) < SUM * exact[2]
 
 
 def test_all_losses_add_up() -> None:

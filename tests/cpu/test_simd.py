@@ -10,18 +10,30 @@ from numba import njit
 from engine.cpu.crew import Crew
 from engine.cpu.simd import (
     any_lane,
+    count_lanes,
     fetch_add,
     fma,
     lane_max,
     lane_sum,
     load,
+    load_blue,
+    load_blue_twice,
+    load_green,
+    load_green_twice,
+    load_red,
+    load_red_twice,
+    load_window,
     mask_bits,
     power_of_two,
+    prefetch,
     select,
     splat,
     store,
     store_int,
+    store_pixels,
+    store_window,
     sums_of_12,
+    swap_pairs,
     vceil,
     vexp,
     vfloor,
@@ -190,3 +202,61 @@ def test_fetch_add_hands_out_each_number_once_to_four_threads() -> None:
     team.run(_draw, taken, len(taken))
     team.close()
     assert np.all(taken == 1)
+
+
+@njit(cache=True)
+def _windows(source, index, pitch, out):
+    lanes = load_window(source, index, pitch)
+    store(out, 0, lanes)
+    store(out, 16, swap_pairs(lanes))
+    store_window(source, index, pitch, lanes + 100.0)
+    prefetch(source, 1 << 40)
+    return count_lanes(lanes > load(out, 0) - 1.0), count_lanes(lanes > np.float32(source[index] - 95.0))
+
+
+@pytest.mark.parametrize("pitch", [4, 16])
+def test_a_window_is_four_runs_of_four(pitch: int) -> None:
+    source, out = np.arange(256, dtype=np.float32), np.zeros(32, dtype=np.float32)
+    at = np.array([37 + pitch * y + x for y in range(4) for x in range(4)])
+    counts = _windows(source, 37, pitch, out)
+    assert np.array_equal(out[:16], at)
+    assert np.array_equal(out[16:], at.reshape(8, 2)[:, ::-1].ravel())
+    expected = np.arange(256, dtype=np.float32)
+    expected[at] += 100.0
+    assert np.array_equal(source, expected)
+    assert counts == (16, int((at > 42).sum()))
+
+
+@njit(cache=True)
+def _pixels(a, b, c, d, image, pitch):
+    store_pixels(image, 3, pitch, load(a, 0), load(b, 0), load(c, 0), load(d, 0))
+
+
+@pytest.mark.parametrize("pitch", [16, 40])
+def test_pixels_of_four_channels_are_interleaved(pitch: int) -> None:
+    channels = np.random.default_rng(8).random((4, 16)).astype(np.float32)
+    image = np.zeros(200, dtype=np.float32)
+    _pixels(*channels, image, pitch)
+    expected = np.zeros(200, dtype=np.float32)
+    for lane in range(16):
+        start = 3 + pitch * (lane // 4) + 4 * (lane % 4)
+        expected[start : start + 4] = channels[:, lane]
+    assert np.array_equal(image, expected)
+
+
+@njit(cache=True)
+def _channels(photo, index, out):
+    store(out, 0, load_red(photo, index))
+    store(out, 16, load_green(photo, index))
+    store(out, 32, load_blue(photo, index))
+    store(out, 48, load_red_twice(photo, index))
+    store(out, 64, load_green_twice(photo, index))
+    store(out, 80, load_blue_twice(photo, index))
+
+
+def test_bytes_of_a_photo_come_channel_by_channel() -> None:
+    photo, out = np.random.default_rng(9).integers(0, 256, 60, dtype=np.uint8), np.zeros(96, dtype=np.float32)
+    _channels(photo, 6, out)
+    pixels = photo[6:54].reshape(16, 3)
+    assert np.array_equal(out[:48].reshape(3, 16), pixels.T)
+    assert np.array_equal(out[48:].reshape(3, 16), pixels[:8].repeat(2, axis=0).T)

@@ -17,8 +17,8 @@ from engine.cameras import Camera
 from engine.constants import NEAR
 from engine.cpu.crew import Crew
 from engine.cpu.lists import VoxelTable, Workspace
-from engine.cpu.raster_grad import MSE, N_SUMS, N_WEIGHTS, W_PHOTO
 from engine.cpu.shade import grouped, sh_groups, sh_rows
+from engine.cpu.tile_loss import MSE, N_SUMS, N_WEIGHTS, W_PHOTO
 from engine.cpu.train_view import FieldArrays, shaded_lists, train_on_view
 from engine.cpu.update import bias_corrections, owners_of_points
 from engine.octree import Octree

@@ -15,8 +15,8 @@ import numpy as np
 from engine.cameras import Camera
 from engine.cpu.crew import crew
 from engine.cpu.lists import VoxelTable, Workspace
-from engine.cpu.raster_grad import SUM_BACKGROUND, SUM_SQUARED
 from engine.cpu.shade import carry_groups, sh_groups
+from engine.cpu.tile_loss import SUM_BACKGROUND, SUM_SQUARED
 from engine.cpu.train_view import FieldArrays, render_lists, shaded_lists, train_on_view
 from engine.cpu.update import bias_corrections, owners_of_points
 from engine.datasets.scene import Scene

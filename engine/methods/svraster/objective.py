@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.cpu.raster_grad import (
+from engine.cpu.tile_loss import (
     HUBER,
     L1,
     MSE,
