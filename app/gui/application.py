@@ -19,8 +19,8 @@ from typing import Any
 import dearpygui.dearpygui as dpg
 
 from app.gl.context import GLError
-from app.gui import layout as lay
 from app.gui import formats, session_feed, theme
+from app.gui import layout as lay
 from app.gui.actions import Actions, Parts
 from app.gui.columns import Columns
 from app.gui.dialogs import Dialogs
