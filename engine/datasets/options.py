@@ -50,3 +50,9 @@ class SceneOptions:
         False,
         "Read files outside the scene folder too, where its files name some; only for scenes you trust.",
     )
+    depth_unit: float = option(
+        0.0,
+        "What one step of the depth maps is in units of the poses; 0: as the file says, or 0.001 in pictures, 1 in .npy files.",
+        minimum=0.0,
+        maximum=1e6,
+    )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Callable, Sequence
@@ -35,7 +36,7 @@ _DRAFTS = (8, 4, 2)  # a JPEG can be decoded at these parts of its size, for a p
 
 def photo_size(path: Path) -> tuple[int, int]:
     """Return width and height from the file's header."""
-    with _open(path) as image:
+    with _open(path, whole=False) as image:
         return image.size
 
 
@@ -131,10 +132,14 @@ def _has_alpha(image: Image.Image) -> bool:
     return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path, whole: bool = True) -> Image.Image:
+    """Return the picture in a file, not decoded yet; not `whole` reads no more than its header.
+
+    A damaged PNG asks its file for gigabytes at once. A file on disk would try; one in memory gives what there is.
+    """
     from PIL import Image
 
-    return _guarded(path, lambda: Image.open(path))
+    return _guarded(path, lambda: Image.open(io.BytesIO(path.read_bytes()) if whole else path))
 
 
 def _guarded(path: Path, action: Callable[[], _T]) -> _T:

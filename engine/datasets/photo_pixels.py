@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from engine.datasets.distortion import RemapTable, covered, distort
-from engine.datasets.photo_files import decode, read_depth, read_mask
+from engine.datasets.photo_files import decode, photo_size, read_depth, read_mask
 from engine.datasets.shots import Lens
 from engine.errors import SceneError
 from engine.render.resample import area_resized
 
 _SAME_ASPECT = 0.02  # of the ratio of width and height: what rounding of shrunk masks and depth maps explains
+
+_MOST_ENLARGED = 4  # a mask or depth map may have this many times the photo's width and height
 
 Tables = Callable[[Lens, Lens], RemapTable]
 
@@ -57,8 +59,8 @@ def make_mask(photo: Photo, table: Tables) -> np.ndarray | None:
     lens, target = photo.lens, photo.straight
     counts = covered(lens, target) if lens.distorted else np.ones((target.height, target.width), bool)
     if photo.mask is not None:
+        own = _resized_lens(photo.mask, "mask", lens, *photo_size(photo.mask))
         mask = read_mask(photo.mask)
-        own = _resized_lens(photo.mask, "mask", lens, mask)
         counts &= _straightened(np.repeat(mask[..., None], 3, axis=2), own, target, table)[..., 0] == 255
     return None if counts.all() else counts.astype(np.uint8) * np.uint8(255)
 
@@ -67,8 +69,11 @@ def make_depth(photo: Photo) -> np.ndarray | None:
     """Return float32 [H,W] z-depth in engine units from the nearest pixel of the depth map, 0 where unknown."""
     if photo.depth is None:
         return None
-    depth, target = read_depth(photo.depth), photo.straight
-    lens = _resized_lens(photo.depth, "depth map", photo.lens, depth)
+    target = photo.straight
+    if photo.depth.suffix.lower() != ".npy":  # an array takes no more memory than its file; a picture may
+        _resized_lens(photo.depth, "depth map", photo.lens, *photo_size(photo.depth))
+    depth = read_depth(photo.depth)
+    lens = _resized_lens(photo.depth, "depth map", photo.lens, depth.shape[1], depth.shape[0])
     x = (np.arange(target.width) + 0.5 - target.cx) / target.fx
     y = (np.arange(target.height) + 0.5 - target.cy) / target.fy
     xd, yd = distort(lens, *np.meshgrid(x, y))
@@ -118,10 +123,15 @@ def _divided(lens: Lens, n: int, image: np.ndarray) -> Lens:
     )
 
 
-def _resized_lens(path: Path, what: str, lens: Lens, image: np.ndarray) -> Lens:
-    """Return the lens at the resolution of a mask or depth map, which must have the photo's shape."""
-    height, width = image.shape[:2]
-    if abs(lens.width * height / (lens.height * width) - 1.0) > _SAME_ASPECT + 1.0 / min(width, height):
+def _resized_lens(path: Path, what: str, lens: Lens, width: int, height: int) -> Lens:
+    """Return the lens at the resolution of a mask or depth map, which must have the photo's shape.
+
+    Asked before the file is decoded: one that claims to be far larger than its photo costs no memory.
+    """
+    most = _MOST_ENLARGED**2 * lens.width * lens.height
+    if width * height > most or abs(
+        lens.width * height / (lens.height * width) - 1.0
+    ) > _SAME_ASPECT + 1.0 / min(width, height):
         raise SceneError(
             f"Cannot read {path}: a {what} shaped like its photo of {lens.width} x {lens.height} pixels was wanted, "
             f"got {width} x {height}; make it again from that photo or remove it."

@@ -91,7 +91,7 @@ def read_shots(
         rescaled += not same_size
         mask = _named(path, where, frame, "mask_path", options, missing.masks)
         depth = _named(path, where, frame, "depth_file_path", options, missing.depths)
-        scale = 1.0 if depth is None else _depth_scale(path, data, depth)
+        scale = 1.0 if depth is None else _depth_scale(path, data, depth, options)
         name = _name(path.parent, photo)
         shots.append(Shot(name, photo, lens, opencv_from_opengl(matrix), mask, depth, scale))
     if required and not shots:
@@ -129,8 +129,10 @@ def _named(
     return found
 
 
-def _depth_scale(path: Path, data: dict[str, Any], depth: Path) -> float:
+def _depth_scale(path: Path, data: dict[str, Any], depth: Path, options: SceneOptions) -> float:
     """Return what depth is multiplied by to be in the units of the poses."""
+    if options.depth_unit > 0.0:
+        return options.depth_unit
     if data.get("depth_unit_scale_factor") is not None:
         return positive(path, "the file", "depth_unit_scale_factor", data["depth_unit_scale_factor"])
     return 1.0 if depth.suffix.lower() == ".npy" else _MILLIMETRES

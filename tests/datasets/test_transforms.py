@@ -199,6 +199,18 @@ def test_depth_is_in_millimetres_in_pictures_and_in_units_of_the_poses_in_arrays
     scene = load_scene(folder)
     units = np.cbrt(np.linalg.det(scene.data_from_engine[:3, :3]))
     np.testing.assert_allclose(scene.train.images.load_depth(0) * units, metres, rtol=1e-6)
+    chosen = load_scene(folder, SceneOptions(depth_unit=0.5)).train.images.load_depth(0)
+    np.testing.assert_allclose(chosen * units, 1500.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("key", "what"), [("mask_path", "mask"), ("depth_file_path", "depth map")])
+def test_a_mask_or_depth_map_far_larger_than_its_photo_is_refused_before_it_is_decoded(capture, key, what):
+    folder = capture(lambda d: d["frames"][1].update({key: "big.png"}))
+    Image.new("L", (10000, 8000)).save(folder / "big.png")
+    with pytest.raises(
+        SceneError, match=f"a {what} shaped like its photo of 24 x 16 pixels was wanted, got 10000 x 8000"
+    ):
+        load_scene(folder).train.images.load_depth(0)
 
 
 def test_masks_depth_and_points_without_a_file_are_counted(capture):
