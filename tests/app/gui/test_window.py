@@ -64,6 +64,16 @@ def test_a_failing_panel_or_picture_does_not_end_the_window(environment):
     assert drive(environment, "auto", "faults") == {"goes_on": True, "view": 3, "frames": True}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Dear PyGui does not draw with OpenGL")
+@pytest.mark.parametrize("present", ["texture", "copy"])
+def test_scenes_and_runs_that_are_dropped_open_and_other_things_are_told(environment, present):
+    assert drive(environment, present, "drop") == {
+        "watching": True,
+        "opened": [["OpenScene", "scene"], ["OpenRun", "run"]],
+        "refused": True,
+    }
+
+
 def test_the_window_starts_saves_its_picture_and_its_layout_and_exits(environment, tmp_path):
     picture = tmp_path / "window.png"
     script = (

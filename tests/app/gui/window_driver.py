@@ -6,8 +6,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import shutil
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import dearpygui.dearpygui as dpg
@@ -19,7 +23,7 @@ from app.gl.context import GLError
 from app.gui import application, panels, surfaces, theme
 from app.gui.application import App
 from engine.cameras import Camera
-from engine.messages import OpenScene
+from engine.messages import OpenRun, OpenScene
 
 CORNERS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
 
@@ -100,6 +104,33 @@ def faults(app: App) -> dict[str, Any]:
     }
 
 
+def drop(app: App) -> dict[str, Any]:
+    """Let things fall on the window, the way GLFW hands on what the desktop tells it."""
+    import ctypes
+
+    import dearpygui._dearpygui as native
+
+    library = ctypes.CDLL(native.__file__)
+    library.glfwGetCurrentContext.restype = ctypes.c_void_p
+    folder = Path(tempfile.mkdtemp())
+    for name, content in {"scene/transforms.json": "{}", "run/run.json": "{}", "notes/a.odt": "x"}.items():
+        (folder / name).parent.mkdir()
+        (folder / name).write_text(content)
+    turn_for(app, 0.2)
+    sent = len(app.worker.sent)
+    for names in (("scene",), ("run/run.json",), ("notes",), ()):
+        paths = (ctypes.c_char_p * max(1, len(names)))(*(os.fsencode(folder / name) for name in names))
+        library._glfwInputDrop(ctypes.c_void_p(library.glfwGetCurrentContext()), len(names), paths)
+        turn_for(app, 0.2)
+    opened = [c for c in app.worker.sent[sent:] if isinstance(c, OpenScene | OpenRun)]
+    shutil.rmtree(folder)
+    return {
+        "watching": app.drops.watching,
+        "opened": [[type(c).__name__, str(Path(c.path).relative_to(folder))] for c in opened],
+        "refused": app.dialogs._error is not None,
+    }
+
+
 class BrokenPanel:
     """Fails in every way a panel can."""
 
@@ -155,7 +186,7 @@ def main() -> None:
     dpg.render_dearpygui_frame()
     app.open_surface()
     try:
-        result = {"corners": corners, "faults": faults}.get(scenario, just_look)(app)
+        result = {"corners": corners, "faults": faults, "drop": drop}.get(scenario, just_look)(app)
     finally:
         app.close()
         dpg.destroy_context()
