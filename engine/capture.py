@@ -26,6 +26,7 @@ CUBE_RADIUS = 0.87  # of the ball around the foreground cube
 EXPOSURE_FLOOR_EV, LEAST_EXPOSURE_EV = 0.1, 0.7
 BLUR_FLOOR, LEAST_BLUR = 0.12, 1.3  # as log2: 1.3 is edges 2.5 times softer
 REACH = 2  # neighbours on each side in capture order
+_SAME_COLOUR = 2.0 / 255.0  # of the background, to rounding and compression
 _SAMPLES = 60_000  # pixels of a photo that are looked at, about
 
 
@@ -48,6 +49,15 @@ def measure_photo(image: np.ndarray) -> tuple[float, float]:
     brightness = float(np.mean(green**2.2))
     steps = float(np.abs(np.diff(green, axis=1)).mean()) if green.shape[1] > 1 else 0.0
     return np.log2(brightness + 1e-4), np.log2((steps + 1e-4) / (float(green.std()) + 1e-3))
+
+
+def filled_share(image: np.ndarray, background: str) -> float:
+    """Return the share of a photo [H,W,3] in [0,1] that is not plainly the background, "white" or "black"."""
+    if background not in ("white", "black"):
+        return 1.0
+    stride = max(1, image.shape[0] * image.shape[1] // _SAMPLES)
+    rows = np.abs(image[::stride] - (1.0 if background == "white" else 0.0))
+    return float(np.mean(rows.max(axis=-1) > _SAME_COLOUR))
 
 
 def pose_flags(cameras: Sequence[Camera], up: np.ndarray) -> list[Flag]:

@@ -27,7 +27,7 @@ class Survey:
         self._memory_bytes = forecast.memory_bytes(scene, method.structure(), resident)
         self._config = method.config
         count = len(scene.train) + len(scene.test)
-        self._found = np.full((count, 2), np.nan)
+        self._found = np.full((count, 3), np.nan)  # brightness, sharpness, share that is filled
         self._next = 0
         self._rest_until = clock()
 
@@ -46,7 +46,9 @@ class Survey:
         index, n_train = self._next, len(self._scene.train)
         split, i = (self._scene.train, index) if index < n_train else (self._scene.test, index - n_train)
         self._next += 1
-        self._found[index] = capture.measure_photo(split.images.load(i))
+        photo = split.images.load(i)
+        filled = capture.filled_share(photo, self._scene.background)
+        self._found[index] = *capture.measure_photo(photo), filled
         now = self._clock()
         self._rest_until = now + (now - begin) * (1.0 - SHARE) / SHARE
 
@@ -56,8 +58,9 @@ class Survey:
         views = [*scene.train.views, *scene.test.views]
         flags = capture.pose_flags([view.camera for view in views], scene.up)
         if scene.background == "learned":  # cut-out objects are as bright as what is put behind them
-            brightness, sharpness = self._found.T
+            brightness, sharpness = self._found.T[:2]
             flags += capture.photo_flags([view.name for view in views], brightness, sharpness)
+        filled = float(np.nanmean(self._found[:, 2]))
         return CaptureSurveyed(
-            tuple(flags), forecast.first_picture_s(self._config, self._speed), self._memory_bytes
+            tuple(flags), forecast.first_picture_s(self._config, self._speed, filled), self._memory_bytes
         )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.cameras import Camera, look_at
-from engine.capture import measure_photo, photo_flags, pose_flags
+from engine.capture import filled_share, measure_photo, photo_flags, pose_flags
 
 UP = np.array([0.0, 0.0, 1.0])
 NAMES = [f"img_{i}.jpg" for i in range(30)]
@@ -100,6 +100,14 @@ def test_an_exposure_jump_and_a_blurred_photo_are_found_by_their_neighbours() ->
     flags = photo_flags(NAMES, *found.T)
     assert [(flag.view, flag.kind) for flag in flags] == [(7, "exposure"), (20, "blur")]
     assert "2.5 times darker" in flags[0].text and "softer" in flags[1].text
+
+
+def test_the_filled_share_is_what_differs_from_a_plain_background() -> None:
+    image = np.ones((40, 50, 3), np.float32)
+    image[:10, :, 2] = 0.5
+    assert filled_share(image, "white") == pytest.approx(0.25) and filled_share(image, "black") == 1.0
+    assert filled_share(image, "learned") == 1.0
+    assert filled_share(np.zeros((4, 4, 3)), "black") == 0.0
 
 
 def test_slow_drift_is_no_jump_whatever_order_the_files_come_in() -> None:

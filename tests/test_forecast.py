@@ -12,12 +12,12 @@ from engine.methods.svraster.config import SVRasterConfig, preset
 from tests.fakes import FakeClock, FakeMethod, make_scene
 
 
-def test_the_quicker_of_two_renders_counts_at_each_of_three_sizes():
+def test_the_middle_of_three_renders_counts_at_each_of_three_sizes():
     clock = FakeClock()
     method = FakeMethod(make_scene(), FakeMethod.Config(), clock=clock)
     speed = measured_speed(method, clock)
     assert speed == pytest.approx((0.010, 0.010, 0.010))
-    assert [camera.width for camera in method.rendered] == [3, 3, 6, 6, 12, 12]
+    assert [camera.width for camera in method.rendered] == [3] * 3 + [6] * 3 + [12] * 3
 
 
 def test_early_steps_look_at_small_pictures():
@@ -31,6 +31,11 @@ def test_a_schedule_that_ends_later_than_the_first_picture_is_cut():
     config = SVRasterConfig()
     config = replace(config, schedule=replace(config.schedule, quarter_until=5000, half_until=9000))
     assert first_picture_s(config, (0.001, 1.0, 1.0)) == pytest.approx(RENDERS_PER_STEP * FIRST_STEPS * 0.001)
+
+
+def test_an_empty_background_makes_it_quicker():
+    full, half = (first_picture_s(SVRasterConfig(), (0.1, 0.1, 0.1), filled) for filled in (1.0, 0.5))
+    assert 0.5 * full < half < full
 
 
 def test_a_method_without_a_schedule_is_estimated_too():

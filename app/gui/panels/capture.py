@@ -104,26 +104,29 @@ class CapturePanel(BasePanel):
             return
         self._listed = key
         dpg.delete_item(self.tag("flags"), children_only=True)
-        flags = survey.flags if survey is not None else ()
-        for flag in flags[:MAX_LISTED]:
-            self._flag_row(session, flag)
-        if len(flags) > MAX_LISTED:
-            more = f"and {len(flags) - MAX_LISTED} more, drawn red among the cameras"
+        by_view: dict[int, list[Flag]] = {}
+        for flag in survey.flags if survey is not None else ():
+            by_view.setdefault(flag.view, []).append(flag)
+        for view in list(by_view)[:MAX_LISTED]:
+            self._flag_row(session, view, by_view[view])
+        if len(by_view) > MAX_LISTED:
+            more = f"and {len(by_view) - MAX_LISTED} more, drawn red among the cameras"
             dpg.add_text(more, parent=self.tag("flags"), color=COLOURS["quiet"], wrap=0)
 
-    def _flag_row(self, session: Session, flag: Flag) -> None:
-        view = session.scene.views[flag.view]
+    def _flag_row(self, session: Session, index: int, flags: list[Flag]) -> None:
+        view = session.scene.views[index]
         with dpg.group(parent=self.tag("flags")):
             dpg.add_text(view.name, color=theme.WARNING)
-            dpg.add_text(flag.text, wrap=0, color=COLOURS["quiet"])
+            for flag in flags:
+                dpg.add_text(flag.text, wrap=0, color=COLOURS["quiet"])
             with dpg.group(horizontal=True):
-                dpg.add_button(label="Go there", user_data=flag.view, callback=self._jump, width=self.px(84))
+                dpg.add_button(label="Go there", user_data=index, callback=self._jump, width=self.px(84))
                 if view.held_out:
                     dpg.add_text("held out, not trained on", color=COLOURS["quiet"])
                 else:
-                    out = flag.view in session.excluded
+                    out = index in session.excluded
                     dpg.add_button(
-                        label="Use again" if out else "Leave out", width=self.px(84), user_data=(flag.view, not out),
+                        label="Use again" if out else "Leave out", width=self.px(84), user_data=(index, not out),
                         callback=self._exclude,
                     )  # fmt: skip
             dpg.add_spacer(height=self.px(2))

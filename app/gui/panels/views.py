@@ -17,6 +17,7 @@ from app.session import Session
 from app.views_table import ViewRow
 from engine.messages import Evaluated, ExcludeViews
 
+ROW_PX = 21  # the mark's height; with it the name stands as high as the numbers beside it
 DRAWN_ROWS = 400  # a table of more rows is drawn too slowly; the rest is reached by sorting or with [ and ]
 NUMBERS_EVERY_S = 1.0  # while it trains: numbers that change faster cannot be read
 # Column of views_table.COLUMNS: heading, share of the width, tooltip.
@@ -96,7 +97,9 @@ class ViewsPanel(BasePanel):
         self.order = [-1] * count
         for row in range(count):
             with dpg.table_row(parent=self.tag("table")):
-                dpg.add_selectable(tag=self.tag(f"view{row}"), user_data=row, callback=self._jump)
+                dpg.add_selectable(
+                    tag=self.tag(f"view{row}"), user_data=row, callback=self._jump, height=self.px(ROW_PX)
+                )
                 for column in NUMBERS:
                     dpg.add_text(formats.NONE, tag=self.tag(f"{column}-{row}"))
                 with dpg.group():
@@ -148,6 +151,7 @@ def _table_theme(pad: int) -> int | str:
     with dpg.theme() as look:
         with dpg.theme_component(dpg.mvSelectable):
             dpg.add_theme_color(dpg.mvThemeCol_Header, theme.ACCENT_DEEP, category=dpg.mvThemeCat_Core)
+            dpg.add_theme_style(dpg.mvStyleVar_SelectableTextAlign, 0.0, 0.5, category=dpg.mvThemeCat_Core)
         with dpg.theme_component(dpg.mvCheckbox):
             dpg.add_theme_style(dpg.mvStyleVar_FramePadding, pad, 0, category=dpg.mvThemeCat_Core)
     return look

@@ -56,8 +56,10 @@ def test_flags_can_be_visited_and_left_out(bench, lego):
 
 
 def test_a_long_list_is_cut_and_says_so(bench, lego):
-    many = tuple(Flag(i % 6, "far", "It stands far out.") for i in range(MAX_LISTED + 5))
-    bench.build(CapturePanel()).event(lego, CaptureSurveyed(many, 1.0, 1))
+    many = tuple(Flag(i, kind, "It is odd.") for i in range(MAX_LISTED + 5) for kind in ("far", "away"))
+    scene = replace(lego, views=lego.views[:1] * (MAX_LISTED + 5))
+    bench.build(CapturePanel()).event(scene, CaptureSurveyed(many, 1.0, 1))
+    assert len(dpg.get_item_children(bench.tag("flags"), 1)) == MAX_LISTED + 1
     last = dpg.get_item_children(bench.tag("flags"), 1)[-1]
     assert dpg.get_value(last).startswith("and 5 more")
 
