@@ -14,7 +14,7 @@ class Evaluation:
     """Renders the held-out views of a scene and compares them with their photos.
 
     PSNR and SSIM are means over images of the per-image values, of images clamped to [0,1], as papers report
-    them. The model must not change between the first and the last `advance`.
+    them; pixels that a photo's mask leaves out do not count. The model must not change between the first and the last `advance`.
     """
 
     def __init__(self, scene: Scene, method: Method) -> None:
@@ -38,7 +38,10 @@ class Evaluation:
         view = self._scene.test.views[index]
         image = self._method.render(view.camera).rgb
         photo = self._scene.test.images.load(index)
-        self.per_view.append((view.name, psnr(image, photo), ssim(image, photo)))
+        mask = self._scene.test.images.load_mask(index)
+        if mask is not None and not mask.any():
+            mask = None  # a photo that is masked altogether is compared as it is
+        self.per_view.append((view.name, psnr(image, photo, mask), ssim(image, photo, mask)))
 
     @property
     def psnr(self) -> float:

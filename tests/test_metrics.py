@@ -81,3 +81,26 @@ def test_ssim_of_an_image_smaller_than_its_window_is_defined(shape: tuple[int, .
 def test_images_of_different_sizes_are_refused_with_both_sizes(measure: object) -> None:
     with pytest.raises(ValueError, match=r"\(4, 4, 3\) and \(4, 5, 3\)"):
         measure(np.zeros((4, 4, 3)), np.zeros((4, 5, 3)))  # type: ignore[operator]
+
+
+def test_pixels_outside_the_mask_change_nothing() -> None:
+    image, target = noisy_pair((30, 40, 3), 0.1)
+    mask = np.zeros((30, 40), dtype=np.uint8)
+    mask[4:24, 9:33] = 255
+    spoiled = np.where(mask[..., None] > 0, image, 0.7)
+    assert psnr(spoiled, target, mask) == pytest.approx(
+        psnr(image[4:24, 9:33], target[4:24, 9:33]), abs=EXACT
+    )
+    assert ssim(spoiled, target, mask) == pytest.approx(
+        ssim(image[4:24, 9:33], target[4:24, 9:33]), abs=EXACT
+    )
+    assert psnr(spoiled, target) != pytest.approx(psnr(image, target), abs=0.1)
+
+
+def test_a_mask_too_thin_for_a_window_is_still_measured() -> None:
+    image, target = noisy_pair((30, 40, 3), 0.1)
+    mask = np.zeros((30, 40), dtype=bool)
+    mask[12, 20] = True
+    assert 0.0 < ssim(image, target, mask) < 1.0
+    with pytest.raises(ValueError, match="pixels that count"):
+        psnr(image, target, np.zeros((30, 40), dtype=bool))

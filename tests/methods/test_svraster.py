@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -169,6 +171,30 @@ def test_resuming_continues_exactly(scene: Scene) -> None:
         assert (a.view, a.psnr) == (b.view, b.psnr)
     for name, array in straight.state()[0].items():
         assert np.array_equal(array, resumed.state()[0][name]), name
+
+
+class Masked(Pictures):
+    """Pictures whose left halves do not count."""
+
+    def load_mask(self, index: int) -> np.ndarray:
+        mask = np.full(self.images[index].shape[:2], 255, dtype=np.uint8)
+        mask[:, : mask.shape[1] // 2] = 0
+        return mask
+
+
+def test_what_a_mask_covers_is_not_learned(scene: Scene) -> None:
+    spoiled = [image.copy() for image in scene.train.images.images]  # type: ignore[attr-defined]
+    for image in spoiled:
+        image[:, : image.shape[1] // 2] = 0.0
+    models = []
+    for images in (scene.train.images.images, spoiled):  # type: ignore[attr-defined]
+        train = dataclasses.replace(scene.train, images=Masked(images))
+        model = SVRaster(dataclasses.replace(scene, train=train), config(), seed=3)
+        reports = [model.train_step() for _ in range(60)]
+        models.append((model.field.density, reports[-1]))
+    assert np.array_equal(models[0][0], models[1][0])
+    assert models[0][1] == models[1][1]
+    assert models[0][1].psnr > reports[0].psnr
 
 
 def test_views_left_out_are_passed_over_and_the_others_all_come_each_round(scene: Scene) -> None:

@@ -206,7 +206,7 @@ class SVRaster:
             adapted = self._adapt()
         config, index = self.config, self._next_view()
         shrink, rays = schedule.photo_shrink(config, self.step), self.supersample
-        target = self._targets.get(index, shrink)
+        target, keep = self._targets.get(index, shrink), self._targets.mask(index, shrink)
         camera = camera_of_target(self.scene.train.views[index].camera, target, shrink, rays)
         degree, adam = schedule.sh_degree(config, self.step), schedule.adam_values(config, self.step)
         lists, rgb = shaded_lists(
@@ -217,14 +217,14 @@ class SVRaster:
             image = render_lists(lists, self.table, self.field.density, rgb, crew(), self._room)
             picture = image[..., 1:4] + image[..., :1] * self.background
             v_rgb, ssim_loss = ssim_term(picture, target, rays, config.losses.ssim)
-        pixels = target.shape[0] * target.shape[1]
+        pixels = target.shape[0] * target.shape[1] if keep is None else max(1, np.count_nonzero(keep))
         weights = loss_weights(config.losses, self.step, pixels, rays)
         self.step += 1
         sums = train_on_view(
             self.table, self.field, self._owners, self._scratch, lists, rgb, crew(), self._room,
             mode=PHOTOMETRIC[config.losses.photometric], shrink=rays, target=target, background=self.background,
             weights=weights, v_rgb=v_rgb, samples=config.model.samples_per_voxel, degree=degree, adam=adam,
-            corrections=self._corrections,
+            corrections=self._corrections, keep=keep,
         )  # fmt: skip
         if self.backdrop.learned:
             self._update_background(sums[SUM_BACKGROUND : SUM_BACKGROUND + 3].astype(np.float32))
