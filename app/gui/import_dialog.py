@@ -118,7 +118,7 @@ class ImportDialog:
             self._place("Scene folder", "scene", "", "A new folder that becomes the scene.", self._check)
             for info in describe(ImportOptions):
                 if info.name in _ASKED:
-                    with dpg.table_row():
+                    with dpg.table_row(tag=self._tag(f"{info.name} row")):
                         dpg.add_text(_LABELS[info.name], color=theme.MUTED)
                         theme.explain(self._field(info.name, info.default), info.help)
         self._note = dpg.add_text("", parent=window, wrap=px(WIDTH - 40), color=theme.MUTED)
@@ -154,6 +154,8 @@ class ImportDialog:
     def _check(self) -> None:
         """Say what the source is; the button works where an import can begin."""
         text, ready = self._remark()
+        is_video = recognise(dpg.get_value(self._tag("source")) or ".").kind == "video"
+        dpg.configure_item(self._tag("frames row"), show=is_video)
         dpg.set_value(self._note, text)
         dpg.configure_item(self._go, enabled=ready)
 

@@ -92,6 +92,8 @@ class Pipeline:
             return ImportReport.from_json(self._read(Path(self._job.scene) / REPORT_FILE))
         if self._state.resumed:
             self._say("The earlier import goes on where it stopped.")
+        elif self._state.replaced:
+            self._say("The earlier import in this folder is thrown away; a new one begins.")
         self._images = (
             self._work / "photos" if self._job.options.undistort else Path(self._job.scene, "images")
         )

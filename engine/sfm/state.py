@@ -25,11 +25,13 @@ OURS = (
 
 
 class ImportState:
-    """The finished stages of one import and the seconds each took. `resumed`: an earlier run finished some."""
+    """The finished stages of one import and the seconds each took. `resumed`: an earlier run finished some;
+    `replaced`: an earlier import with other options was thrown away."""
 
     def __init__(self, folder: Path, identity: dict[str, Any], finished: dict[str, float]) -> None:
         self.folder, self._identity, self._finished = folder, identity, finished
         self.resumed = bool(finished)
+        self.replaced = False
         self.work = folder / ".import"
 
     @property
@@ -70,10 +72,17 @@ def open_state(job: ImportJob) -> ImportState:
         if earlier.get("options") == identity["options"] and earlier.get("format_version") == FORMAT_VERSION:
             finished = earlier.get("finished")
             return _begun(ImportState(folder, identity, finished if isinstance(finished, dict) else {}))
+    if earlier and not job.again and (folder / REPORT_FILE).is_file():
+        raise UserError(
+            f"{folder} holds a finished import with other options. Choose another folder with -o, "
+            "or add --again to throw that import away."
+        )
     for name in OURS if earlier is not None else ():
         place = folder / name
         shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
-    return _begun(ImportState(folder, identity, {}))
+    state = ImportState(folder, identity, {})
+    state.replaced = earlier is not None
+    return _begun(state)
 
 
 def source_of(folder: Path) -> str | None:

@@ -106,7 +106,16 @@ def test_other_options_begin_anew(run):
     with pytest.raises(KeyboardInterrupt):
         run(Interrupted)
     run(quality="low")
+    assert run.said == ["The earlier import in this folder is thrown away; a new one begins."]
     assert run.stages[:2] == ["taking photos", "finding features"]
+
+
+def test_a_finished_import_with_other_options_is_kept_unless_asked(run):
+    run()
+    with pytest.raises(UserError, match=r"finished import with other options\. .*--again"):
+        run(quality="low")
+    assert (run.scene / "sparse" / "0" / "cameras.bin").is_file()
+    assert run(again=True, quality="low").placed == COUNT
 
 
 def test_a_damaged_state_begins_anew(run):
@@ -174,7 +183,7 @@ def test_many_photos_are_not_all_compared(run, monkeypatch):
     monkeypatch.setattr("engine.sfm.pairs.ALIKE", 1)
     run()
     assert len(run.colmap.data["matched"]) < COUNT * 3
-    run(pairs="all")
+    run(again=True, pairs="all")
     assert len(run.colmap.data["matched"]) == COUNT * (COUNT - 1) // 2
     assert ALL_PAIRS_UP_TO == 150
 
