@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from app.gui.application import App
 from engine.cameras import Camera
 from engine.messages import OpenRun, OpenScene
 
+PATIENCE_S = 10.0
 CORNERS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
 
 
@@ -46,6 +48,25 @@ def turn_for(app: App, seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         app.turn()
+
+
+def turn_until(app: App, holds: Callable[[], bool]) -> None:
+    """Let the loop run until something holds, or for so long that a busy machine is no excuse."""
+    end = time.monotonic() + PATIENCE_S
+    while not holds() and time.monotonic() < end:
+        turn_for(app, 0.2)
+
+
+def settled_corners(app: App) -> list[list[int]]:
+    """Return what the screen shows in the corners once that is the quadrants, or in the end."""
+    seen: list[list[int]] = []
+
+    def settled() -> bool:
+        seen[:] = shown_corners(app)
+        return bool(np.abs(np.array(seen) - CORNERS).max() <= 1)
+
+    turn_until(app, settled)
+    return seen
 
 
 def shown_corners(app: App) -> list[list[int]]:
@@ -71,16 +92,18 @@ def corners(app: App) -> dict[str, Any]:
     view = app.session.view
     view.show_frusta = view.show_box = view.show_axes = False
     turn_for(app, 0.6)
-    seen = {"present": app.session.present, "first": shown_corners(app), "sizes": []}
+    seen = {"present": app.session.present, "first": settled_corners(app), "sizes": []}
     for name, (width, height) in {"grown": (1500, 850), "shrunk": (700, 460)}.items():
+        before = app.viewport.rect
         dpg.set_viewport_width(width)
         dpg.set_viewport_height(height)
+        turn_until(app, lambda before=before: app.viewport.rect != before)
         turn_for(app, 0.9)
-        seen[name] = shown_corners(app)
+        seen[name] = settled_corners(app)
         seen["sizes"].append([app.viewport.rect.width, app.viewport.rect.height])
     app.actions.run("toggle_panels")
     turn_for(app, 0.6)
-    seen["bare"] = shown_corners(app)
+    seen["bare"] = settled_corners(app)
     seen["sizes"].append([app.viewport.rect.width, app.viewport.rect.height])
     return seen
 
