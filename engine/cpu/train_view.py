@@ -18,7 +18,6 @@ from engine.cpu.update import update_points, update_voxels
 
 _NO_IMAGE = np.zeros((1, 1, 3), dtype=np.float32)
 _NO_MASK = np.ones((1, 1), dtype=np.uint8)
-_NO_PLANE = np.zeros((1, 1), dtype=np.float32)
 
 
 @dataclass(eq=False)
@@ -102,6 +101,8 @@ def train_on_view(
     background: np.ndarray,
     weights: np.ndarray,
     v_rgb: np.ndarray | None,
+    v_trans: np.ndarray | None = None,
+    v_depth: np.ndarray | None = None,
     samples: int,
     degree: int,
     adam: np.ndarray,
@@ -111,7 +112,8 @@ def train_on_view(
     """Take one Adam step on a view and return the loss sums [N_SUMS] (see raster_grad.SUM_*).
 
     `target` uint8 [H/shrink, W/shrink, 3], of which only pixels count where `keep` uint8 [H/shrink, W/shrink], if given, is
-    not 0; `v_rgb [H,W,3]` is an image gradient from outside (SSIM), added when given;
+    not 0; `v_rgb [H,W,3]`, `v_trans`, `v_depth [H,W]` are image gradients from outside (SSIM, depth of sparse points), added
+    when given;
     `scratch` is (v_corners [V,8], has_gradient uint8 [V]), zero at first, that nobody else touches; `owners` from
     `owners_of_points`.
     """
@@ -120,12 +122,15 @@ def train_on_view(
     rows = room.take("rows", (pairs * ROW,), np.float32)
     colour_rows = room.take("colour_rows", (1, COLOUR_ROW), np.float32)
     tile_sums = room.take("tile_sums", (len(lists.tile_start) - 1, N_SUMS), np.float64)
-    given = v_rgb is not None
-    plane = np.zeros(v_rgb.shape[:2], dtype=np.float32) if given else _NO_PLANE
+    given = v_rgb is not None or v_trans is not None or v_depth is not None
+    size = (int(lists.view[17]), int(lists.view[16])) if given else (1, 1)
+    v_rgb = _NO_IMAGE if not given else (np.zeros((*size, 3), dtype=np.float32) if v_rgb is None else v_rgb)
+    v_trans = np.zeros(size, dtype=np.float32) if v_trans is None else v_trans
+    v_depth = np.zeros(size, dtype=np.float32) if v_depth is None else v_depth
     crew.run(
         raster_gradients, lists.view, lists.tile_start, lists.pair_voxel, lists.rect, table.box, table.corner_idx,
         field.density, rgb, None, samples, mode, shrink, target,
-        keep is not None, _NO_MASK if keep is None else keep, given, v_rgb if given else _NO_IMAGE, plane, plane,
+        keep is not None, _NO_MASK if keep is None else keep, given, v_rgb, v_trans, v_depth,
         background, weights, live, rows, colour_rows, tile_sums,
     )  # fmt: skip
     v_corners, has_gradient = scratch

@@ -323,5 +323,16 @@ def test_splits_keep_to_share_budget_and_pixel_size() -> None:
     assert split_mask(octree, priority, fine, everything, 0).all()
 
 
+def test_all_coarse_voxels_are_split_to_another_level_where_there_are_surroundings() -> None:
+    options = SVRasterConfig().adapt
+    assert options.split_all_open == 5 and options.split_all_to == 7 and options.subdivide_share == 0.1
+    for shells, level, everything in ((0, 6, True), (0, 7, False), (2, 4, True), (2, 5, False)):
+        octree = Octree.dense(3, shells)
+        octree = dataclasses.replace(octree, level=np.full(len(octree), level + shells, dtype=np.int8))
+        n = len(octree)
+        mask = split_mask(octree, np.ones(n), np.full(n, 1e-6, dtype=np.float32), options, shells)
+        assert mask.all() == everything
+
+
 def test_create_method_finds_svraster_by_name(scene: Scene) -> None:
     assert create_method("svraster", scene).name == "svraster"

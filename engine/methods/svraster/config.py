@@ -19,6 +19,13 @@ class ModelOptions:
         2, "Rays per pixel side, in training and evaluation.", minimum=1, maximum=2, live=True
     )
     initial_density: float = option(-6.0, "Raw density every voxel starts with.", minimum=-20.0, maximum=20.0)
+    point_levels: int = option(
+        0,
+        "Voxels that hold sparse points of the capture are split this often at the start, and begin denser; "
+        "0 leaves the points alone.",
+        minimum=0,
+        maximum=6,
+    )
 
 
 @dataclass(frozen=True)
@@ -86,8 +93,31 @@ class LossOptions:
         maximum=1e-2,
         live=True,
     )
+    sparse_depth: float = option(
+        0.0,
+        "Weight of the relative depth error at the capture's sparse points.",
+        minimum=0.0,
+        maximum=10.0,
+        live=True,
+    )
+    sparse_depth_until: int = option(
+        1_000, "Sparse points say how far things are until this step.", minimum=0, unit="steps", live=True
+    )
     total_variation_until: int = option(
         10_000, "Total variation stops at this step.", minimum=0, unit="steps", live=True
+    )
+
+
+@dataclass(frozen=True)
+class ExposureOptions:
+    """Exposure of single photos, for captures that drift."""
+
+    on: bool = option(False, "Each photo has its own gain and offset; the scene keeps their mean.", live=True)
+    from_step: int = option(
+        300, "Exposures are first fitted at this step.", minimum=0, unit="steps", live=True
+    )
+    every_steps: int = option(
+        400, "Steps after which a photo's exposure is fitted again.", minimum=1, unit="steps", live=True
     )
 
 
@@ -119,7 +149,19 @@ class AdaptOptions:
         0.1, "Share of the voxels that is split at a structure change.", minimum=0.0, maximum=1.0, live=True
     )
     split_all_to: int = option(
-        7, "All seen voxels coarser than this level are split.", minimum=0, maximum=16, live=True
+        7,
+        "All seen voxels coarser than this level are split, in scenes without surroundings.",
+        minimum=0,
+        maximum=16,
+        live=True,
+    )
+    split_all_open: int = option(
+        5,
+        "The same in scenes with surroundings (outside_levels above 0): most coarse voxels there hold nothing, and "
+        "only priority tells which are worth splitting.",
+        minimum=0,
+        maximum=16,
+        live=True,
     )
     sampling_rate: float = option(
         0.7, "A voxel may be split while its children are at least this many pixels wide in the closest view.",
@@ -161,6 +203,7 @@ class SVRasterConfig:
     model: ModelOptions = field(default_factory=ModelOptions)
     rates: RateOptions = field(default_factory=RateOptions)
     losses: LossOptions = field(default_factory=LossOptions)
+    exposure: ExposureOptions = field(default_factory=ExposureOptions)
     adapt: AdaptOptions = field(default_factory=AdaptOptions)
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
 
@@ -187,6 +230,7 @@ PUBLISHED = {
     "adapt.prune_ramp_steps": 18_000,
     "adapt.subdivide_share": 0.05,
     "adapt.split_all_to": 0,
+    "adapt.split_all_open": 0,
     "adapt.sampling_rate": 1.0,
     "adapt.max_voxels": 10_000_000,
     "schedule.quarter_until": 0,

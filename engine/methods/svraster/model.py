@@ -26,7 +26,10 @@ from engine.methods.svraster import schedule, state, view, warm_up
 from engine.methods.svraster.adapt import keep_mask, prune_threshold, split_mask
 from engine.methods.svraster.background import Background
 from engine.methods.svraster.config import SVRasterConfig
-from engine.methods.svraster.objective import PHOTOMETRIC, loss_weights, named_losses, ssim_term
+from engine.methods.svraster.exposure import Exposure
+from engine.methods.svraster.objective import PHOTOMETRIC, loss_weights, named_losses
+from engine.methods.svraster.picture_terms import picture_terms
+from engine.methods.svraster.sparse_points import PointDepths, put_points, refined_around
 from engine.methods.svraster.targets import Targets, camera_of_target
 from engine.octree import Octree
 from engine.options import describe, updated
@@ -51,11 +54,16 @@ class SVRaster:
         self.excluded: frozenset[int] = frozenset()  # training views that are passed over
         self.window_start = 0  # `field.heaviest` holds the heaviest weights since this step
         self.backdrop = Background(scene.background)
+        self.exposure = Exposure(len(scene.train))
         self._targets = Targets(scene.train)
+        self._depths = PointDepths(scene)
         self._room = Workspace()
         self._view_room = Workspace()
         self.use(config)
-        self._start_with(Octree.dense(config.model.initial_level, scene.outside_levels))
+        octree = Octree.dense(config.model.initial_level, scene.outside_levels)
+        if self._seeded:
+            octree = refined_around(octree, scene.points.xyz, config.model.point_levels)
+        self._start_with(octree)
 
     def use(self, config: SVRasterConfig) -> None:
         """Take over a configuration, and tabulate what follows from it."""
@@ -78,8 +86,18 @@ class SVRaster:
             zeros(*shape), zeros(*shape), zeros(*shape), zeros(n, kind=np.uint16),
             zeros(n), zeros(n), np.full(n, np.inf, dtype=np.float32),
         )  # fmt: skip
+        if self._seeded:
+            put_points(octree, self.scene.points, density, self.field.sh)
         self.heaviest_before = zeros(n)
         self.lay_out(octree)
+
+    @property
+    def _seeded(self) -> bool:
+        return (
+            self.config.model.point_levels > 0
+            and self.scene.points is not None
+            and len(self.scene.points) > 0
+        )
 
     def lay_out(self, octree: Octree) -> None:
         """Lay out a structure whose parameters are already in place."""
@@ -212,25 +230,43 @@ class SVRaster:
         lists, rgb = shaded_lists(
             self.table, self.field.sh, degree, camera, crew(), self._room, keep_slots=True
         )
+<<<<<<< HEAD
+        mask = self._targets.mask(index, shrink)
+        terms = picture_terms(
+            config, self.step, index, target, mask, camera, self.background, self.exposure, self._depths,
+            lambda want: render_lists(
+                lists, self.table, self.field.density, rgb, crew(), self._room, config.model.samples_per_voxel, want
+            ),
+        )  # fmt: skip
+        pixels = target.shape[0] * target.shape[1] if mask is None else max(1, int(np.count_nonzero(mask)))
+=======
         v_rgb, ssim_loss = None, 0.0
         if config.losses.ssim > 0.0:
             image = render_lists(lists, self.table, self.field.density, rgb, crew(), self._room)
             picture = image[..., 1:4] + image[..., :1] * self.background
             v_rgb, ssim_loss = ssim_term(picture, target, rays, config.losses.ssim)
         pixels = target.shape[0] * target.shape[1] if keep is None else max(1, np.count_nonzero(keep))
+>>>>>>> 6890fb1a7e737dfde66a5e64851b1971fc94d5f6
         weights = loss_weights(config.losses, self.step, pixels, rays)
         self.step += 1
         sums = train_on_view(
             self.table, self.field, self._owners, self._scratch, lists, rgb, crew(), self._room,
+<<<<<<< HEAD
+            mode=PHOTOMETRIC[config.losses.photometric], shrink=rays, target=terms.target, keep=mask, background=self.background,
+            weights=weights, v_rgb=terms.v_rgb, v_trans=terms.v_trans, v_depth=terms.v_depth,
+            samples=config.model.samples_per_voxel, degree=degree, adam=adam, corrections=self._corrections,
+=======
             mode=PHOTOMETRIC[config.losses.photometric], shrink=rays, target=target, background=self.background,
             weights=weights, v_rgb=v_rgb, samples=config.model.samples_per_voxel, degree=degree, adam=adam,
             corrections=self._corrections, keep=keep,
+>>>>>>> 6890fb1a7e737dfde66a5e64851b1971fc94d5f6
         )  # fmt: skip
         if self.backdrop.learned:
             self._update_background(sums[SUM_BACKGROUND : SUM_BACKGROUND + 3].astype(np.float32))
         mse = sums[SUM_SQUARED] / (3 * pixels)
         psnr = float(-10.0 * np.log10(max(mse, 1e-12)))
-        return StepReport(self.step, index, named_losses(config.losses, sums, ssim_loss), psnr, adapted)
+        losses = named_losses(config.losses, sums, terms.ssim_loss, terms.depth_loss)
+        return StepReport(self.step, index, losses, psnr, adapted)
 
     def _update_background(self, gradient: np.ndarray) -> None:
         n = min(self.step, _CORRECTIONS - 1)

@@ -43,7 +43,9 @@ def ssim_term(picture: np.ndarray, target: np.ndarray, rays: int, weight: float)
     return np.ascontiguousarray(v_rgb, dtype=np.float32), weight * (1.0 - value)
 
 
-def named_losses(losses: LossOptions, sums: np.ndarray, ssim_loss: float) -> tuple[tuple[str, float], ...]:
+def named_losses(
+    losses: LossOptions, sums: np.ndarray, ssim_loss: float, depth_loss: float = 0.0
+) -> tuple[tuple[str, float], ...]:
     """Return (name, weighted value) of the photometric term and of every other one that is on."""
     terms = [(losses.photometric, float(sums[SUM_PHOTO]))]
     for name, weight, value in (
@@ -51,6 +53,7 @@ def named_losses(losses: LossOptions, sums: np.ndarray, ssim_loss: float) -> tup
         ("transmittance", losses.transmittance, sums[SUM_T_CONCENTRATION]),
         ("colour spread", losses.colour_spread, sums[SUM_R_CONCENTRATION]),
         ("distortion", losses.distortion, sums[SUM_DISTORTION]),
+        ("sparse depth", losses.sparse_depth, depth_loss),
     ):
         if weight > 0.0:
             terms.append((name, float(value)))

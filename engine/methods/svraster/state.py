@@ -30,6 +30,7 @@ def state_of(model: SVRaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         "octree.corner_idx": model.octree.corner_idx,
         "heaviest_before": model.heaviest_before,
         "background": model.backdrop.rows(),
+        "exposure": model.exposure.rows(),
         "queue": np.array(model.queue, dtype=np.int64),
     }
     header = {
@@ -55,6 +56,8 @@ def load_into(model: SVRaster, tensors: dict[str, np.ndarray], header: dict[str,
     model.queue = [int(i) for i in tensors["queue"]]
     model.window_start = int(header["window_start"])
     model.backdrop.load_rows(tensors["background"])
+    if "exposure" in tensors:  # checkpoints of earlier versions have none
+        model.exposure.load_rows(tensors["exposure"])
     model.field = FieldArrays(**{name: np.array(tensors[f"field.{name}"]) for name in _FIELDS})
     model.heaviest_before = np.array(tensors["heaviest_before"])
     model.lay_out(
