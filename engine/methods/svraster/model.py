@@ -230,36 +230,20 @@ class SVRaster:
         lists, rgb = shaded_lists(
             self.table, self.field.sh, degree, camera, crew(), self._room, keep_slots=True
         )
-<<<<<<< HEAD
-        mask = self._targets.mask(index, shrink)
         terms = picture_terms(
-            config, self.step, index, target, mask, camera, self.background, self.exposure, self._depths,
+            config, self.step, index, target, keep, camera, self.background, self.exposure, self._depths,
             lambda want: render_lists(
                 lists, self.table, self.field.density, rgb, crew(), self._room, config.model.samples_per_voxel, want
             ),
         )  # fmt: skip
-        pixels = target.shape[0] * target.shape[1] if mask is None else max(1, int(np.count_nonzero(mask)))
-=======
-        v_rgb, ssim_loss = None, 0.0
-        if config.losses.ssim > 0.0:
-            image = render_lists(lists, self.table, self.field.density, rgb, crew(), self._room)
-            picture = image[..., 1:4] + image[..., :1] * self.background
-            v_rgb, ssim_loss = ssim_term(picture, target, rays, config.losses.ssim)
         pixels = target.shape[0] * target.shape[1] if keep is None else max(1, np.count_nonzero(keep))
->>>>>>> 6890fb1a7e737dfde66a5e64851b1971fc94d5f6
         weights = loss_weights(config.losses, self.step, pixels, rays)
         self.step += 1
         sums = train_on_view(
             self.table, self.field, self._owners, self._scratch, lists, rgb, crew(), self._room,
-<<<<<<< HEAD
-            mode=PHOTOMETRIC[config.losses.photometric], shrink=rays, target=terms.target, keep=mask, background=self.background,
+            mode=PHOTOMETRIC[config.losses.photometric], shrink=rays, target=terms.target, keep=keep, background=self.background,
             weights=weights, v_rgb=terms.v_rgb, v_trans=terms.v_trans, v_depth=terms.v_depth,
             samples=config.model.samples_per_voxel, degree=degree, adam=adam, corrections=self._corrections,
-=======
-            mode=PHOTOMETRIC[config.losses.photometric], shrink=rays, target=target, background=self.background,
-            weights=weights, v_rgb=v_rgb, samples=config.model.samples_per_voxel, degree=degree, adam=adam,
-            corrections=self._corrections, keep=keep,
->>>>>>> 6890fb1a7e737dfde66a5e64851b1971fc94d5f6
         )  # fmt: skip
         if self.backdrop.learned:
             self._update_background(sums[SUM_BACKGROUND : SUM_BACKGROUND + 3].astype(np.float32))
