@@ -175,9 +175,7 @@ def _link(source: Path, target: Path) -> None:
 
 def _write(image: Image.Image, target: Path) -> None:
     target.unlink(missing_ok=True)
-    exif = image.getexif()
-    exif.pop(_ORIENTATION, None)
     if target.suffix.lower() in (".jpg", ".jpeg"):
-        image.convert("RGB").save(target, "JPEG", quality=JPEG_QUALITY, subsampling=0, exif=exif)
+        image.convert("RGB").save(target, "JPEG", quality=JPEG_QUALITY, subsampling=0, exif=image.getexif())
     else:
         image.convert("RGBA" if "A" in image.getbands() else "RGB").save(target)
