@@ -69,6 +69,15 @@ def in_order(table: list[ViewRow], column: str, descending: bool = False) -> lis
     return sorted(table, key=place)
 
 
+def shared_folder_length(names: list[str]) -> int:
+    """Return how many characters all names begin with, up to and with the last slash among them."""
+    if not names:
+        return 0
+    low, high = min(names), max(names)  # what these two share, all between them share
+    same = next((i for i, (a, b) in enumerate(zip(low, high)) if a != b), min(len(low), len(high)))
+    return low.rfind("/", 0, same) + 1
+
+
 def csv_text(table: list[ViewRow]) -> str:
     """Return the table as CSV: a header, numbers with four decimals, nothing where there is no number."""
     text = io.StringIO()

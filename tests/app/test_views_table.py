@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from app.session import Session
-from app.views_table import ViewRow, csv_text, in_order, rows
+from app.views_table import ViewRow, csv_text, in_order, rows, shared_folder_length
 from engine.cameras import Camera
 from engine.messages import Evaluated, SceneOpened, Stats, TrainState, ViewInfo
 from engine.methods.common import StructureStats
@@ -74,6 +74,13 @@ def test_the_csv_holds_every_row_and_leaves_unknown_numbers_empty():
     assert [row["use"] for row in read] == ["train", "train", "left out", "held out", "train"]
     assert read[0]["psnr_mean_db"] == "22.0000" and read[2]["psnr_last_db"] == ""
     assert read[3]["held_out_psnr_db"] == "27.0000" and read[3]["times_seen"] == ""
+
+
+def test_the_shared_folder_ends_at_a_slash():
+    assert shared_folder_length(["images/left/img_1", "images/left/img_2"]) == len("images/left/")
+    assert shared_folder_length(["images/le/1", "images/left/1"]) == len("images/")
+    assert shared_folder_length(["a1", "a2"]) == shared_folder_length([]) == 0
+    assert shared_folder_length(["images/1"]) == len("images/")
 
 
 def test_without_a_scene_the_table_is_empty():

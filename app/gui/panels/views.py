@@ -45,6 +45,7 @@ class ViewsPanel(BasePanel):
         self._shown_for: Any = None
         self._numbers_at = -math.inf
         self._sort = ("name", False)  # column, descending
+        self._name_from = 0  # names are shown without the folder they share
         self.order: list[int] = []  # the view in each row
 
     def layout(self) -> None:
@@ -108,6 +109,7 @@ class ViewsPanel(BasePanel):
 
     def _fill(self, session: Session) -> None:
         table = views_table.rows(session)
+        self._name_from = views_table.shared_folder_length([row.name for row in table])
         column, descending = self._sort
         if column:
             table = views_table.in_order(table, column, descending)
@@ -121,7 +123,7 @@ class ViewsPanel(BasePanel):
         self.configure(f"use{row}", show=not view.held_out)
         self.configure(f"held{row}", show=view.held_out)
         self.put(f"use{row}", not view.excluded)
-        self.configure(f"view{row}", label=f"{view.name}###{self.tag(str(row))}")
+        self.configure(f"view{row}", label=f"{view.name[self._name_from :]}###{self.tag(str(row))}")
         for column in ("psnr_last", "psnr_mean", "held_out_psnr"):
             value = getattr(view, column)
             self.put(f"{column}-{row}", formats.NONE if math.isnan(value) else f"{value:.2f}")

@@ -86,6 +86,13 @@ def test_a_tick_asks_the_worker_and_shows_what_it_answered(bench, panel, lego):
     assert bench.sent[-1] == ExcludeViews((2,), False)
 
 
+def test_names_are_shown_without_the_folder_they_share(bench, panel, lego):
+    named = [f"images_4/{place}{i}.png" for i, place in enumerate(("left/",) * 4 + ("right/",) * 4)]
+    views = tuple(replace(view, name=name) for view, name in zip(lego.views, named, strict=True))
+    bench.build(panel).event(replace(lego, views=views))
+    assert bench.config("view0", "label").startswith("left/0.png") and panel.order[0] == 0
+
+
 def test_a_smaller_scene_leaves_no_rows_behind(bench, panel, lego):
     bench.build(panel).event(lego)
     bench.event(replace(lego, views=lego.views[:4], n_train=4))
