@@ -16,10 +16,10 @@ from engine.methods.common import Method, StructureStats
 
 FIRST_STEPS = 300
 SHRINKS = (4, 2, 1)  # pictures are so many times smaller than the photos, early in training
-# A step costs this many renders at its size of picture and this many of the smallest, for the voxels to come. Fitted
-# to demo, lego, fox, desk and fern, from 0.03 to 0.8 million pixels a photo: estimates are 0.7 to 1.4 of the truth.
-RENDERS_PER_STEP, SMALL_RENDERS_PER_STEP = 1.8, 4.0
-EMPTY_COST = 0.6  # of a step that sees nothing but background, against one that sees none of it
+# A step costs this many renders at its size of picture, and this many of the smallest for each level by which all voxels
+# are split early. Fitted to demo, lego, fox, desk and fern (0.03 to 0.8 million pixels a photo): 0.7 to 1.3 of the truth.
+RENDERS_PER_STEP, SMALL_RENDERS_PER_LEVEL = 1.5, 3.0
+EMPTY_COST = 0.5  # of a step that sees nothing but background, against one that sees none of it
 ROUNDS = 3  # renders of each size; the middle one counts, as training too is held up by other programs
 BYTES_PER_PIXEL = 3.0 * (1.0 + 1.0 / 4.0 + 1.0 / 16.0)  # photos are kept at three sizes
 PHOTOS_LIMIT = 1 << 30  # bytes of photos kept for training (`methods/svraster/targets.py`)
@@ -40,19 +40,32 @@ def measured_speed(method: Method, clock: Callable[[], float]) -> tuple[float, .
     return tuple(found)
 
 
-def first_picture_s(config: Any, render_s: tuple[float, ...], filled: float = 1.0) -> float:
+def first_picture_s(
+    config: Any, render_s: tuple[float, ...], filled: float = 1.0, surroundings: bool = False
+) -> float:
     """Return about how many seconds of training a first good picture takes, given the speed that was measured.
 
     `filled` is the share of the photos that shows something: voxels before an empty background are soon gone.
+    `surroundings` says whether the scene has shells around the cube, which methods may split more slowly.
     """
     schedule = getattr(config, "schedule", None)
     ends = getattr(schedule, "quarter_until", 0), getattr(schedule, "half_until", 0), FIRST_STEPS
+    small = SMALL_RENDERS_PER_LEVEL * _levels_grown(config, surroundings) * render_s[0]
     total, begin = 0.0, 0
     for end, seconds in zip(ends, render_s, strict=True):
         steps = max(0, min(end, FIRST_STEPS) - begin)
-        total += steps * (RENDERS_PER_STEP * seconds + SMALL_RENDERS_PER_STEP * render_s[0])
+        total += steps * (RENDERS_PER_STEP * seconds + small)
         begin += steps
     return total * (EMPTY_COST + (1.0 - EMPTY_COST) * filled)
+
+
+def _levels_grown(config: Any, surroundings: bool) -> int:
+    """Return by how many levels all voxels that are seen are split before the first picture; 2 if nothing is said."""
+    split_all = getattr(
+        getattr(config, "adapt", None), "split_all_open" if surroundings else "split_all_to", None
+    )
+    first = getattr(getattr(config, "model", None), "initial_level", None)
+    return 2 if split_all is None or first is None else min(max(split_all - first, 0), 2)
 
 
 def memory_bytes(scene: Scene, structure: StructureStats, resident: int) -> int:

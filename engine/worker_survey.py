@@ -62,5 +62,7 @@ class Survey:
             flags += capture.photo_flags([view.name for view in views], brightness, sharpness)
         filled = float(np.nanmean(self._found[:, 2]))
         return CaptureSurveyed(
-            tuple(flags), forecast.first_picture_s(self._config, self._speed, filled), self._memory_bytes
+            tuple(flags),
+            forecast.first_picture_s(self._config, self._speed, filled, scene.outside_levels > 0),
+            self._memory_bytes,
         )

@@ -10,7 +10,7 @@ import pytest
 from engine.forecast import (
     FIRST_STEPS,
     RENDERS_PER_STEP,
-    SMALL_RENDERS_PER_STEP,
+    SMALL_RENDERS_PER_LEVEL,
     first_picture_s,
     measured_speed,
     memory_bytes,
@@ -19,9 +19,10 @@ from engine.methods.svraster.config import SVRasterConfig, preset
 from tests.fakes import FakeClock, FakeMethod, make_scene
 
 
-def steps_s(small_s: float, *steps_and_seconds: tuple[int, float]) -> float:
+def steps_s(small_s: float, *steps_and_seconds: tuple[int, float], levels: int = 2) -> float:
     """Return the time of so many steps at pictures that take so long to render."""
-    return sum(n * (RENDERS_PER_STEP * s + SMALL_RENDERS_PER_STEP * small_s) for n, s in steps_and_seconds)
+    grown = SMALL_RENDERS_PER_LEVEL * levels * small_s
+    return sum(n * (RENDERS_PER_STEP * s + grown) for n, s in steps_and_seconds)
 
 
 def test_the_middle_of_three_renders_counts_at_each_of_three_sizes():
@@ -35,7 +36,7 @@ def test_the_middle_of_three_renders_counts_at_each_of_three_sizes():
 def test_early_steps_look_at_small_pictures():
     fast, published = SVRasterConfig(), preset("published")
     speed = (0.001, 0.01, 0.1)
-    assert first_picture_s(published, speed) == pytest.approx(steps_s(0.001, (FIRST_STEPS, 0.1)))
+    assert first_picture_s(published, speed) == pytest.approx(steps_s(0.001, (FIRST_STEPS, 0.1), levels=0))
     assert first_picture_s(fast, speed) == pytest.approx(
         steps_s(0.001, (100, 0.001), (100, 0.01), (100, 0.1))
     )
@@ -45,6 +46,14 @@ def test_a_schedule_that_ends_later_than_the_first_picture_is_cut():
     config = SVRasterConfig()
     config = replace(config, schedule=replace(config.schedule, quarter_until=5000, half_until=9000))
     assert first_picture_s(config, (0.001, 1.0, 1.0)) == pytest.approx(steps_s(0.001, (FIRST_STEPS, 0.001)))
+
+
+def test_a_scene_with_surroundings_grows_more_slowly():
+    speed = (0.01, 0.02, 0.05)
+    steps = (100, 0.01), (100, 0.02), (100, 0.05)
+    assert first_picture_s(SVRasterConfig(), speed, surroundings=True) == pytest.approx(
+        steps_s(0.01, *steps, levels=0)
+    )
 
 
 def test_an_empty_background_makes_it_quicker():
