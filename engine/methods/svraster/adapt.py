@@ -32,15 +32,14 @@ def split_mask(
     """Return which voxels [V] to split.
 
     Eligible: seen at all, above the finest level, children at least `sampling_rate` pixels wide in the closest view
-    (`footprint [V]`: world size of a pixel there). All eligible voxels coarser than `split_all_to` (`split_all_open` if
-    there are shells; counted inside the foreground cube) are split; of the rest the `subdivide_share` of all voxels with
-    the highest priority. Never more than the budget `max_voxels` allows: a split adds seven.
+    (`footprint [V]`: world size of a pixel there). All eligible voxels coarser than `split_all_to` (counted inside the
+    foreground cube) are split; of the rest the `subdivide_share` of all voxels with the highest priority. Never more
+    than the budget `max_voxels` allows: a split adds seven.
     """
     n = len(octree.level)
     children_px = 0.5 * octree.size / footprint
     eligible = (priority > 0.0) & (octree.level < MAX_LEVEL) & (children_px >= options.sampling_rate)
-    split_all_to = options.split_all_open if outside_levels else options.split_all_to
-    coarse = eligible & (octree.level < split_all_to + outside_levels)
+    coarse = eligible & (octree.level < options.split_all_to + outside_levels)
     wanted = round(options.subdivide_share * n)
     rank = np.where(eligible, priority, -1.0)
     rank[coarse] = np.inf

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engine.options import option, updated
 
@@ -88,9 +88,9 @@ class LossOptions:
     )
     total_variation: float = option(
         0.0,
-        "Weight of |difference| between a voxel's corner densities.",
+        "Weight of |difference| between a voxel's corner densities, in shares of a pixel.",
         minimum=0.0,
-        maximum=1e-2,
+        maximum=10.0,
         live=True,
     )
     sparse_depth: float = option(
@@ -150,15 +150,7 @@ class AdaptOptions:
     )
     split_all_to: int = option(
         7,
-        "All seen voxels coarser than this level are split, in scenes without surroundings.",
-        minimum=0,
-        maximum=16,
-        live=True,
-    )
-    split_all_open: int = option(
-        5,
-        "The same in scenes with surroundings (outside_levels above 0): most coarse voxels there hold nothing, and "
-        "only priority tells which are worth splitting.",
+        "All seen voxels coarser than this level are split.",
         minimum=0,
         maximum=16,
         live=True,
@@ -197,6 +189,23 @@ class ScheduleOptions:
 
 
 @dataclass(frozen=True)
+class OpenOptions:
+    """What holds instead in scenes with surroundings (outside_levels above 0): captures of real places.
+
+    Most coarse voxels there hold nothing, and only priority tells which are worth splitting; few photos see each
+    place, so neighbours have to agree; lamps and shiny things make colours depend more on the direction.
+    """
+
+    split_all_to: int = option(
+        5, "adapt.split_all_to in scenes with surroundings.", minimum=0, maximum=16, live=True
+    )
+    total_variation: float = option(
+        3e-5, "losses.total_variation in scenes with surroundings.", minimum=0.0, maximum=10.0, live=True
+    )
+    shs: float = option(0.01, "rates.shs in scenes with surroundings.", minimum=0.0, maximum=1.0, live=True)
+
+
+@dataclass(frozen=True)
 class SVRasterConfig:
     """All options of the SVRaster method."""
 
@@ -206,6 +215,19 @@ class SVRasterConfig:
     exposure: ExposureOptions = field(default_factory=ExposureOptions)
     adapt: AdaptOptions = field(default_factory=AdaptOptions)
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
+    open: OpenOptions = field(default_factory=OpenOptions)
+
+
+def in_scene(config: SVRasterConfig, outside_levels: int) -> SVRasterConfig:
+    """Return the options that hold in a scene with so many shells."""
+    if outside_levels == 0:
+        return config
+    return replace(
+        config,
+        rates=replace(config.rates, shs=config.open.shs),
+        losses=replace(config.losses, total_variation=config.open.total_variation),
+        adapt=replace(config.adapt, split_all_to=config.open.split_all_to),
+    )
 
 
 PUBLISHED = {
@@ -222,7 +244,7 @@ PUBLISHED = {
     "losses.colour_spread": 0.01,
     "losses.distortion": 0.1,
     "losses.distortion_from": 10_000,
-    "losses.total_variation": 1e-10,
+    "losses.total_variation": 1e-4,  # 1e-10 as published, for photos of a million pixels
     "adapt.every_steps": 1_000,
     "adapt.until_step": 18_000,
     "adapt.prune_start": 1e-4,
@@ -230,7 +252,6 @@ PUBLISHED = {
     "adapt.prune_ramp_steps": 18_000,
     "adapt.subdivide_share": 0.05,
     "adapt.split_all_to": 0,
-    "adapt.split_all_open": 0,
     "adapt.sampling_rate": 1.0,
     "adapt.max_voxels": 10_000_000,
     "schedule.quarter_until": 0,
@@ -239,6 +260,9 @@ PUBLISHED = {
     "schedule.sh1_from": 0,
     "schedule.sh2_from": 1_000,
     "schedule.sh3_from": 2_000,
+    "open.split_all_to": 0,
+    "open.total_variation": 1e-4,
+    "open.shs": 0.00025,
 }
 PRESETS = {"fast": {}, "published": PUBLISHED}
 

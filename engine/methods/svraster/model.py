@@ -25,7 +25,7 @@ from engine.methods.common import AdaptReport, Buffers, StepReport, StructureSta
 from engine.methods.svraster import schedule, state, view, warm_up
 from engine.methods.svraster.adapt import keep_mask, prune_threshold, split_mask
 from engine.methods.svraster.background import Background
-from engine.methods.svraster.config import SVRasterConfig
+from engine.methods.svraster.config import SVRasterConfig, in_scene
 from engine.methods.svraster.exposure import Exposure
 from engine.methods.svraster.objective import PHOTOMETRIC, loss_weights, named_losses
 from engine.methods.svraster.picture_terms import picture_terms
@@ -66,8 +66,9 @@ class SVRaster:
         self._start_with(octree)
 
     def use(self, config: SVRasterConfig) -> None:
-        """Take over a configuration, and tabulate what follows from it."""
+        """Take over a configuration; `active` are the options that hold in this scene. Tabulate what follows."""
         self.config = config
+        self.active = in_scene(config, self.scene.outside_levels)
         betas = config.rates.beta1, config.rates.beta2
         self._corrections = tuple(bias_corrections(beta, _CORRECTIONS) for beta in betas)
 
@@ -143,7 +144,7 @@ class SVRaster:
             self.octree,
             self.field.priority,
             self.field.footprint,
-            self.config.adapt,
+            self.active.adapt,
             self.scene.outside_levels,
         )
 
@@ -153,7 +154,7 @@ class SVRaster:
 
     def _prune(self, heaviest: np.ndarray, reason: str) -> AdaptReport:
         before = len(self.octree.path)
-        keep = keep_mask(heaviest, prune_threshold(self.config.adapt, self.step))
+        keep = keep_mask(heaviest, prune_threshold(self.active.adapt, self.step))
         if not keep.all():
             self.move_to(*self.octree.keep(keep))
         after = len(self.octree.path)
@@ -175,7 +176,7 @@ class SVRaster:
     def preview_adapt(self) -> AdaptReport:
         """Say what `prune_now` and `subdivide_now` would do with the present options, changing nothing."""
         before = len(self.octree.path)
-        keep = keep_mask(self._weights_seen(), prune_threshold(self.config.adapt, self.step))
+        keep = keep_mask(self._weights_seen(), prune_threshold(self.active.adapt, self.step))
         split = int((self._split_now() & keep).sum())
         pruned = before - int(keep.sum())
         return AdaptReport(self.step, before, pruned, split, before - pruned + 7 * split, "preview")
@@ -218,15 +219,17 @@ class SVRaster:
 
     def train_step(self) -> StepReport:
         """Take one step, structure changes included when they are due."""
-        options = self.config.adapt
+        options = self.active.adapt
         adapted = None
         if 0 < self.step <= options.until_step and self.step % options.every_steps == 0:
             adapted = self._adapt()
-        config, index = self.config, self._next_view()
+        config, index = self.active, self._next_view()
         shrink, rays = schedule.photo_shrink(config, self.step), self.supersample
         target, keep = self._targets.get(index, shrink), self._targets.mask(index, shrink)
-        camera = camera_of_target(self.scene.train.views[index].camera, target, shrink, rays)
-        degree, adam = schedule.sh_degree(config, self.step), schedule.adam_values(config, self.step)
+        whole = self.scene.train.views[index].camera
+        camera = camera_of_target(whole, target, shrink, rays)
+        degree = schedule.sh_degree(config, self.step)
+        adam = schedule.adam_values(config, self.step, whole.width * whole.height)
         lists, rgb = shaded_lists(
             self.table, self.field.sh, degree, camera, crew(), self._room, keep_slots=True
         )
@@ -255,7 +258,7 @@ class SVRaster:
     def _update_background(self, gradient: np.ndarray) -> None:
         n = min(self.step, _CORRECTIONS - 1)
         corrections = self._corrections[0][n], self._corrections[1][n]
-        self.backdrop.update(gradient, self.config.rates, self.step, corrections)
+        self.backdrop.update(gradient, self.active.rates, self.step, corrections)
 
     def warm_up(self, progress: Callable[[str, int, int], None] | None = None) -> None:
         """Compile (or load from the disk cache) every kernel that training and viewing use."""
@@ -285,7 +288,7 @@ class SVRaster:
 
     def structure(self) -> StructureStats:
         """Count voxels."""
-        outside, budget = self.scene.outside_levels, self.config.adapt.max_voxels
+        outside, budget = self.scene.outside_levels, self.active.adapt.max_voxels
         return view.count_voxels(self.octree, self.field, self._per_level, outside, budget)
 
     def boxes(self, levels: tuple[int, ...], limit: int) -> np.ndarray:
@@ -301,7 +304,7 @@ class SVRaster:
         for name in values:
             if name in known and name not in live:
                 raise OptionError(f"Option {name} cannot change while a model exists; set it and reset.")
-        self.config = updated(self.config, values)
+        self.use(updated(self.config, values))
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return (tensors, JSON-able header) from which `load_state` continues exactly."""

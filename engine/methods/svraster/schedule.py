@@ -35,10 +35,14 @@ def rate_share(rates: RateOptions, step: int) -> float:
     return share * (0.1 if rates.drop_at and step >= rates.drop_at else 1.0)
 
 
-def adam_values(config: SVRasterConfig, step: int) -> np.ndarray:
-    """Return [N_ADAM] float32 as the update kernels read them."""
+def adam_values(config: SVRasterConfig, step: int, photo_pixels: int) -> np.ndarray:
+    """Return [N_ADAM] float32 as the update kernels read them; `photo_pixels` are those of a whole photo.
+
+    What a voxel of a pixel's size hears from the photos is one pixel's share of their mean; so total variation is
+    divided by the pixels too, and one weight serves all sizes.
+    """
     rates, share, losses = config.rates, rate_share(config.rates, step), config.losses
-    tv = losses.total_variation if step < losses.total_variation_until else 0.0
+    tv = losses.total_variation / photo_pixels if step < losses.total_variation_until else 0.0
     steps = (rates.density * share, rates.sh0 * share, rates.shs * share)
     values = (rates.beta1, rates.beta2, ADAM_EPSILON, *steps, tv)
     assert len(values) == N_ADAM
