@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """About how long a scene takes to a first good picture on this machine, and about how much memory.
 
-A first good picture is step 300: photos at full size for a hundred steps, the voxels split twice; held-out quality is
-then within some 3 dB of that after a minute. A training step costs a few times what a render of the untrained
+A first good picture is step 300: photos have been used at full size for a hundred steps, and held-out quality is some 2 to
+5 dB below that after a minute. A training step costs a few times what a render of the untrained
 model costs at the size of picture that the step looks at, so three small renders tell the speed of the machine.
 """
 
