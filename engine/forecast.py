@@ -23,7 +23,7 @@ EMPTY_COST = 0.5  # of a step that sees nothing but background, against one that
 ROUNDS = 3  # renders of each size; the middle one counts, as training too is held up by other programs
 BYTES_PER_PIXEL = 3.0 * (1.0 + 1.0 / 4.0 + 1.0 / 16.0)  # photos are kept at three sizes
 PHOTOS_LIMIT = 1 << 30  # bytes of photos kept for training (`methods/svraster/targets.py`)
-COPIES = 2.5  # of the voxels while their structure changes: old, new, and what is computed with
+COPIES = 4.0  # of the voxels while their structure changes: old, new, what is computed with; and what views leave behind
 
 
 def measured_speed(method: Method, clock: Callable[[], float]) -> tuple[float, ...]:
