@@ -12,7 +12,7 @@ from engine.datasets.scene import Scene
 from engine.messages import CaptureSurveyed
 from engine.methods.common import Method
 
-SHARE = 0.05  # of the worker's time at most, while it trains
+SHARE = 0.01  # of the worker's time at most, while it trains
 
 
 class Survey:

@@ -25,7 +25,7 @@ ACTIVE_S = 1 / 60
 AFTERGLOW_S = 0.35  # hover colours, easing and scrolling end within this time of the last input
 LISTEN_S = 1 / 15
 SLEEP_S = 1 / 4  # between frames of an untouched window, when something else watches for input
-WORKER_NICE = 5
+WORKER_NICE = 10
 NAP_S = 1 / 100  # between two looks for input or a new picture
 
 
