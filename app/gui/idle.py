@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 ACTIVE_S = 1 / 60
 AFTERGLOW_S = 0.35  # hover colours, easing and scrolling end within this time of the last input
 LISTEN_S = 1 / 15
-SLEEP_S = 1 / 4  # between frames of an untouched window, when something else watches for input
+SLEEP_S = 1 / 2  # between frames of an untouched window, when something else watches for input; new pictures are drawn at once
 WORKER_NICE = 10
 NAP_S = 1 / 100  # between two looks for input or a new picture
 
