@@ -61,12 +61,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seconds", default="30,60,180")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("more", nargs="*", help="options handed to nerfviewer train, after --")
-    arguments = parser.parse_args()
+    given = sys.argv[1:]
+    end = given.index("--") if "--" in given else len(given)
+    arguments, more = parser.parse_args(given[:end]), given[end + 1 :]
     marks = [float(text) for text in arguments.seconds.split(",")]
     runs = []
     for seed in range(arguments.seeds):
-        report = run_once(arguments.scene, seed, marks, arguments.more)
+        report = run_once(arguments.scene, seed, marks, more)
         points = [at_mark(report["curve"], mark) for mark in marks]
         fall = largest_fall(report["curve"])
         row = {
