@@ -204,6 +204,7 @@ class OpenOptions:
     place, so neighbours have to agree.
     """
 
+    sh_degree: int = option(3, "model.sh_degree in scenes with surroundings.", minimum=0, maximum=3)
     split_all_to: int = option(
         5, "adapt.split_all_to in scenes with surroundings.", minimum=0, maximum=16, live=True
     )
@@ -235,6 +236,7 @@ def in_scene(config: SVRasterConfig, outside_levels: int, training_pixels: int) 
         return config
     return replace(
         config,
+        model=replace(config.model, sh_degree=config.open.sh_degree),
         losses=replace(config.losses, total_variation=config.open.total_variation),
         adapt=replace(config.adapt, split_all_to=config.open.split_all_to),
     )

@@ -77,7 +77,7 @@ class SVRaster:
 
     def _start_with(self, octree: Octree) -> None:
         n, g = len(octree.path), len(octree.point_ijk)
-        shape = sh_groups(n, self.config.model.sh_degree)
+        shape = sh_groups(n, self.active.model.sh_degree)
 
         def zeros(*shape: int, kind: type = np.float32) -> np.ndarray:
             return np.zeros(shape, dtype=kind)
@@ -281,7 +281,7 @@ class SVRaster:
             self.table,
             self.field,
             self.config.model.samples_per_voxel,
-            schedule.sh_degree(self.config, self.step),
+            schedule.sh_degree(self.active, self.step),
         )
         rays = self.supersample if supersample is None else supersample
         tail = self.background if background is None else np.asarray(background, dtype=np.float32)
