@@ -69,7 +69,7 @@ def check(run: Path, at_least: int) -> tuple[int, list[str]]:
     newest = max(steps, default=0)
     if newest < at_least:
         faults.append(f"the newest step went back from {at_least} to {newest}")
-    if len(steps) > runs.KEEP + 1:  # killed after a save and before its tidying up, one more is left until the next
+    if len(steps) > runs.KEEP + 1:  # a kill between a save and its tidying up leaves one more
         faults.append(f"{len(steps)} checkpoints are kept")
     return newest, faults
 
