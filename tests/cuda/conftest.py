@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+"""What tests of kernels need: a C++ compiler for the harness, the packages that compile for a GPU."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cuda import host
+
+
+@pytest.fixture(scope="session")
+def host_compiler() -> str:
+    """The C++ compiler that turns kernels into programs of this machine, or a skip."""
+    found = host.compiler()
+    if found is None:
+        pytest.skip("needs g++ to run kernels on the CPU (Debian, Ubuntu: apt-get install g++)")
+    return found
