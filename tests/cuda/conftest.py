@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine.cuda import build
 from tests.cuda import host
 
 
@@ -15,3 +16,12 @@ def host_compiler() -> str:
     if found is None:
         pytest.skip("needs g++ to run kernels on the CPU (Debian, Ubuntu: apt-get install g++)")
     return found
+
+
+@pytest.fixture(scope="session")
+def cubin_compiler() -> str:
+    """The version of NVRTC, which compiles kernels for a GPU without having one, or a skip."""
+    try:
+        return build.compiler_version()
+    except build.CudaMissingError as missing:
+        pytest.skip(str(missing))

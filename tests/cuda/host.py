@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.caches import cache_folder
-from engine.cuda import build
+from engine.cuda import build, registry
 
 HERE = Path(__file__).parent
 GAP_BYTES = 4096  # around every array of a checked launch; no kernel steps further in one stride
@@ -72,7 +72,7 @@ def _adapter(source: Path, names: Sequence[str]) -> str:
 @cache
 def load(source: str | Path, checks: bool = True) -> Kernels:
     """Return the kernels of a file of engine/cuda by name, or of any other file by path."""
-    path = Path(source) if isinstance(source, Path) else build.FOLDER / source
+    path = Path(source) if isinstance(source, Path) else registry.FOLDER / source
     harness = b"".join(file.read_bytes() for file in sorted(HERE.glob("host_*")))
     headers = b"".join(file.read_bytes() for file in sorted(build.INCLUDE.glob("*.cuh")))
     text = path.read_text(encoding="utf-8")
@@ -80,13 +80,13 @@ def load(source: str | Path, checks: bool = True) -> Kernels:
     common = cache_folder() / f"host-cuda-{build.digest(harness)}"
     common.mkdir(parents=True, exist_ok=True)
     library = common / f"{path.stem}-{build.digest(*parts)}.so"
-    names = build.kernel_names(text)
+    names = [kernel.name for kernel in registry.parse(path.name, text)]
     if not library.exists():
         adapter = library.with_suffix(".cpp")
         adapter.write_text(_adapter(path, names), encoding="utf-8")
         part = library.with_suffix(".part.o")
         _run(
-            *(compiler(), *_COMMON, "-O1", *_WARNINGS, *(_CHECKS if checks else ())),
+            *(compiler(), *_COMMON, "-O1", "-w", *(_CHECKS if checks else ())),
             *(
                 "-include",
                 str(HERE / "host_cuda.h"),

@@ -216,8 +216,19 @@ using std::abs;
 using std::isfinite;
 using std::isinf;
 using std::isnan;
-using std::max;
-using std::min;
+
+#define HOST_SMALLER_LARGER(type)                                   \
+    inline type min(type a, type b) { return b < a ? b : a; }       \
+    inline type max(type a, type b) { return a < b ? b : a; }
+HOST_SMALLER_LARGER(int)
+HOST_SMALLER_LARGER(unsigned)
+HOST_SMALLER_LARGER(long)
+HOST_SMALLER_LARGER(unsigned long)
+HOST_SMALLER_LARGER(long long)
+HOST_SMALLER_LARGER(unsigned long long)
+#undef HOST_SMALLER_LARGER
+inline float min(float a, float b) { return std::fmin(a, b); }  // as on a GPU: a number wins over NaN
+inline float max(float a, float b) { return std::fmax(a, b); }
 
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 inline int __popcll(unsigned long long bits) { return __builtin_popcountll(bits); }

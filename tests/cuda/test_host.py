@@ -189,5 +189,5 @@ def test_a_launch_works_after_one_that_failed(broken, kernels):
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_race_is_caught_in_whatever_order_threads_run(broken, seed):
-    with pytest.raises(host.HostError, match="race on box|before anybody wrote"):
+    with pytest.raises(host.HostError, match=r"race on box|before anybody wrote"):
         broken.launch("no_barrier", (1,), (64,), _zeros(64), _zeros(64), seed=seed)
