@@ -7,14 +7,12 @@
 #include "warp.cuh"
 #include "rays.cuh"
 
-enum {
-    PACKET = 16,         // floats: low corner relative to the camera, edge, eight terms, r, g, b, the voxel's number
-    PACKET_QUADS = 4,    // the same as vectors of four
-    BATCH = 64,          // packets staged at a time: one vector per thread
-    TILE_THREADS = 256,  // one per pixel
-    TILE_WARPS = 8,      // each has 8 x 4 pixels of the tile
-    COLOUR_TERMS = 24    // floats per slot with eight colours a voxel: eight terms for r, for g, for b
-};
+constexpr int PACKET = 16;  // floats: low corner relative to the camera, edge, eight terms, r, g, b, the voxel's number
+constexpr int PACKET_QUADS = 4;  // the same as vectors of four
+constexpr int BATCH = 64;  // packets staged at a time: one vector per thread
+constexpr int TILE_THREADS = 256;  // one per pixel
+constexpr int TILE_WARPS = 8;  // each has 8 x 4 pixels of the tile
+constexpr int COLOUR_TERMS = 24;  // floats per slot with eight colours a voxel: eight terms for r, for g, for b
 
 struct Packet {
     float low_x, low_y, low_z, size;

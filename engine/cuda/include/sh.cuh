@@ -6,7 +6,8 @@
 #pragma once
 #include "rays.cuh"
 
-enum { SH_GROUP = 16, SH_MAX = 16 };
+constexpr int SH_GROUP = 16;
+constexpr int SH_MAX = 16;
 
 // Where coefficient row `row` (3 k + channel) of a voxel stands in an array of n_rows rows a group.
 DEVICE long long sh_index(int voxel, int n_rows, int row) {

@@ -16,19 +16,24 @@ DEVICE float warp_max(float value) {
     return value;
 }
 
-// Sixteen sums at once: lane l gets the warp's sum of v[l / 2]. At each step a lane keeps half of its numbers and sends
-// its partner the other half, so 16 shuffles do what 80 would. `v` is overwritten.
-DEVICE float warp_sums_of_16(float *v, int lane) {
+// One step of warp_sums_of_16: keep HALF numbers, send the partner its own, add what it sent.
+template <int HALF>
+DEVICE void exchange_halves(float *v, int lane) {
+    const bool upper = (lane & (2 * HALF)) != 0;
 #pragma unroll
-    for (int half = 8; half > 0; half >>= 1) {
-        const bool upper = (lane & (2 * half)) != 0;
-#pragma unroll
-        for (int k = 0; k < half; ++k) {
-            const float kept = upper ? v[k + half] : v[k];
-            const float sent = upper ? v[k] : v[k + half];
-            v[k] = kept + __shfl_xor_sync(ALL_LANES, sent, 2 * half);
-        }
+    for (int k = 0; k < HALF; ++k) {
+        const float kept = upper ? v[k + HALF] : v[k];
+        const float sent = upper ? v[k] : v[k + HALF];
+        v[k] = kept + __shfl_xor_sync(ALL_LANES, sent, 2 * HALF);
     }
+}
+
+// Sixteen sums at once: lane l gets the warp's sum of v[l / 2], by 16 shuffles instead of 80. `v` is overwritten.
+DEVICE float warp_sums_of_16(float *v, int lane) {
+    exchange_halves<8>(v, lane);
+    exchange_halves<4>(v, lane);
+    exchange_halves<2>(v, lane);
+    exchange_halves<1>(v, lane);
     return v[0] + __shfl_xor_sync(ALL_LANES, v[0], 1);
 }
 
