@@ -351,6 +351,24 @@ class Failed(Event):
 
 
 @dataclass(frozen=True)
+class Offer:
+    """What a person may do about a failure: commands for the worker, or a lower `max_scale` for still pictures."""
+
+    label: str
+    commands: tuple[Command, ...] = ()
+    max_scale: float | None = None
+
+
+@dataclass(frozen=True)
+class OutOfMemory(Failed):
+    """Memory ran out. Training pauses, caches are freed, nothing is lost; `offers` says how to go on. None: not known."""
+
+    asked_bytes: int | None = None
+    free_bytes: int | None = None
+    offers: tuple[Offer, ...] = ()
+
+
+@dataclass(frozen=True)
 class Logged(Event):
     """A line for the log panel."""
 

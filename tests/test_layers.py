@@ -24,7 +24,7 @@ WINDOW = ("dearpygui", "moderngl", "glfw")
 
 # The floors of the engine, lowest first: a module may import from its own floor and from those below it.
 FLOORS = (
-    ("caches", "constants", "conventions", "errors", "files", "options", "shapes", "device"),
+    ("caches", "constants", "conventions", "errors", "files", "memory", "options", "shapes", "device"),
     ("cameras", "morton", "octree", "octree_adapt", "sh"),
     ("cpu", "cuda", "reference"),
     ("render", "datasets", "sfm", "losses", "metrics", "optim", "checkpoint"),

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,10 @@ class App:
             self.reports.note(formats.structure_change(event.report))
         elif isinstance(event, messages.BoxesReady):
             self.viewport.boxes_ready(event)
+        elif isinstance(event, messages.OutOfMemory):
+            self.viewport.request_failed()
+            offers = [(offer.label, partial(self._take_offer, offer)) for offer in event.offers]
+            self.dialogs.error(event.what, event.chain, offers)
         elif isinstance(event, messages.Failed):
             self.viewport.request_failed()
             if event.fatal or not any(word in event.what.lower() for word in _QUIET_FAILURES):
@@ -215,6 +220,13 @@ class App:
         elif isinstance(event, messages.CheckpointSaved):
             self.reports.note(f"saved step {event.step:,}")
         self.columns.on_event(event)
+
+    def _take_offer(self, offer: messages.Offer) -> None:
+        """Go on after memory ran out, in the way that was chosen."""
+        if offer.max_scale is not None:
+            self.session.view.max_scale = min(self.session.view.max_scale, offer.max_scale)
+        for command in offer.commands:
+            self.actions.send(command)
 
     def _untrained(self) -> bool:
         return self.session.stats is None or self.session.stats.step == 0

@@ -64,6 +64,10 @@ def test_a_failing_panel_or_picture_does_not_end_the_window(environment):
     assert drive(environment, "auto", "faults") == {"goes_on": True, "view": 3, "frames": True}
 
 
+def test_when_memory_runs_out_what_is_offered_is_done(environment):
+    assert drive(environment, "copy", "no_memory") == {"scale": 0.5, "sent": ["Train"], "closed": True}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Dear PyGui does not draw with OpenGL")
 @pytest.mark.parametrize("present", ["texture", "copy"])
 def test_scenes_and_runs_that_are_dropped_open_and_other_things_are_told(environment, present):

@@ -24,7 +24,7 @@ from app.gl.context import GLError
 from app.gui import application, panels, surfaces, theme
 from app.gui.application import App
 from engine.cameras import Camera
-from engine.messages import OpenRun, OpenScene
+from engine.messages import Offer, OpenRun, OpenScene, OutOfMemory, Train
 
 PATIENCE_S = 10.0
 CORNERS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
@@ -154,6 +154,24 @@ def drop(app: App) -> dict[str, Any]:
     }
 
 
+def no_memory(app: App) -> dict[str, Any]:
+    """Run out of memory and take what is offered, one after another."""
+    turn_for(app, 0.2)
+    offers = (Offer("Smaller", max_scale=0.5), Offer("Resume", (Train(),)))
+    sent = len(app.worker.sent)
+    for label in ("Smaller", "Resume"):
+        app._on_event(OutOfMemory("Training stopped", ("There is not enough memory.",), offers=offers))
+        shown = app.dialogs._error
+        buttons = {dpg.get_item_label(item): item for item in dpg.get_item_children(shown, 1)}
+        dpg.get_item_callback(buttons[label])()
+        turn_for(app, 0.1)
+    return {
+        "scale": app.session.view.max_scale,
+        "sent": [type(command).__name__ for command in app.worker.sent[sent:]],
+        "closed": app.dialogs._error is None,
+    }
+
+
 class BrokenPanel:
     """Fails in every way a panel can."""
 
@@ -209,7 +227,9 @@ def main() -> None:
     dpg.render_dearpygui_frame()
     app.open_surface()
     try:
-        result = {"corners": corners, "faults": faults, "drop": drop}.get(scenario, just_look)(app)
+        result = {"corners": corners, "faults": faults, "drop": drop, "no_memory": no_memory}.get(
+            scenario, just_look
+        )(app)
     finally:
         app.close()
         dpg.destroy_context()
