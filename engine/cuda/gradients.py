@@ -129,9 +129,6 @@ def _by_rows(
 
 def owners_of_points(table: VoxelTable) -> tuple[Tensor, Tensor]:
     """Return (owner_start int32 [G+1], owners int32 [8 V]): the voxel corners that meet in each point, in voxel order."""
-    flat = table.corner_idx.reshape(-1)
-    owners = torch.sort(flat, stable=True).indices.to(torch.int32)
-    counts = torch.bincount(flat, minlength=table.n_points)
-    start = torch.zeros(table.n_points + 1, dtype=torch.int32, device=table.device)
-    start[1:] = torch.cumsum(counts, 0)
-    return start, owners
+    points, owners = torch.sort(table.corner_idx.reshape(-1), stable=True)
+    edges = torch.arange(table.n_points + 1, dtype=torch.int32, device=table.device)
+    return torch.searchsorted(points, edges, out_int32=True), owners.to(torch.int32)

@@ -14,8 +14,6 @@ from engine.cuda import build, registry
 
 TABLE = Path(__file__).with_name("kernels.json")
 REGISTERS = 24  # three of the steps in which registers are handed out; NVRTC 13.0 and 13.5 differ by up to 18
-    16  # two steps of 8, in which registers are handed out; seen between NVRTC 13.0 and 13.5: one step
-)
 SPILL_BYTES = (
     64  # of loads and stores together: what a compiler may do to keep to a launch bound; beyond that it shows
 )
