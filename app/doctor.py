@@ -159,13 +159,13 @@ def check_video() -> Iterator[Finding]:
 
 
 def check_device() -> Iterator[Finding]:
-    """Report the device that torch sees. This imports torch, which takes a second or two."""
-    import torch
+    """Report whether an NVIDIA card can be used, and what would be gained where it cannot yet."""
+    from engine.cuda import support
 
-    if torch.cuda.is_available():
-        yield Finding("CUDA device", OK, torch.cuda.get_device_name(0))
-    else:
-        yield Finding("CUDA device", OK, "none; everything runs on the processor")
+    found = support.find()
+    yield Finding("CUDA device", NOTE if found.remedy else OK, found.detail, found.remedy)
+    if not found.usable:
+        yield Finding("Computes on", OK, "the processor; nothing else is needed")
 
 
 CHECKS: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
