@@ -21,7 +21,7 @@ from engine.options import describe
 
 ROOT = Path(__file__).resolve().parent.parent
 WINDOW = ("dearpygui", "moderngl", "glfw")
-CUDA = ("cuda.core", "cuda.bindings.nvrtc", "cuda.bindings.driver", "pycuda")  # torch itself imports cuda.bindings
+CUDA = ("cuda.core", "cuda.bindings.nvrtc", "pycuda")  # torch itself imports some of cuda.bindings
 
 # The floors of the engine, lowest first: a module may import from its own floor and from those below it.
 FLOORS = (
