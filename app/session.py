@@ -25,7 +25,7 @@ class ViewSettings:
     colour_map: str = "turbo"
     max_scale: float = 1.0  # largest resolution scale a still picture is rendered at
     background: tuple[float, float, float] | None = None  # None: the scene's own
-    utilisation: float = 0.9  # share of the worker's time that training gets while nothing moves
+    utilisation: float = 0.94  # share of the worker's time that training gets while nothing moves
     view_index: int | None = None  # the capture view the camera sits in, into SceneOpened.views
     ground_truth: str = "off"  # "off", "photo" or "split"
     split: float = 0.5  # where the split slider stands, 0 left .. 1 right

@@ -23,7 +23,7 @@ EMPTY_COST = 0.5  # of a step that sees nothing but background, against one that
 ROUNDS = 3  # renders of each size; the middle one counts, as training too is held up by other programs
 BYTES_PER_PIXEL = 3.0 * (1.0 + 1.0 / 4.0 + 1.0 / 16.0)  # photos are kept at three sizes
 PHOTOS_LIMIT = 1 << 30  # bytes of photos kept for training (`methods/svraster/targets.py`)
-COPIES = 2.5  # of the voxels while their structure changes: old, new, and what is computed with
+COPIES = 4.0  # of the voxels while their structure changes: old, new, what is computed with; and what views leave behind
 
 
 def measured_speed(method: Method, clock: Callable[[], float]) -> tuple[float, ...]:
@@ -40,17 +40,15 @@ def measured_speed(method: Method, clock: Callable[[], float]) -> tuple[float, .
     return tuple(found)
 
 
-def first_picture_s(
-    config: Any, render_s: tuple[float, ...], filled: float = 1.0, surroundings: bool = False
-) -> float:
+def first_picture_s(config: Any, render_s: tuple[float, ...], filled: float = 1.0) -> float:
     """Return about how many seconds of training a first good picture takes, given the speed that was measured.
 
+    `config` are the options that hold in the scene; what it does not say is taken to be slow.
     `filled` is the share of the photos that shows something: voxels before an empty background are soon gone.
-    `surroundings` says whether the scene has shells around the cube, which methods may split more slowly.
     """
     schedule = getattr(config, "schedule", None)
     ends = getattr(schedule, "quarter_until", 0), getattr(schedule, "half_until", 0), FIRST_STEPS
-    small = SMALL_RENDERS_PER_LEVEL * _levels_grown(config, surroundings) * render_s[0]
+    small = SMALL_RENDERS_PER_LEVEL * _levels_grown(config) * render_s[0]
     total, begin = 0.0, 0
     for end, seconds in zip(ends, render_s, strict=True):
         steps = max(0, min(end, FIRST_STEPS) - begin)
@@ -59,11 +57,9 @@ def first_picture_s(
     return total * (EMPTY_COST + (1.0 - EMPTY_COST) * filled)
 
 
-def _levels_grown(config: Any, surroundings: bool) -> int:
+def _levels_grown(config: Any) -> int:
     """Return by how many levels all voxels that are seen are split before the first picture; 2 if nothing is said."""
-    split_all = getattr(
-        getattr(config, "adapt", None), "split_all_open" if surroundings else "split_all_to", None
-    )
+    split_all = getattr(getattr(config, "adapt", None), "split_all_to", None)
     first = getattr(getattr(config, "model", None), "initial_level", None)
     return 2 if split_all is None or first is None else min(max(split_all - first, 0), 2)
 

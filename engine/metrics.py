@@ -8,6 +8,7 @@ zero, where a pixel counts.
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 SSIM_WINDOW = 11  # pixels a side, Wang et al. 2004
 SSIM_SIGMA = 1.5
@@ -57,16 +58,29 @@ def ssim_weights(n: int) -> np.ndarray:
 
 
 def _blur(field: np.ndarray) -> np.ndarray:
-    """Return the Gaussian mean [H-10,W-10,3] of every whole window of a field [H,W,3]."""
-    for axis in (0, 1):
-        weights = ssim_weights(field.shape[axis])
-        rows = np.moveaxis(field, axis, 0)
-        n = rows.shape[0] - len(weights) + 1
-        total = weights[0] * rows[:n]
-        for k in range(1, len(weights)):
-            total += weights[k] * rows[k : k + n]
-        field = np.moveaxis(total, 0, axis)
-    return field
+    """Return the Gaussian mean [H-10,W-10,C] of every whole window of a field [H,W,C]."""
+    height, width, channels = field.shape
+    rows = np.ascontiguousarray(field).reshape(height, width * channels)
+    down, along = ssim_weights(height), ssim_weights(width)
+    out = np.empty((height - len(down) + 1, (width - len(along) + 1) * channels))
+    _blur_rows(rows, down, along, channels, out)
+    return out.reshape(len(out), -1, channels)
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _blur_rows(rows, down, along, channels, out):  # type: ignore[no-untyped-def]
+    """Fill `out [h,n]` with the means of `rows [H,N]`, first down, then along a row, whose pixels are `channels` apart."""
+    line = np.empty(rows.shape[1])
+    for i in range(out.shape[0]):
+        line[:] = 0.0
+        for k in range(down.shape[0]):
+            for j in range(line.shape[0]):
+                line[j] += down[k] * rows[i + k, j]
+        for j in range(out.shape[1]):
+            out[i, j] = 0.0
+        for k in range(along.shape[0]):
+            for j in range(out.shape[1]):
+                out[i, j] += along[k] * line[j + k * channels]
 
 
 def _check_pair(caller: str, image: np.ndarray, target: np.ndarray, mask: np.ndarray | None) -> None:

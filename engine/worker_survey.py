@@ -12,7 +12,7 @@ from engine.datasets.scene import Scene
 from engine.messages import CaptureSurveyed
 from engine.methods.common import Method
 
-SHARE = 0.05  # of the worker's time at most, while it trains
+SHARE = 0.01  # of the worker's time at most, while it trains
 
 
 class Survey:
@@ -25,7 +25,7 @@ class Survey:
         self._scene, self._clock = scene, clock
         self._speed = forecast.measured_speed(method, clock)
         self._memory_bytes = forecast.memory_bytes(scene, method.structure(), resident)
-        self._config = method.config
+        self._config = getattr(method, "active", method.config)  # what holds in this scene
         count = len(scene.train) + len(scene.test)
         self._found = np.full((count, 3), np.nan)  # brightness, sharpness, share that is filled
         self._next = 0
@@ -63,6 +63,6 @@ class Survey:
         filled = float(np.nanmean(self._found[:, 2]))
         return CaptureSurveyed(
             tuple(flags),
-            forecast.first_picture_s(self._config, self._speed, filled, scene.outside_levels > 0),
+            forecast.first_picture_s(self._config, self._speed, filled),
             self._memory_bytes,
         )

@@ -15,7 +15,7 @@ from engine.forecast import (
     measured_speed,
     memory_bytes,
 )
-from engine.methods.svraster.config import SVRasterConfig, preset
+from engine.methods.svraster.config import SVRasterConfig, in_scene, preset
 from tests.fakes import FakeClock, FakeMethod, make_scene
 
 
@@ -51,7 +51,7 @@ def test_a_schedule_that_ends_later_than_the_first_picture_is_cut():
 def test_a_scene_with_surroundings_grows_more_slowly():
     speed = (0.01, 0.02, 0.05)
     steps = (100, 0.01), (100, 0.02), (100, 0.05)
-    assert first_picture_s(SVRasterConfig(), speed, surroundings=True) == pytest.approx(
+    assert first_picture_s(in_scene(SVRasterConfig(), 4), speed) == pytest.approx(
         steps_s(0.01, *steps, levels=0)
     )
 

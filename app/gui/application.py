@@ -63,7 +63,8 @@ class App:
         self._refreshed_s = self._turned_s = -1e9
         self._draws: deque[float] = deque(maxlen=180)
         self.intervals: deque[float] = deque(maxlen=4096)  # seconds between redraws, for benchmarks
-        self._stale = True
+        self._stale = self._numbers_stale = True
+        self._shown_stats: Any = None
         self._refresh_key: Any = None
         self._make(lay.load(self.layout_path), ui_scale or theme.detected_scale())
         self._build()
@@ -171,7 +172,7 @@ class App:
                 self.pacer.touch()
         except Exception as error:
             self._viewport_failed(error)
-        if self.pacer.due(self._stale):
+        if self.pacer.due(self._stale, self._numbers_stale):
             self._draw(now)
 
     def _hear(self) -> None:
@@ -266,7 +267,9 @@ class App:
         if panels:
             self.menu.refresh(self.session, width)
             self.status.refresh(self.session, self.reports.current_note())
-        key = (id(self.session.stats), self.session.state, panels, width, height)
+        self._numbers_stale |= self.session.stats is not self._shown_stats
+        self._shown_stats = self.session.stats
+        key = (self.session.state, panels, width, height)
         if key != self._refresh_key:
             self._refresh_key = key
             self._stale = True
@@ -276,7 +279,7 @@ class App:
             self.intervals.append(now - self._draws[-1])
         self._draws.append(now)
         self.pacer.drew()
-        self._stale = False
+        self._stale = self._numbers_stale = False
         dpg.render_dearpygui_frame()
         try:
             self.viewport.after_frame()

@@ -24,8 +24,11 @@ log = logging.getLogger(__name__)
 ACTIVE_S = 1 / 60
 AFTERGLOW_S = 0.35  # hover colours, easing and scrolling end within this time of the last input
 LISTEN_S = 1 / 15
-SLEEP_S = 1 / 4  # between frames of an untouched window, when something else watches for input
-WORKER_NICE = 5
+SLEEP_S = (
+    1 / 2
+)  # between frames of an untouched window, when something else watches for input; new pictures are drawn at once
+NUMBERS_S = 1 / 3  # what newer numbers wait for a picture in an untouched window
+WORKER_NICE = 10
 NAP_S = 1 / 100  # between two looks for input or a new picture
 
 
@@ -95,11 +98,16 @@ class Pacer:
         if left > 0.0:
             self._sleep(left)
 
-    def due(self, changed: bool) -> bool:
-        """Whether to draw now; `changed` says that there is something new to show."""
+    def due(self, changed: bool, numbers: bool = False) -> bool:
+        """Whether to draw now; `changed` says that there is something new to show, `numbers` that panels have newer numbers.
+
+        While nobody uses the window, numbers wait for the next picture, which comes some four times a second.
+        """
         since = self._clock() - self._drawn_s
         if self.awake or changed:
             return since >= 0.9 * ACTIVE_S
+        if numbers and since >= NUMBERS_S:
+            return True
         return since >= (SLEEP_S if self._watch is not None else LISTEN_S)
 
     def drew(self) -> None:

@@ -99,7 +99,7 @@ class FrameScheduler:
         self._clock = clock
         self._size = (1, 1)
         self._pixels = 1
-        self._utilisation = 0.9
+        self._utilisation = 0.94
         self._max_scale = 1.0
         self._state = TrainState.EMPTY
         self._train_s = 0.0  # one training step

@@ -25,6 +25,7 @@ from engine.cpu.simd import (
     prefetch,
     select,
     splat,
+    store,
     store_pixels,
     store_window,
     vexp,
@@ -53,15 +54,24 @@ from engine.cpu.tile_math import (
 
 WANT_DEPTH, WANT_MEDIAN, WANT_NORMAL, WANT_COUNT, WANT_WEIGHT = 1, 2, 4, 8, 16
 
-# Fields of a tile's pixels behind the rays; also the channels of the output image.
+# Fields of a tile's pixels behind the rays: the image's four channels T, r, g, b, then the planes.
 _T, R_FIELD, _G, _B, _DEPTH, _MEDIAN, _NX, _NY, _NZ, _COUNT = range(RAY_FIELDS, RAY_FIELDS + 10)
-CHANNELS = 10
-COLOUR_CHANNELS = 4  # when nothing else is wanted: T, r, g, b
-_FIELDS = RAY_FIELDS + CHANNELS
+CHANNELS = 4
+PLANE_DEPTH, PLANE_MEDIAN, PLANE_NORMAL, PLANE_COUNT, N_PLANES = 0, 1, 2, 5, 6
+_FIELDS = RAY_FIELDS + CHANNELS + N_PLANES
 
 
 AHEAD = 6  # pairs between asking for a voxel's memory and using it
 NO_TERMS = (np.float32(0.0),) * 8
+
+
+def planes_of(want: int) -> int:
+    """Return how many planes an image needs that holds what is wanted: all up to the last one."""
+    if want & WANT_COUNT:
+        return N_PLANES
+    if want & WANT_NORMAL:
+        return PLANE_NORMAL + 3
+    return PLANE_MEDIAN + 1 if want & WANT_MEDIAN else int(bool(want & WANT_DEPTH))
 
 
 @njit(cache=True, nogil=True)
@@ -258,22 +268,23 @@ def raster_tiles(
     samples,
     want,
     image,
+    planes,
     pair_weight,
 ):
-    """Rasterise all tiles into image [H, W, CHANNELS]: T, r, g, b (no background), depth, median, normal, count.
+    """Rasterise all tiles into image [H, W, 4]: T, r, g, b (no background), and planes [n, H, W]: PLANE_*.
 
     Inputs: view, see project.VIEW_*; tile_start int64 [T + 1]; pair_voxel int32 [P]; rect uint16 [V,4]; box float32 [V,4]
     low corner and edge; corner_idx int32 [V,8]; density float32 [G] raw; rgb float32 [V,1,3] with `eight` None, [V,8,3] with
     `eight` True: told apart by type, so that only the branch in use is compiled.
-    Outputs: image, of COLOUR_CHANNELS where `want` is 0; with WANT_WEIGHT also pair_weight float32 [P], each pair's
-    heaviest pixel.
+    Outputs: image; planes, n = planes_of(want), zero where one is not wanted; with WANT_WEIGHT also pair_weight float32
+    [P], each pair's heaviest pixel.
     """
     width, height = np.int64(view[16]), np.int64(view[17])
     tiles_x = (width + 15) >> 4
     n_tiles = tile_start.shape[0] - 1
     s, base = aligned(_FIELDS * TILE_PIXELS)
-    channels = CHANNELS if want != 0 else COLOUR_CHANNELS
-    flat = image.reshape(-1)
+    n_planes = planes.shape[0]
+    flat, flat_planes = image.reshape(-1), planes.reshape(-1)
     while True:
         tile = fetch_add(counter, 0, 1)
         if tile >= n_tiles:
@@ -281,7 +292,7 @@ def raster_tiles(
         tile_x, tile_y = tile % tiles_x, tile // tiles_x
         x0, y0 = tile_x * 16, tile_y * 16
         n_columns, n_rows = min(16, width - x0), min(16, height - y0)
-        clear_tile(s, base, _T, _T + channels, n_columns, n_rows)
+        clear_tile(s, base, _T, _DEPTH + n_planes, n_columns, n_rows)
         first, last = tile_start[tile], tile_start[tile + 1]
         if last > first:
             set_up_rays(view, tile_x, tile_y, s, base)
@@ -289,16 +300,23 @@ def raster_tiles(
                 first, last, view, x0, y0, n_columns * n_rows, pair_voxel, rect, box, corner_idx, density, rgb, eight, samples,
                 want, pair_weight, s, base,
             )  # fmt: skip
-        if channels == COLOUR_CHANNELS and n_columns == 16:
-            for row in range(n_rows):
-                at = base + _T * TILE_PIXELS + 16 * row
-                store_pixels(
-                    flat, ((y0 + row) * width + x0) * COLOUR_CHANNELS, 16, load(s, at), load(s, at + TILE_PIXELS),
-                    load(s, at + 2 * TILE_PIXELS), load(s, at + 3 * TILE_PIXELS),
-                )  # fmt: skip
-            continue
         for row in range(n_rows):
+            at = base + _T * TILE_PIXELS + 16 * row
+            start = (y0 + row) * width + x0
+            if n_columns == 16:
+                store_pixels(
+                    flat, start * CHANNELS, 16, load(s, at), load(s, at + TILE_PIXELS), load(s, at + 2 * TILE_PIXELS),
+                    load(s, at + 3 * TILE_PIXELS),
+                )  # fmt: skip
+                for plane in range(n_planes):
+                    store(
+                        flat_planes,
+                        plane * height * width + start,
+                        load(s, at + (CHANNELS + plane) * TILE_PIXELS),
+                    )
+                continue
             for column in range(n_columns):
-                at = base + 16 * row + column
-                for channel in range(channels):
-                    image[y0 + row, x0 + column, channel] = s[at + (_T + channel) * TILE_PIXELS]
+                for channel in range(CHANNELS):
+                    image[y0 + row, x0 + column, channel] = s[at + column + channel * TILE_PIXELS]
+                for plane in range(n_planes):
+                    planes[plane, y0 + row, x0 + column] = s[at + column + (CHANNELS + plane) * TILE_PIXELS]

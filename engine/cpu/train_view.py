@@ -10,7 +10,7 @@ import numpy as np
 from engine.cameras import Camera
 from engine.cpu.crew import Crew
 from engine.cpu.lists import ViewLists, VoxelTable, Workspace, build_lists
-from engine.cpu.raster import CHANNELS, COLOUR_CHANNELS, raster_tiles
+from engine.cpu.raster import CHANNELS, planes_of, raster_tiles
 from engine.cpu.raster_grad import COLOUR_ROW, ROW, raster_gradients
 from engine.cpu.shade import shade_voxels
 from engine.cpu.tile_loss import N_SUMS
@@ -70,19 +70,20 @@ def render_lists(
     samples: int = 1,
     want: int = 0,
     pair_weight: np.ndarray | None = None,
-) -> np.ndarray:
-    """Rasterise lists into an image of the workspace: T, rgb without background, and what `want` asks for.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rasterise lists into the workspace: image [H,W,4], T and rgb without background, and the planes [n,H,W] of `want`.
 
-    It is [H, W, CHANNELS], or [H, W, COLOUR_CHANNELS] when `want` is 0: see `raster.raster_tiles`.
+    See `raster.raster_tiles` and `raster.PLANE_*`.
     """
     height, width = int(lists.view[17]), int(lists.view[16])
-    image = room.take("image", (height, width, CHANNELS if want else COLOUR_CHANNELS), np.float32)
+    image = room.take("image", (height, width, CHANNELS), np.float32)
+    planes = room.take("planes", (planes_of(want), height, width), np.float32)
     weights = np.empty(1, dtype=np.float32) if pair_weight is None else pair_weight
     crew.run(
         raster_tiles, lists.view, lists.tile_start, lists.pair_voxel, lists.rect, table.box, table.corner_idx, density, rgb,
-        True if rgb.shape[1] == 8 else None, samples, want, image, weights,
+        True if rgb.shape[1] == 8 else None, samples, want, image, planes, weights,
     )  # fmt: skip
-    return image
+    return image, planes
 
 
 def train_on_view(

@@ -13,7 +13,17 @@ from torch import Tensor
 from engine.cameras import Camera
 from engine.cpu.crew import crew
 from engine.cpu.lists import VoxelTable, Workspace, build_lists
-from engine.cpu.raster import CHANNELS, WANT_COUNT, WANT_DEPTH, WANT_MEDIAN, WANT_NORMAL, WANT_WEIGHT
+from engine.cpu.raster import (
+    PLANE_COUNT,
+    PLANE_DEPTH,
+    PLANE_MEDIAN,
+    PLANE_NORMAL,
+    WANT_COUNT,
+    WANT_DEPTH,
+    WANT_MEDIAN,
+    WANT_NORMAL,
+    WANT_WEIGHT,
+)
 from engine.cpu.raster_grad import COLOUR_ROW, ROW, raster_gradients
 from engine.cpu.reduce import heaviest_of_voxels, reduce_rows
 from engine.cpu.tile_loss import GIVEN, N_SUMS, N_WEIGHTS, SUM_BACKGROUND
@@ -97,18 +107,18 @@ class _Rasterize(torch.autograd.Function):
         lists = build_lists(table, camera, crew(), room)
         want = WANT_DEPTH | WANT_MEDIAN | WANT_NORMAL | WANT_COUNT | WANT_WEIGHT
         pair_weight = np.zeros(max(1, lists.n_pairs), dtype=np.float32)
-        image = render_lists(lists, table, density, rgb, crew(), room, samples, want, pair_weight)
+        image, planes = render_lists(lists, table, density, rgb, crew(), room, samples, want, pair_weight)
         heaviest = np.zeros(table.n_voxels, dtype=np.float32)
         heaviest_of_voxels(lists.pair_voxel, pair_weight, heaviest)
         ctx.octree, ctx.camera, ctx.samples = octree, camera, samples
         ctx.save_for_backward(densities, colours, background)
-        assert image.shape[2] == CHANNELS
-        full = torch.from_numpy(image)
+        full, plane = torch.from_numpy(image), torch.from_numpy(planes)
         rgb_out = full[..., 1:4] + full[..., :1] * background
-        plane = [full[..., k].clone() for k in (0, 4, 5)]
-        extras = (plane[2], full[..., 6:9].clone(), full[..., 9].to(torch.int32), torch.from_numpy(heaviest))
+        normal = plane[PLANE_NORMAL : PLANE_NORMAL + 3].permute(1, 2, 0).contiguous()
+        count = plane[PLANE_COUNT].to(torch.int32)
+        extras = (plane[PLANE_MEDIAN].clone(), normal, count, torch.from_numpy(heaviest))
         ctx.mark_non_differentiable(*extras)
-        return (rgb_out, plane[0], plane[1], *extras)
+        return (rgb_out, full[..., 0].clone(), plane[PLANE_DEPTH].clone(), *extras)
 
     @staticmethod
     def backward(

@@ -11,12 +11,13 @@ from engine.cpu.crew import Crew
 from engine.cpu.lists import VoxelTable, Workspace, build_lists
 from engine.cpu.raster import (
     CHANNELS,
-    COLOUR_CHANNELS,
+    N_PLANES,
     WANT_COUNT,
     WANT_DEPTH,
     WANT_MEDIAN,
     WANT_NORMAL,
     WANT_WEIGHT,
+    planes_of,
 )
 from engine.cpu.reduce import heaviest_of_voxels
 from engine.cpu.train_view import render_lists
@@ -33,25 +34,26 @@ SAME_SUM = 1e-6
 def render(
     octree: Octree, camera: Camera, want: int, threads: int = 1, eight: bool = False, samples: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the image and the weight of each pair, both NaN before."""
+    """Return the image with its planes behind it [H,W,4+n] and the weight of each pair, all NaN before."""
     densities, colours = (t.float().numpy() for t in field_of(octree, eight))
     table, team, room = VoxelTable.of(octree), Crew(threads), Workspace()
     lists = build_lists(table, camera, team)
     weights = np.full(max(1, lists.n_pairs), np.nan, dtype=np.float32)
     room.take("image", (camera.height, camera.width, CHANNELS), np.float32)[:] = np.nan
+    room.take("planes", (N_PLANES, camera.height, camera.width), np.float32)[:] = np.nan
     rgb = colours if eight else colours[:, None]
-    image = render_lists(lists, table, densities, rgb, team, room, samples, want, weights)
+    image, planes = render_lists(lists, table, densities, rgb, team, room, samples, want, weights)
     team.close()
-    return image, weights
+    return np.concatenate([image, np.moveaxis(planes, 0, -1)], axis=-1), weights
 
 
 @pytest.mark.parametrize("flag", FILLED)
 def test_a_flag_adds_its_channels_and_changes_no_other(flag: int) -> None:
     full, _ = render(mixed_octree(), VIEWS["outside"], ALL)
     image, weights = render(mixed_octree(), VIEWS["outside"], flag)
-    assert image.shape[2] == (CHANNELS if flag else COLOUR_CHANNELS)
+    assert image.shape[2] == CHANNELS + planes_of(flag)
     for channel in range(image.shape[2]):
-        if channel < COLOUR_CHANNELS or channel in FILLED[flag]:
+        if channel < CHANNELS or channel in FILLED[flag]:
             assert np.array_equal(image[..., channel], full[..., channel]), channel
         else:
             assert not image[..., channel].any(), channel
@@ -77,7 +79,7 @@ def test_tiles_without_voxels_are_clear_and_every_pixel_is_written() -> None:
     empty = np.ones((39, 70), dtype=bool)
     x0, y0, x1, y1 = build_lists(VoxelTable.of(one_voxel()), camera, Crew(1)).rect[0]
     empty[y0 : y1 + 1, x0 : x1 + 1] = False
-    assert empty.any() and np.all(image[empty] == np.eye(CHANNELS)[0])
+    assert empty.any() and np.all(image[empty] == np.eye(CHANNELS + N_PLANES)[0])
     assert np.all(image[~empty][:, 0] < 1.0)
 
 
@@ -97,7 +99,7 @@ def test_light_is_conserved() -> None:
     lists = build_lists(table, VIEWS["inside a voxel"], team)
     density = field_of(octree)[0].float().numpy()
     white = np.ones((len(octree), 1, 3), dtype=np.float32)
-    image = render_lists(lists, table, density, white, team, Workspace())
+    image, _ = render_lists(lists, table, density, white, team, Workspace())
     assert np.abs(image[..., 1] + image[..., 0] - 1.0).max() < SAME_SUM
 
 
@@ -108,8 +110,8 @@ def test_an_image_of_4096_x_4096_is_right_and_modest() -> None:
     large = camera_at((0.4, -0.3, -2.6), size=(4096, 4096), fov=0.5)
     table, team, room = VoxelTable.of(octree), Crew(1), Workspace()
     lists = build_lists(table, large, team, room)
-    image = render_lists(lists, table, densities, colours[:, None], team, room)
-    assert image.shape == (4096, 4096, COLOUR_CHANNELS) and room.nbytes() < MODEST_BYTES
+    image, _ = render_lists(lists, table, densities, colours[:, None], team, room)
+    assert image.shape == (4096, 4096, CHANNELS) and room.nbytes() < MODEST_BYTES
     picked = image[5::128, 70::128]
     rays = Camera(
         32,
@@ -120,7 +122,7 @@ def test_an_image_of_4096_x_4096_is_right_and_modest() -> None:
         (large.cy - 5.5) / 128 + 0.5,
         large.world_from_cam,
     )
-    small = render_lists(
+    small, _ = render_lists(
         build_lists(table, rays, team), table, densities, colours[:, None], team, Workspace()
     )
     assert (

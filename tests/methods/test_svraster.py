@@ -325,10 +325,17 @@ def test_splits_keep_to_share_budget_and_pixel_size() -> None:
 
 
 def test_scenes_with_surroundings_take_the_open_options() -> None:
-    closed, opened = in_scene(SVRasterConfig(), 0), in_scene(SVRasterConfig(), 4)
+    closed, opened = (in_scene(SVRasterConfig(), shells, 10**8) for shells in (0, 4))
     assert closed == SVRasterConfig() and opened.model == closed.model
-    assert (opened.adapt.split_all_to, opened.losses.total_variation, opened.rates.shs) == (5, 3e-5, 0.01)
-    assert (closed.adapt.split_all_to, closed.losses.total_variation, closed.rates.shs) == (7, 0.0, 0.004)
+    assert (opened.adapt.split_all_to, opened.losses.total_variation) == (5, 3e-5)
+    assert (closed.adapt.split_all_to, closed.losses.total_variation) == (7, 0.0)
+
+
+def test_the_budget_follows_the_pixels_that_there_are_to_learn_from() -> None:
+    budgets = [in_scene(SVRasterConfig(), 0, pixels).adapt.max_voxels for pixels in (10, 10**6, 10**7)]
+    assert budgets == [50_000, 100_000, 250_000]
+    unlimited = updated(SVRasterConfig(), {"adapt.pixels_per_voxel": 0.0})
+    assert in_scene(unlimited, 0, 10).adapt.max_voxels == 250_000
 
 
 def test_open_options_change_live_where_there_are_surroundings() -> None:

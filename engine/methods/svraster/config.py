@@ -39,7 +39,7 @@ class RateOptions:
         0.04, "Learning rate of the base colours at the start.", minimum=0.0, maximum=1.0, live=True
     )
     shs: float = option(
-        0.004, "Learning rate of the view-dependent colours.", minimum=0.0, maximum=1.0, live=True
+        0.01, "Learning rate of the view-dependent colours.", minimum=0.0, maximum=1.0, live=True
     )
     background: float = option(
         0.01, "Learning rate of a learned background.", minimum=0.0, maximum=1.0, live=True
@@ -162,6 +162,14 @@ class AdaptOptions:
     max_voxels: int = option(
         250_000, "No more voxels than this.", minimum=1_000, maximum=20_000_000, live=True
     )
+    pixels_per_voxel: float = option(
+        10.0,
+        "No more voxels than the training photos have pixels, divided by this: finer ones would learn noise.",
+        minimum=0.0,
+        maximum=1e6,
+        unit="px",
+        live=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -193,7 +201,7 @@ class OpenOptions:
     """What holds instead in scenes with surroundings (outside_levels above 0): captures of real places.
 
     Most coarse voxels there hold nothing, and only priority tells which are worth splitting; few photos see each
-    place, so neighbours have to agree; lamps and shiny things make colours depend more on the direction.
+    place, so neighbours have to agree.
     """
 
     split_all_to: int = option(
@@ -202,7 +210,6 @@ class OpenOptions:
     total_variation: float = option(
         3e-5, "losses.total_variation in scenes with surroundings.", minimum=0.0, maximum=10.0, live=True
     )
-    shs: float = option(0.01, "rates.shs in scenes with surroundings.", minimum=0.0, maximum=1.0, live=True)
 
 
 @dataclass(frozen=True)
@@ -218,17 +225,22 @@ class SVRasterConfig:
     open: OpenOptions = field(default_factory=OpenOptions)
 
 
-def in_scene(config: SVRasterConfig, outside_levels: int) -> SVRasterConfig:
-    """Return the options that hold in a scene with so many shells."""
+def in_scene(config: SVRasterConfig, outside_levels: int, training_pixels: int) -> SVRasterConfig:
+    """Return the options that hold in a scene with so many shells and pixels to learn from."""
+    per_voxel = config.adapt.pixels_per_voxel
+    if per_voxel > 0.0:
+        budget = min(config.adapt.max_voxels, max(_LEAST_BUDGET, int(training_pixels / per_voxel)))
+        config = replace(config, adapt=replace(config.adapt, max_voxels=budget))
     if outside_levels == 0:
         return config
     return replace(
         config,
-        rates=replace(config.rates, shs=config.open.shs),
         losses=replace(config.losses, total_variation=config.open.total_variation),
         adapt=replace(config.adapt, split_all_to=config.open.split_all_to),
     )
 
+
+_LEAST_BUDGET = 50_000  # voxels that even the smallest photos may have
 
 PUBLISHED = {
     "model.sh_degree": 3,
@@ -254,6 +266,7 @@ PUBLISHED = {
     "adapt.split_all_to": 0,
     "adapt.sampling_rate": 1.0,
     "adapt.max_voxels": 10_000_000,
+    "adapt.pixels_per_voxel": 0.0,
     "schedule.quarter_until": 0,
     "schedule.half_until": 0,
     "schedule.supersample_from": 1_000,
@@ -262,7 +275,6 @@ PUBLISHED = {
     "schedule.sh3_from": 2_000,
     "open.split_all_to": 0,
     "open.total_variation": 1e-4,
-    "open.shs": 0.00025,
 }
 PRESETS = {"fast": {}, "published": PUBLISHED}
 

@@ -68,7 +68,8 @@ class SVRaster:
     def use(self, config: SVRasterConfig) -> None:
         """Take over a configuration; `active` are the options that hold in this scene. Tabulate what follows."""
         self.config = config
-        self.active = in_scene(config, self.scene.outside_levels)
+        pixels = sum(v.camera.width * v.camera.height for v in self.scene.train.views)
+        self.active = in_scene(config, self.scene.outside_levels, pixels)
         betas = config.rates.beta1, config.rates.beta2
         self._corrections = tuple(bias_corrections(beta, _CORRECTIONS) for beta in betas)
 

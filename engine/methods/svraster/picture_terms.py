@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.cameras import Camera
-from engine.cpu.raster import WANT_DEPTH
+from engine.cpu.raster import PLANE_DEPTH, WANT_DEPTH
 from engine.methods.svraster.config import SVRasterConfig
 from engine.methods.svraster.exposure import Exposure
 from engine.methods.svraster.objective import ssim_term
@@ -42,7 +42,7 @@ def picture_terms(
     background: np.ndarray,  # [3]
     exposure: Exposure,
     depths: PointDepths,
-    render: Callable[[int], np.ndarray],  # WANT bits -> image [H,W,channels]
+    render: Callable[[int], tuple[np.ndarray, np.ndarray]],  # WANT bits -> image [H,W,4], planes [n,H,W]
 ) -> PictureTerms:
     """Render the view if anything wants its picture; fit its exposure if that is due."""
     losses = config.losses
@@ -50,7 +50,7 @@ def picture_terms(
     fit = exposure.due(index, step, config.exposure)
     if not (fit or losses.ssim > 0.0 or len(seen)):
         return PictureTerms(exposure.neutral(index, target) if config.exposure.on else target)
-    image = render(WANT_DEPTH if len(seen) else 0)
+    image, planes = render(WANT_DEPTH if len(seen) else 0)
     picture = image[..., 1:4] + image[..., :1] * background
     if fit:
         small = box_downsample(picture, target.shape[1], target.shape[0])
@@ -65,6 +65,6 @@ def picture_terms(
             v_rgb[np.repeat(np.repeat(mask == 0, rays, axis=0), rays, axis=1)] = 0.0
     if len(seen):
         v_trans, v_depth, depth_loss = depth_term(
-            image[..., 0], image[..., 4], camera, seen, losses.sparse_depth
+            image[..., 0], planes[PLANE_DEPTH], camera, seen, losses.sparse_depth
         )
     return PictureTerms(target, v_rgb, v_trans, v_depth, ssim_loss, depth_loss)

@@ -6,11 +6,21 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from numba import njit
 
 from engine.cameras import Camera
 from engine.cpu.crew import crew
 from engine.cpu.lists import VoxelTable, Workspace
-from engine.cpu.raster import WANT_COUNT, WANT_DEPTH, WANT_MEDIAN, WANT_NORMAL
+from engine.cpu.raster import (
+    PLANE_COUNT,
+    PLANE_DEPTH,
+    PLANE_MEDIAN,
+    PLANE_NORMAL,
+    WANT_COUNT,
+    WANT_DEPTH,
+    WANT_MEDIAN,
+    WANT_NORMAL,
+)
 from engine.cpu.train_view import FieldArrays, render_lists, shaded_lists
 from engine.methods.common import Buffers, StructureStats
 from engine.octree import Octree
@@ -45,25 +55,40 @@ def render_view(
     fine = camera if rays == 1.0 else camera.scaled(rays)
     lists, rgb = shaded_lists(table, field.sh, voxels.degree, fine, crew(), room)
 
-    def picture_of(values: np.ndarray, bits: int) -> np.ndarray:
-        image = render_lists(lists, table, field.density, values, crew(), room, samples, bits)
-        return image if fine is camera else box_downsample(image, camera.width, camera.height)
+    def picture_of(values: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
+        image, planes = render_lists(lists, table, field.density, values, crew(), room, samples, bits)
+        if fine is camera:
+            return image, planes
+        size = camera.width, camera.height
+        small = [box_downsample(plane[..., None], *size)[..., 0] for plane in planes]
+        return box_downsample(image, *size), np.stack(small) if small else planes
 
-    image = picture_of(rgb, sum(flag for name, flag in _FLAGS.items() if name in want))
-    trans = image[..., 0].copy()
-    picture = image[..., 1:4] + image[..., :1] * background
+    image, planes = picture_of(rgb, sum(flag for name, flag in _FLAGS.items() if name in want))
+    picture, trans = np.empty((*image.shape[:2], 3), np.float32), np.empty(image.shape[:2], np.float32)
+    _put_before(image, np.asarray(background, dtype=np.float32), picture, trans)
     opacity = np.maximum(1.0 - trans, _TINY)
-    fields = _fields(image, trans, opacity, want)
+    fields = _fields(planes, trans, opacity, want)
     if "level" in want or "size" in want:
         values = room.take("values", (len(voxels.octree.path), 1, 3), np.float32)
         values[:, 0, 0], values[:, 0, 1], values[:, 0, 2] = voxels.octree.level, voxels.octree.size, 0.0
-        scalars = picture_of(values, 0)
+        scalars, _ = picture_of(values, 0)
         fields |= {"level": scalars[..., 1] / opacity, "size": scalars[..., 2] / opacity}
     return Buffers(picture, trans, **{name: fields[name] for name in want if name in fields})
 
 
+@njit(cache=True, nogil=True)
+def _put_before(image, background, picture, trans):  # type: ignore[no-untyped-def]
+    """Split image [H,W,4] into trans [H,W] and the picture [H,W,3] before a background [3]."""
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            left = image[y, x, 0]
+            trans[y, x] = left
+            for channel in range(3):
+                picture[y, x, channel] = image[y, x, channel + 1] + left * background[channel]
+
+
 def _fields(
-    image: np.ndarray,  # [H,W,10] as the kernel writes it
+    planes: np.ndarray,  # [n,H,W] as the kernel writes them
     trans: np.ndarray,  # [H,W]
     opacity: np.ndarray,  # [H,W]
     want: frozenset[str],
@@ -71,14 +96,15 @@ def _fields(
     """Return the optional fields of Buffers that are in the picture already."""
     fields: dict[str, np.ndarray] = {}
     if "depth_z" in want:
-        fields["depth_z"] = np.where(trans < _CLEAR, image[..., 4] / opacity, 0.0).astype(np.float32)
+        fields["depth_z"] = np.where(trans < _CLEAR, planes[PLANE_DEPTH] / opacity, 0.0).astype(np.float32)
     if "depth_median" in want:
-        fields["depth_median"] = image[..., 5].copy()
+        fields["depth_median"] = planes[PLANE_MEDIAN].copy()
     if "normal" in want:
-        length = np.linalg.norm(image[..., 6:9], axis=-1, keepdims=True)
-        fields["normal"] = np.where(length > _TINY, image[..., 6:9] / np.maximum(length, _TINY), 0.0)
+        normal = np.moveaxis(planes[PLANE_NORMAL : PLANE_NORMAL + 3], 0, -1)
+        length = np.linalg.norm(normal, axis=-1, keepdims=True)
+        fields["normal"] = np.where(length > _TINY, normal / np.maximum(length, _TINY), 0.0)
     if "count" in want:
-        fields["count"] = image[..., 9].astype(np.int32)
+        fields["count"] = planes[PLANE_COUNT].astype(np.int32)
     return fields
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 import threading
 
-from app.gui.idle import AFTERGLOW_S, LISTEN_S, SLEEP_S, Pacer, yield_to_window
+from app.gui.idle import AFTERGLOW_S, LISTEN_S, NUMBERS_S, SLEEP_S, Pacer, yield_to_window
 from tests.fakes import FakeClock
 
 
@@ -47,6 +47,20 @@ def test_an_untouched_window_is_drawn_seldom():
     assert draws(pacer, clock, 2.0) <= 2.0 / LISTEN_S + 1
     pacer, clock = rested(Watch())
     assert draws(pacer, clock, 2.0) <= 2.0 / SLEEP_S + 1
+
+
+def test_numbers_wait_for_a_picture_but_not_for_long():
+    pacer, clock = rested(Watch())
+    pacer.drew()
+    assert not pacer.due(False, numbers=True)
+    clock.now += 0.1
+    assert not pacer.due(False, numbers=True)
+    assert pacer.due(True, numbers=True)
+    clock.now += NUMBERS_S
+    assert pacer.due(False, numbers=True)
+    assert not pacer.due(False)
+    pacer.touch()
+    assert pacer.due(False)
 
 
 def test_input_wakes_the_window_at_once():
