@@ -55,11 +55,13 @@ _QUIET_FAILURES = ("render", "view", "picture")
 class App:
     """One window on one worker. `turn` it until it is no longer `running`, then `close` it."""
 
-    def __init__(self, worker: Any, *, present: str = "auto", ui_scale: float | None = None) -> None:
+    def __init__(
+        self, worker: Any, *, present: str = "auto", interop: str = "cuda", ui_scale: float | None = None
+    ) -> None:
         self.session = Session()
         self.worker = worker
         self.layout_path = lay.layout_file()
-        self._present = present
+        self._present, self._interop = present, interop
         self._refreshed_s = self._turned_s = -1e9
         self._draws: deque[float] = deque(maxlen=180)
         self.intervals: deque[float] = deque(maxlen=4096)  # seconds between redraws, for benchmarks
@@ -135,10 +137,10 @@ class App:
     def open_surface(self) -> None:
         """Find a way to present; after the first frame of the window."""
         self.drops.watch()
-        surface, reason = open_surface(self._present)
+        surface, reason = open_surface(self._present, self._interop)
         self.viewport.attach(surface)
         self.status.present_reason = reason
-        if self._present == "texture" and surface.kind != "texture":
+        if self._present in ("texture", "interop") and surface.kind != "texture":
             self.reports.emit(Logged("warning", f"Pictures are copied to the window: {reason}."))
 
     def _viewport_failed(self, error: Exception) -> None:

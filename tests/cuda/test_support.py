@@ -88,6 +88,14 @@ def test_the_doctor_says_it_in_plain_words(machine):
     assert (device.what, device.status, device.remedy) == ("CUDA device", doctor.NOTE, support.TORCH)
     assert "training and drawing would run on it" in device.detail
     assert computes.detail == "the processor; nothing else is needed"
-    machine.torch.version.cuda = "13.0"
-    (device,) = doctor.check_device()
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"), [("", doctor.OK), ("the window is drawn by Mesa", doctor.NOTE)]
+)
+def test_the_doctor_says_whether_pictures_stay_on_the_card(machine, reason, status):
+    machine.patch.setattr(doctor, "_why_copied", lambda: reason)
+    device, pictures = doctor.check_device()
     assert (device.status, device.remedy) == (doctor.OK, "")
+    assert (pictures.what, pictures.status) == ("Pictures on the card", status)
+    assert reason in pictures.detail
