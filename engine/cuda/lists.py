@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from engine.cameras import Camera
-from engine.constants import MAX_LEVEL, NEAR, TILE_PX
+from engine.constants import NEAR, TILE_PX
 from engine.cuda.launch import launch as launch_on_gpu
 from engine.errors import UserError
 from engine.morton import order_code
@@ -203,19 +203,19 @@ def render_lists(
     samples: int = 1,
     fields: bool = False,
     heaviest: Tensor | None = None,
-) -> tuple[Tensor, Tensor | None]:
-    """Rasterise packed lists: image [H,W,4] = T, r, g, b without background, and with `fields` also [H,W,6].
+) -> tuple[Tensor, Tensor]:
+    """Rasterise packed lists: image [H,W,4] = T, r, g, b without background, and with `fields` also planes [6,H,W].
 
-    Fields are sum of weight * z-depth, median z-depth, sum of weight * normal (3), number of voxels; with them, `heaviest`
-    [V], if given, is raised to each voxel's heaviest pixel.
+    Planes, as the CPU's, are sum of weight * z-depth, median z-depth, sum of weight * normal (3), number of voxels; with
+    them, `heaviest` [V], if given, is raised to each voxel's heaviest pixel.
     """
     size = lists.camera.height, lists.camera.width
     image = torch.empty((*size, 4), dtype=torch.float32, device=table.device)
     grid, block = lists.tiles
     if not fields:
         table.launch("raster_colour", grid, block, *lists.frame, lists.colour_terms, samples, image)
-        return image, None
-    more = torch.empty((*size, 6), dtype=torch.float32, device=table.device)
+        return image, image.new_empty((0, *size))
+    more = torch.empty((6, *size), dtype=torch.float32, device=table.device)
     table.launch(
         "raster_fields", grid, block, *lists.frame, lists.colour_terms, samples, image, more, heaviest
     )

@@ -86,13 +86,13 @@ DEVICE void raster_tile(
     const int64_t at = static_cast<int64_t>(pixel.y) * width + pixel.x;
     reinterpret_cast<float4 *>(image)[at] = make_float4(trans, r, g, b);
     if (WITH_FIELDS) {
-        float *out = fields + 6 * at;
-        out[0] = f.depth;
-        out[1] = f.median;
-        out[2] = f.nx;
-        out[3] = f.ny;
-        out[4] = f.nz;
-        out[5] = f.count;
+        const int64_t plane = static_cast<int64_t>(width) * height;
+        fields[at] = f.depth;
+        fields[plane + at] = f.median;
+        fields[2 * plane + at] = f.nx;
+        fields[3 * plane + at] = f.ny;
+        fields[4 * plane + at] = f.nz;
+        fields[5 * plane + at] = f.count;
     }
 }
 
@@ -105,8 +105,8 @@ extern "C" __global__ void __launch_bounds__(256) raster_colour(
     );
 }
 
-// Also fields [H,W,6]: sum of weight * z-depth, median z-depth or 0, sum of weight * normal, number of voxels; and, unless
-// null, heaviest [V] is raised to each voxel's heaviest pixel.
+// Also fields, planes [6,H,W]: sum of weight * z-depth, median z-depth or 0, sum of weight * normal (3), number of
+// voxels; and, unless null, heaviest [V] is raised to each voxel's heaviest pixel.
 extern "C" __global__ void __launch_bounds__(256) raster_fields(
     const float *view, int width, int height, const int *range, const int *pair_slot, const float *packets,
     const uint16_t *rect, const float *colour_terms, int samples, float *image, float *fields, float *heaviest

@@ -54,13 +54,18 @@ class _Rasterize(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:  # fmt: skip
         lists = _packed(table, camera, density, colours)
         heaviest = torch.zeros(table.n_voxels, dtype=torch.float32, device=table.device)
-        image, fields = render_lists(table, lists, samples, True, heaviest)
+        image, planes = render_lists(table, lists, samples, True, heaviest)
         ctx.table, ctx.camera, ctx.samples = table, camera, samples
         ctx.save_for_backward(density, colours, background)
         rgb = image[..., 1:4] + image[..., :1] * background
-        extras = fields[..., 1].clone(), fields[..., 2:5].clone(), fields[..., 5].to(torch.int32), heaviest
+        extras = (
+            planes[1].clone(),
+            planes[2:5].permute(1, 2, 0).contiguous(),
+            planes[5].to(torch.int32),
+            heaviest,
+        )
         ctx.mark_non_differentiable(*extras)
-        return rgb, image[..., 0].clone(), fields[..., 0].clone(), *extras
+        return rgb, image[..., 0].clone(), planes[0].clone(), *extras
 
     @staticmethod
     def backward(

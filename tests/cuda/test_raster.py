@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from engine.cameras import Camera
+from engine.constants import LATTICE
 from engine.cuda.lists import build_lists, pack, render_lists
 from engine.cuda.rasterize import rasterize_fields
+from engine.morton import path_from_ijk
 from engine.octree import Octree
 from engine.reference.rasterize import rasterize as twin
 from engine.render.output import RasterOutput
@@ -153,6 +156,14 @@ def test_gradients_of_one_voxel_equal_the_twin(ordered: bool) -> None:
 def test_gradients_of_more_voxels_than_a_batch_equal_the_twin(ordered: bool) -> None:
     camera = camera_at((0.1, 0.05, -9.0), size=(16, 16), fov=0.12)
     assert_gradients(Octree.dense(3), camera, low=-9.0, high=-7.0)
+
+
+def test_gradients_above_the_knee_of_the_activation_equal_the_twin(ordered: bool) -> None:
+    """Fine voxels: their optical depth is not yet saturated where the raw density counts linearly."""
+    cells = np.stack(np.meshgrid(*[np.arange(3)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    octree = Octree.from_leaves(path_from_ijk(LATTICE // 2 + (cells << 6)), np.full(27, 10))
+    camera = camera_at((0.012, 0.009, -0.03), (0.0015, 0.0015, 0.0015), size=(24, 20), fov=0.2)
+    assert_gradients(octree, camera, low=0.6, high=4.0)
 
 
 @pytest.mark.parametrize("eight", [False, True])

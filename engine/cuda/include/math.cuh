@@ -23,7 +23,7 @@ DEVICE float exp_linear_slope(float raw, float sigma) {
 // --- trilinear cell -------------------------------------------------------------------------------------------------
 // f(x, y, z) = sum_{a,b,c} terms[4a + 2b + c] x^a y^b z^c on [0,1]^3; corner value d[4 cx + 2 cy + cz].
 // The terms are differences: along each axis in turn (low, high) -> (low, high - low). The way back is the transpose,
-// (m_low, m_high) -> (m_low - m_high, m_high), here for eight numbers and in warp.cuh for eight lanes.
+// (m_low, m_high) -> (m_low - m_high, m_high): terms_to_corners of warp.cuh, for eight lanes.
 
 DEVICE void trilinear_terms(const float *corner, float *terms) {
     for (int c = 0; c < 8; ++c) terms[c] = corner[c];
@@ -32,16 +32,6 @@ DEVICE void trilinear_terms(const float *corner, float *terms) {
 #pragma unroll
         for (int c = 0; c < 8; ++c)
             if (c & bit) terms[c] -= terms[c ^ bit];
-    }
-}
-
-DEVICE void trilinear_terms_backward(const float *v_terms, float *v_corner) {
-    for (int c = 0; c < 8; ++c) v_corner[c] = v_terms[c];
-#pragma unroll
-    for (int bit = 1; bit < 8; bit <<= 1) {
-#pragma unroll
-        for (int c = 0; c < 8; ++c)
-            if (!(c & bit)) v_corner[c] -= v_corner[c | bit];
     }
 }
 

@@ -38,7 +38,7 @@ DEVICE float warp_sums_of_16(float *v, int lane) {
 }
 
 // Turns gradients of trilinear terms, term t in lanes 2 t and 2 t + 1 of each half warp, into those of the corners:
-// `trilinear_terms_backward` across lanes. `active` lanes take part in the arithmetic, all in the shuffles.
+// the transpose of `trilinear_terms`. `active` lanes take part in the arithmetic, all in the shuffles.
 DEVICE float terms_to_corners(float value, int lane, bool active) {
 #pragma unroll
     for (int bit = 2; bit < 16; bit <<= 1) {
