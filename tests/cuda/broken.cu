@@ -22,6 +22,15 @@ extern "C" __global__ void overwrites(const float* in, float* out) {  // the loo
     out[t] = sum;
 }
 
+extern "C" __global__ void takes_away_what_was_read(float* out) {  // a write after another thread's read
+    SHARED(float, box, 65);
+    const int t = threadIdx.x;
+    box[t + 1] = 1.0f;
+    __syncthreads();
+    out[t] = box[t + 1];
+    box[t] = 2.0f;
+}
+
 extern "C" __global__ void races_between_blocks(float* out) { out[0] = (float)blockIdx.x; }
 
 extern "C" __global__ void reads_while_added(float* sum, float* out) {

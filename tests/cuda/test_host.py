@@ -136,6 +136,14 @@ def _zeros(count: int) -> np.ndarray:
     [
         ("no_barrier", (_zeros(64), _zeros(64)), 1, 64, "race on box|before anybody wrote it", "box[63 - t]"),
         ("overwrites", (_zeros(64), _zeros(64)), 1, 64, r"race on box\[\d+\]", "box[63 - t]"),
+        (
+            "takes_away_what_was_read",
+            (_zeros(64),),
+            1,
+            64,
+            r"race on box\[1\]: read by .* then written",
+            "= 2.0f",
+        ),
         ("races_between_blocks", (_zeros(1),), 2, 1, "race on argument 0.*another block", "out[0]"),
         ("reads_while_added", (_zeros(1), _zeros(64)), 1, 64, "race on argument 0.*atomically", "atomicAdd"),
         ("never_written", (_zeros(64),), 1, 64, r"box\[0\] is read at .* before anybody wrote", "= box["),
