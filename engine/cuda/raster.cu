@@ -50,7 +50,8 @@ DEVICE void raster_tile(
             if (trans >= STOP_TRANS && s.t_out > s.t_in) {
                 content_of(staged, k, &p);
                 const float inverse_size = 1.0f / p.size;
-                const float depth = optical_depth(ray, s, inverse_size, p.terms, samples);
+                Sample sample;
+                const float depth = optical_depth(ray, s, inverse_size, p.terms, samples, &sample);
                 weight = trans * alpha_of(depth);
                 const float after = trans - weight;
                 if (weight > 0.0f) {
@@ -96,7 +97,7 @@ DEVICE void raster_tile(
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) raster_colour(
+extern "C" __global__ void __launch_bounds__(256, 4) raster_colour(
     const float *view, int width, int height, const int *range, const int *pair_slot, const float *packets,
     const uint16_t *rect, const float *colour_terms, int samples, float *image
 ) {

@@ -159,7 +159,8 @@ DEVICE void blend_segment(
     const Ray &ray, const Segment &s, const Packet &p, const Scene &scene, int pair, int samples, float inverse_knee,
     Blend *out
 ) {
-    const float alpha = alpha_of(optical_depth(ray, s, 1.0f / p.size, p.terms, samples));
+    Sample first;
+    const float alpha = alpha_of(optical_depth(ray, s, 1.0f / p.size, p.terms, samples, &first));
     const float weight = out->trans * alpha;
     if (!(weight > 0.0f)) return;
     out->trans -= weight;
@@ -180,7 +181,8 @@ DEVICE float segment_backward(
     const Blend &all, float *trans, Outcome *o, float *row, float *v_colour_terms
 ) {
     const float inverse_size = 1.0f / p.size;
-    const float alpha = alpha_of(optical_depth(ray, s, inverse_size, p.terms, samples));
+    Sample first;
+    const float alpha = alpha_of(optical_depth(ray, s, inverse_size, p.terms, samples, &first));
     const float weight = *trans * alpha;
     if (!(weight > 0.0f)) return 0.0f;
     const float after = *trans - weight;
@@ -206,7 +208,7 @@ DEVICE float segment_backward(
     row[ROW_RGB + 1] += w_rgb[1];
     row[ROW_RGB + 2] += w_rgb[2];
     if (EIGHT) mean_colour_backward(w_rgb, ray, s, inverse_size, samples, v_colour_terms);
-    optical_depth_backward(v_depth, ray, s, inverse_size, p.terms, samples, row);
+    optical_depth_backward(v_depth, ray, s, inverse_size, p.terms, samples, first, row);
     return weight;
 }
 
@@ -381,7 +383,7 @@ DEVICE void tile_gradients(
 }
 
 // Gradients added with atomics. v_density, v_slot and v_colours must be zero before; v_colours null: one colour a voxel.
-extern "C" __global__ void __launch_bounds__(256, 2) raster_gradients(
+extern "C" __global__ void __launch_bounds__(256, 3) raster_gradients(
     const float *view, int width, int height, const int *range, const int *pair_slot, const float *packets,
     const uint16_t *rect, int samples, int mode, int shrink, const uint8_t *target, const uint8_t *keep,
     const float *v_rgb, const float *v_trans, const float *v_depth, const float *background, const float *weights,

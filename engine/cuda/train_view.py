@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""One training view on a GPU: lists, colours, forward, loss, backward and Adam, in eight launches and one sort.
+"""One training view on a GPU: lists, colours, forward, loss, backward and Adam, in nine launches and one sort.
 
-Bytes a voxel with colours of degree 3, moments in bfloat16, 1.1 grid points a voxel, six voxels of ten in the view and 1.2
-tiles each:
-    kept:      colours 192, their moments 2 x 96, structure 41, ages and statistics 18, densities with moments 15   458
-    gradients: of densities 4.4, of colours and weight 9.6                                                           14
-    the view:  rectangles and sums 20, packets 38, pairs 7, and for a moment 29 more to sort them                    94
-so 472 for parameters, Adam, structure and gradients, of which 407 are what the published implementation needs about 900 for.
+Bytes a voxel with colours of degree 3 and their moments in bfloat16, at 1.1 grid points a voxel, six voxels of ten in the view,
+1.2 tiles each (counted, not measured; `benchmarks/gpu.py` measures):
+    kept       colours 192, their moments 2 x 96, structure 41, statistics 14, densities with moments 15      454
+    gradients  of densities 4, of colours, with the heaviest weight, 10                                        14
+    the view   rectangles and sums 20, packets 38, pairs 9; sorting takes 35 before there are packets          67
+together 535. Parameters, Adam and gradients alone are 411; as float32 with twelve gradients a voxel they would be some 850.
 """
 
 from __future__ import annotations

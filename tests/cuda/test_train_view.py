@@ -20,7 +20,7 @@ from engine.cpu.train_view import train_on_view as cpu_train
 from engine.cpu.update import bias_corrections, owners_of_points
 from engine.cuda.gradients import Goal
 from engine.cuda.gradients import owners_of_points as owners_on_device
-from engine.cuda.lists import shaded_lists
+from engine.cuda.lists import VoxelTable, shaded_lists
 from engine.cuda.train_view import FieldTensors, Scratch, train_on_view
 from tests.cpu.scenes import camera_at, mixed_octree
 from tests.cuda.on_host import host_table
@@ -84,21 +84,30 @@ def on_cpu(degree: int) -> tuple[FieldArrays, list[np.ndarray]]:
 
 
 def on_device(
-    degree: int, ordered: bool, half: bool = False, seed: int = 0, checks: bool = False, device: str = "cpu"
+    degree: int,
+    ordered: bool,
+    half: bool = False,
+    seed: int = 0,
+    checks: bool = False,
+    table: VoxelTable | None = None,
 ) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
-    table = host_table(OCTREE, checks, seed)
-    field = FieldTensors.of(vars(field_arrays(degree)), device, half)
+    """Return the field and the loss sums after the steps, by kernels that run here, or where a table lies."""
+    table = table or host_table(OCTREE, checks, seed)
+    field = FieldTensors.of(vars(field_arrays(degree)), table.device, half)
     scratch = Scratch.of(table, ordered)
     targets, keep = photos()
-    of = torch.from_numpy
     sums = []
+
+    def of(array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array).to(table.device)
+
     for step, mode in enumerate(MODES):
         lists = shaded_lists(table, field.density, field.sh, degree, VIEWS[step % 3])
         goal = Goal(of(BACKGROUND), of(WEIGHTS.astype(np.float32)), mode, 2, of(targets[step % 3]), of(keep))
         sums.append(train_on_view(
             table, field, scratch, lists, goal, samples=1, degree=degree, adam=of(ADAM),
             corrections=(of(CORRECTIONS[0]), of(CORRECTIONS[1])), total_variation=float(ADAM[TV]),
-        ).numpy())  # fmt: skip
+        ).cpu().numpy())  # fmt: skip
     return field.arrays(), sums
 
 

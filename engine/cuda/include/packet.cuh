@@ -85,28 +85,42 @@ DEVICE bool touches(uint2 rect, const Pixel &p) {
 // I = DENSITY_SCALE length (t_out - t_in) / K sum_k exp_linear(f(q_k)),  alpha = min(MAX_ALPHA, 1 - exp(-I)),
 // alpha below MIN_ALPHA counts as 0. q_k: middles of K equal parts, the activation after the interpolation.
 
-DEVICE float optical_depth(const Ray &ray, const Segment &s, float inverse_size, const float *terms, int samples) {
+// A point of a segment: where it lies in the cell, its raw density and the activated one.
+struct Sample {
+    float x, y, z, raw, sigma;
+};
+
+DEVICE Sample sample_at(const Ray &ray, const Segment &s, float inverse_size, const float *terms, float t) {
+    Sample q;
+    cell_position(ray, s, inverse_size, t, &q.x, &q.y, &q.z);
+    q.raw = trilinear(terms, q.x, q.y, q.z);
+    q.sigma = exp_linear(q.raw);
+    return q;
+}
+
+// `first` is the first sample: the only one with K = 1, and then the way back need not find it again.
+DEVICE float optical_depth(
+    const Ray &ray, const Segment &s, float inverse_size, const float *terms, int samples, Sample *first
+) {
     const float step = (s.t_out - s.t_in) / samples;
-    float total = 0.0f;
-    for (int k = 0; k < samples; ++k) {
-        float x, y, z;
-        cell_position(ray, s, inverse_size, fmaf(step, k + 0.5f, s.t_in), &x, &y, &z);
-        total += exp_linear(trilinear(terms, x, y, z));
-    }
+    *first = sample_at(ray, s, inverse_size, terms, fmaf(step, 0.5f, s.t_in));
+    float total = first->sigma;
+    for (int k = 1; k < samples; ++k)
+        total += sample_at(ray, s, inverse_size, terms, fmaf(step, k + 0.5f, s.t_in)).sigma;
     return total * step * ray.length * DENSITY_SCALE;
 }
 
 // Adds dI/dterms * v_depth to v_terms.
 DEVICE void optical_depth_backward(
-    float v_depth, const Ray &ray, const Segment &s, float inverse_size, const float *terms, int samples, float *v_terms
+    float v_depth, const Ray &ray, const Segment &s, float inverse_size, const float *terms, int samples,
+    const Sample &first, float *v_terms
 ) {
     const float step = (s.t_out - s.t_in) / samples;
     const float v_sigma = v_depth * step * ray.length * DENSITY_SCALE;
-    for (int k = 0; k < samples; ++k) {
-        float x, y, z;
-        cell_position(ray, s, inverse_size, fmaf(step, k + 0.5f, s.t_in), &x, &y, &z);
-        const float raw = trilinear(terms, x, y, z);
-        trilinear_backward(v_sigma * exp_linear_slope(raw, exp_linear(raw)), x, y, z, v_terms);
+    trilinear_backward(v_sigma * exp_linear_slope(first.raw, first.sigma), first.x, first.y, first.z, v_terms);
+    for (int k = 1; k < samples; ++k) {
+        const Sample q = sample_at(ray, s, inverse_size, terms, fmaf(step, k + 0.5f, s.t_in));
+        trilinear_backward(v_sigma * exp_linear_slope(q.raw, q.sigma), q.x, q.y, q.z, v_terms);
     }
 }
 
