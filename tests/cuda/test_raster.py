@@ -97,7 +97,7 @@ def test_more_voxels_in_a_tile_than_a_batch_are_blended() -> None:
 def test_the_picture_without_fields_is_the_same_bits(eight: bool) -> None:
     octree, camera = mixed_octree(), VIEWS["outside"]
     densities, colours = (t.float() for t in field_of(octree, eight))
-    table = host_table(octree)
+    table = host_table(octree, checks=True)
     lists = build_lists(table, camera)
     pack(table, lists, densities, colours)
     assert torch.equal(render_lists(table, lists, 2)[0], render_lists(table, lists, 2, fields=True)[0])
