@@ -58,9 +58,13 @@ class WindowFlags(ModelFlags):
         tyro.conf.Positional[str | None],
         Help(metavar="SCENE", help='A folder of posed photos, a run folder, or "demo".'),
     ] = None
-    present: Annotated[Literal["auto", "texture", "copy"], Help(help="How pictures reach the window.")] = (
-        "auto"
-    )
+    present: Annotated[
+        Literal["auto", "interop", "texture", "copy"],
+        Help(help="How pictures reach the window; interop: without leaving the graphics card."),
+    ] = "auto"
+    interop: Annotated[
+        Literal["cuda", "pycuda"], Help(help="Who shares the graphics card's pictures with the window.")
+    ] = "cuda"
     screenshot: Annotated[
         Path | None, Help(metavar="FILE", help="Write a picture of the window when it ends.")
     ] = None
@@ -268,6 +272,7 @@ def _window(arguments: Any, argv: list[str]) -> int:
                 screenshot=arguments.screenshot,
                 exit_after=arguments.exit_after,
                 present=arguments.present,
+                interop=arguments.interop,
             )
         except NoWindowError as error:
             reason = str(error)

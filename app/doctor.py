@@ -159,13 +159,34 @@ def check_video() -> Iterator[Finding]:
 
 
 def check_device() -> Iterator[Finding]:
-    """Report the device that torch sees. This imports torch, which takes a second or two."""
+    """Report whether an NVIDIA card can be used, and what would be gained where it cannot yet."""
+    from engine.cuda import support
+
+    found = support.find()
+    yield Finding("CUDA device", NOTE if found.remedy else OK, found.detail, found.remedy)
+    if not found.usable:
+        yield Finding("Computes on", OK, "the processor; nothing else is needed")
+        return
+    reason = _why_copied()
+    if reason:
+        remedy = (
+            "Pictures are copied to the window instead, which costs a little time; nothing needs to be done."
+        )
+        yield Finding("Pictures on the card", NOTE, reason, remedy)
+    else:
+        yield Finding("Pictures on the card", OK, "reach OpenGL without leaving it")
+
+
+def _why_copied() -> str:
+    """Return why a picture of the card cannot be drawn by OpenGL without a copy, "" if it can: one is tried."""
     import torch
 
-    if torch.cuda.is_available():
-        yield Finding("CUDA device", OK, torch.cuda.get_device_name(0))
-    else:
-        yield Finding("CUDA device", OK, "none; everything runs on the processor")
+    from app.gl.device_frames import probe
+    from engine.worker_views import device_frame
+
+    rgba = torch.arange(64 * 48 * 4, device="cuda").to(torch.uint8).reshape(48, 64, 4)
+    frame = device_frame(rgba, torch.zeros(48, 64, device="cuda"))
+    return probe(frame, rgba.cpu().numpy())
 
 
 CHECKS: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (

@@ -92,4 +92,6 @@ class Session:
     wire_drawn: tuple[int, int] | None = None  # boxes of the wireframe: how many are drawn, of how many
     frame_fps: float = 0.0  # new pictures per second
     ui_fps: float = 0.0  # window redraws per second
-    present: str = "copy"  # "texture" or "copy", how pictures reach the window
+    present: str = "copy"  # "interop", "texture" or "copy", how pictures reach the window
+    interop_reason: str = ""  # why the card's pictures do not reach it directly
+    card: str = ""  # the graphics card that trains and renders; "": the processor does

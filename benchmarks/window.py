@@ -198,7 +198,7 @@ def main() -> int:
         result = windowed(arguments.scene, arguments.downscale, arguments.present)
     finally:
         server.terminate()
-    result = {"scene": arguments.scene, "headless_s": without_s, **result}
+    result = {"scene": Path(arguments.scene).name, "headless_s": without_s, **result}
     result["kept_share"] = without_s / result["untouched_s"]
     print(json.dumps(result, indent=1))
     if arguments.json is not None:

@@ -43,3 +43,22 @@ SH_C3 = (
 )
 
 INITIAL_RAW_DENSITY = -10.0
+
+# The training pass: how picture and photo are compared, and the columns of what the kernels take and give.
+GIVEN, MSE, L1, HUBER = 0, 1, 2, 3
+HUBER_KNEE = 0.03  # errors above this count linearly
+W_PHOTO, W_T_CONCENTRATION, W_R_CONCENTRATION, W_DISTORTION, DISTORTION_KNEE = range(
+    5
+)  # loss weights, per pixel
+N_WEIGHTS = 5
+SUM_PHOTO, SUM_SQUARED, SUM_T_CONCENTRATION, SUM_R_CONCENTRATION, SUM_DISTORTION, SUM_BACKGROUND = range(6)
+N_SUMS = 8  # loss sums of a tile; the background's gradient takes three
+BETA1, BETA2, EPS, RATE_DENSITY, RATE_SH0, RATE_SHS, TV = range(7)  # what Adam is told
+N_ADAM = 7
+WANT_DEPTH, WANT_MEDIAN, WANT_NORMAL, WANT_COUNT, WANT_WEIGHT = (
+    1,
+    2,
+    4,
+    8,
+    16,
+)  # what a view holds besides colour

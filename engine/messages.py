@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -351,6 +352,24 @@ class Failed(Event):
 
 
 @dataclass(frozen=True)
+class Offer:
+    """What a person may do about a failure: commands for the worker, or a lower `max_scale` for still pictures."""
+
+    label: str
+    commands: tuple[Command, ...] = ()
+    max_scale: float | None = None
+
+
+@dataclass(frozen=True)
+class OutOfMemory(Failed):
+    """Memory ran out. Training pauses, caches are freed, nothing is lost; `offers` says how to go on. None: not known."""
+
+    asked_bytes: int | None = None
+    free_bytes: int | None = None
+    offers: tuple[Offer, ...] = ()
+
+
+@dataclass(frozen=True)
 class Logged(Event):
     """A line for the log panel."""
 
@@ -424,11 +443,32 @@ class ViewRequest:
     moving: bool = False
     background: tuple[float, float, float] | None = None
     view_index: int | None = None
+    on_device: bool = False  # the frame may stay in a card's memory; whoever asks can show it from there
+
+
+@dataclass(frozen=True)
+class DeviceFrame:
+    """A finished picture in a card's memory: addresses of rgba [h,w,4] uint8 and of depth_z [h,w] float32.
+
+    `read_on` makes a CUDA stream, by its handle, wait for the picture, and keeps the memory until that stream is through;
+    `download` returns both as arrays, which waits for the card. Both work on any thread.
+    """
+
+    width: int
+    height: int
+    rgba: int
+    depth_z: int
+    device: int
+    read_on: Callable[[int], None]
+    download: Callable[[], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A finished picture: `rgba [h,w,4]` uint8, `depth_z [h,w]` float32 engine units (inf where nothing is)."""
+    """A finished picture: `rgba [h,w,4]` uint8, `depth_z [h,w]` float32 engine units (inf where nothing is).
+
+    With `on_device` those two have the right shapes and nothing in them; `on_host` has.
+    """
 
     serial: int
     request: ViewRequest
@@ -437,3 +477,11 @@ class Frame:
     step: int
     render_ms: float
     legend: tuple[float, float, str] | None = None
+    on_device: DeviceFrame | None = None
+
+    def on_host(self) -> Frame:
+        """Return the frame with its arrays filled, copying them from the card if that is where it is."""
+        if self.on_device is None:
+            return self
+        rgba, depth_z = self.on_device.download()
+        return replace(self, rgba=rgba, depth_z=depth_z, on_device=None)

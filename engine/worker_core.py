@@ -8,7 +8,6 @@ end that asks without pause cannot starve the training; a view waits for at most
 from __future__ import annotations
 
 import contextlib
-import gc
 import math
 import traceback
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine import worker_commands
+from engine import memory, worker_commands, worker_memory
 from engine.cameras import Camera
 from engine.errors import UserError, cause_chain
 from engine.evaluation import Evaluation
@@ -47,10 +46,7 @@ LOG_EVERY_S = 5.0  # of wall time, between training records in metrics.jsonl
 REST_S = 0.5  # without a moving view: the camera rests
 WORTH_SAVING_S = 10.0  # of training; after fewer, steps that were asked for one by one write no checkpoint
 PATIENCE_S = 30.0  # an autosave waits no longer than this for the camera to rest
-MEMORY_ADVICE = (
-    "There is not enough memory for this. Lower the voxel budget or the resolution (--downscale), "
-    "close other programs, then go on."
-)
+_NO_MEMORY = "no memory"  # ends the key of what was told about it
 
 
 @dataclass(frozen=True)
@@ -144,15 +140,26 @@ class Core:
 
     def fail(self, what: str, error: BaseException, *, once: bool = False) -> None:
         """Report that something went wrong; with `once`, each distinct message only once per scene."""
+        cause = memory.ran_out(error)
+        if cause is not None:
+            self._out_of_memory(what, error, cause)
+            return
         chain = tuple(cause_chain(error))
-        if isinstance(error, MemoryError):
-            gc.collect()
-            chain = (MEMORY_ADVICE, *chain)
         if once and (what, *chain) in self._told:
             return
         self._told.add((what, *chain))
         trace = "".join(traceback.format_exception(error))
-        self.emit(Failed(what, chain, user=isinstance(error, UserError | MemoryError), trace=trace))
+        self.emit(Failed(what, chain, user=isinstance(error, UserError), trace=trace))
+
+    def _out_of_memory(self, what: str, error: BaseException, cause: BaseException) -> None:
+        """Stop what takes memory, give back what can be, and tell it: once, until somebody lets training go on."""
+        event = worker_memory.event(what, error, cause, self.training)  # says what was free before this
+        memory.free_caches()
+        if self.state is TrainState.TRAINING:
+            self.pause("Memory ran out.")
+        if (what, _NO_MEMORY) not in self._told:
+            self._told.add((what, _NO_MEMORY))
+            self.emit(event)
 
     def enter(self, state: TrainState, reason: str = "") -> None:
         """Change state and tell everybody."""
@@ -169,7 +176,8 @@ class Core:
             report = training.method.train_step()
         except Exception as error:
             self.fail("Training stopped", error)
-            self.enter(TrainState.FAILED, cause_chain(error)[0])
+            if self.state is TrainState.TRAINING:  # out of memory has paused it
+                self.enter(TrainState.FAILED, cause_chain(error)[0])
             return
         training.unsaved = True
         training.tally.note(report.view, report.psnr)
@@ -235,7 +243,12 @@ class Core:
     def _render_job(self, job: RenderJob, camera: Camera) -> np.ndarray:
         if self.training is None:
             raise UserError("There is nothing to render yet; open a scene first.")
-        return render_job_frame(self.training.method, job, camera)
+        try:
+            return render_job_frame(self.training.method, job, camera)
+        except Exception as error:
+            if memory.ran_out(error) is not None:  # the job ends by itself, the training would go on
+                self.fail("The export stopped", error)
+            raise
 
     def start_evaluation(self) -> None:
         """Begin to compare the held-out views with their photos; training waits until that is done."""
@@ -341,6 +354,7 @@ class Core:
     def begin_training(self) -> None:
         """Start the clocks of training."""
         now = self.clock()
+        self._told = {told for told in self._told if told[-1] != _NO_MEMORY}
         self.meter.restart(now)
         self._saved_at, self._logged_at = now, now
         if self._evaluate_at == math.inf:

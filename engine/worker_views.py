@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.cameras import Camera
 from engine.datasets.scene import Scene
-from engine.messages import Frame, RenderJob, ViewRequest
+from engine.messages import DeviceFrame, Frame, RenderJob, ViewRequest
 from engine.methods.common import Buffers, Method, StructureStats
 from engine.render.visualise import picture, resized_photo, wanted_buffers
+
+if TYPE_CHECKING:
+    import torch
 
 _SAME_POSE = 1e-6  # engine units; a camera that was set to a view's pose is there to rounding
 
@@ -30,6 +34,28 @@ def render_frame(method: Method, scene: Scene, request: ViewRequest, clock: Call
     depth = np.where(buffers.depth_z > 0.0, buffers.depth_z, np.float32(np.inf))
     milliseconds = 1000.0 * (clock() - begin)
     return Frame(request.serial, request, rgba, depth, method.step, milliseconds, legend)
+
+
+def device_frame(rgba: torch.Tensor, depth_z: torch.Tensor) -> DeviceFrame:
+    """Return a picture that stays on its card: rgba [h,w,4] uint8 and depth_z [h,w] float32, just put on torch's stream."""
+    import torch
+
+    ready = torch.cuda.Event()
+    ready.record()
+
+    def read_on(stream: int) -> None:
+        reader = torch.cuda.ExternalStream(stream, device=rgba.device)
+        reader.wait_event(ready)
+        rgba.record_stream(reader)  # or torch would give the memory to the next picture too early
+        depth_z.record_stream(reader)
+
+    def download() -> tuple[np.ndarray, np.ndarray]:
+        ready.synchronize()
+        return rgba.cpu().numpy(), depth_z.cpu().numpy()
+
+    height, width = depth_z.shape
+    addresses = rgba.data_ptr(), depth_z.data_ptr()
+    return DeviceFrame(width, height, *addresses, rgba.device.index, read_on, download)
 
 
 def render_job_frame(method: Method, job: RenderJob, camera: Camera) -> np.ndarray:

@@ -21,10 +21,11 @@ from engine.options import describe
 
 ROOT = Path(__file__).resolve().parent.parent
 WINDOW = ("dearpygui", "moderngl", "glfw")
+CUDA = ("cuda.core", "cuda.bindings.nvrtc", "pycuda")  # torch itself imports some of cuda.bindings
 
 # The floors of the engine, lowest first: a module may import from its own floor and from those below it.
 FLOORS = (
-    ("caches", "constants", "conventions", "errors", "files", "options", "shapes", "device"),
+    ("caches", "constants", "conventions", "errors", "files", "memory", "options", "shapes", "device"),
     ("cameras", "morton", "octree", "octree_adapt", "sh"),
     ("cpu", "cuda", "reference"),
     ("render", "datasets", "sfm", "losses", "metrics", "optim", "checkpoint"),
@@ -225,6 +226,11 @@ def test_importing_the_command_line_loads_no_window():
 def test_importing_the_window_is_free_too():
     modules = [name for name in _sources("app") if name.startswith(("app.gl", "app.gui"))]
     assert _import_in_a_fresh_interpreter(modules, ()) == FREE
+
+
+def test_importing_everything_loads_nothing_of_cuda():
+    """Without a card nobody pays for it: neither the packages nor their compiler are looked for at start."""
+    assert _import_in_a_fresh_interpreter([*_sources("engine"), *_sources("app")], CUDA) == FREE
 
 
 def _declares_all(path: Path) -> bool:

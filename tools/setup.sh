@@ -25,8 +25,8 @@ command -v "$python" >/dev/null 2>&1 ||
 
 # The window: OpenGL and the software driver behind it, X11.
 packages="libgl1 libegl1 libgl1-mesa-dri libx11-6"
-# Window tests: a virtual display, and something that moves its mouse.
-[ "$what" = dev ] && packages="$packages xvfb xdotool"
+# Window tests: a virtual display, and something that moves its mouse. Tests of CUDA kernels run them on the CPU: a compiler.
+[ "$what" = dev ] && packages="$packages xvfb xdotool g++"
 "$python" -c 'import ensurepip, venv' 2>/dev/null || packages="$packages python3-venv"
 
 install_packages() {

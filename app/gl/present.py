@@ -11,7 +11,9 @@ import moderngl
 import numpy as np
 
 from app.gl.context import is_software
+from app.gl.device_frames import DeviceFrames
 from app.gl.programs import load_program
+from engine.messages import DeviceFrame
 
 FULL = (0.0, 0.0, 1.0, 1.0)
 
@@ -56,8 +58,10 @@ class Target:
 class PicturePass:
     """Holds the newest frame and one photo, and draws them. What is not drawn is not uploaded."""
 
-    def __init__(self, ctx: moderngl.Context) -> None:
+    def __init__(self, ctx: moderngl.Context, device_frames: DeviceFrames | None = None) -> None:
         self._ctx = ctx
+        self._device_frames = device_frames
+        self._on_card = False  # the frame was never in the computer's memory
         self._smooth = not is_software(ctx)  # nine texture reads a pixel are too dear for a CPU
         self._programs: dict[tuple[str, ...], tuple[moderngl.Program, moderngl.VertexArray]] = {}
         self._rgba = np.zeros((1, 1, 4), np.uint8)
@@ -78,11 +82,23 @@ class PicturePass:
     def _upload(self, texture: moderngl.Texture, pixels: np.ndarray, dtype: str) -> moderngl.Texture:
         height, width = pixels.shape[:2]
         components = 1 if pixels.ndim == 2 else pixels.shape[2]
-        if texture.size != (width, height) or texture.components != components:
-            texture.release()
-            texture = self._new_texture((width, height), components, dtype)
+        texture = self._sized(texture, (width, height), components, dtype)
         texture.write(np.ascontiguousarray(pixels))
         return texture
+
+    def _sized(
+        self, texture: moderngl.Texture, size: tuple[int, int], components: int, dtype: str
+    ) -> moderngl.Texture:
+        """Return the texture, or another in its place if it has not this size."""
+        if texture.size == size and texture.components == components:
+            return texture
+        self._free(texture)
+        return self._new_texture(size, components, dtype)
+
+    def _free(self, texture: moderngl.Texture) -> None:
+        if self._device_frames is not None:
+            self._device_frames.forget(texture.glo)
+        texture.release()
 
     def clear(self, rgb: tuple[int, int, int] = (0, 0, 0)) -> None:
         """Show one colour, infinitely far away."""
@@ -92,6 +108,21 @@ class PicturePass:
         """Take a frame: `rgba [h,w,4]` uint8, opaque, and `depth_z [h,w]` float32, inf where nothing is."""
         self._rgba, self._depth_z = rgba, depth_z
         self._frame_stale = self._depth_stale = True
+        self._on_card = False
+
+    def set_device_frame(self, frame: DeviceFrame) -> bool:
+        """Take a frame from the card's memory; False: that does not work here, and nothing has changed."""
+        if self._device_frames is None or not self._device_frames.wanted:
+            return False
+        size = (frame.width, frame.height)
+        self._frame = self._sized(self._frame, size, 4, "f1")
+        self._depth = self._sized(self._depth, size, 1, "f4")
+        if not self._device_frames.show(frame, self._frame.glo, self._depth.glo):
+            self._frame_stale = self._depth_stale = not self._on_card
+            return False
+        self._frame_stale = self._depth_stale = False
+        self._on_card = True
+        return True
 
     @property
     def depth(self) -> moderngl.Texture:
@@ -126,8 +157,8 @@ class PicturePass:
         vertical line at `photo_until`, a share of the viewport's width.
         """
         with_photo = self._photo is not None and photo_until > 0.0
-        frame_height, frame_width = self._rgba.shape[:2]
-        if not with_photo and (frame_width, frame_height) == (width, height):
+        frame_height, frame_width = self._frame.size[::-1] if self._on_card else self._rgba.shape[:2]
+        if not (with_photo or self._on_card) and (frame_width, frame_height) == (width, height):
             target.write(self._rgba)  # pixel for pixel: nothing has to be drawn
             return
         if self._frame_stale:
@@ -157,6 +188,8 @@ class PicturePass:
         for program, triangle in self._programs.values():
             triangle.release()
             program.release()
+        if self._device_frames is not None:
+            self._device_frames.close()
         for thing in (self._frame, self._depth, self._photo):
             if thing is not None:
                 thing.release()

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,13 @@ _QUIET_FAILURES = ("render", "view", "picture")
 class App:
     """One window on one worker. `turn` it until it is no longer `running`, then `close` it."""
 
-    def __init__(self, worker: Any, *, present: str = "auto", ui_scale: float | None = None) -> None:
+    def __init__(
+        self, worker: Any, *, present: str = "auto", interop: str = "cuda", ui_scale: float | None = None
+    ) -> None:
         self.session = Session()
         self.worker = worker
         self.layout_path = lay.layout_file()
-        self._present = present
+        self._present, self._interop = present, interop
         self._refreshed_s = self._turned_s = -1e9
         self._draws: deque[float] = deque(maxlen=180)
         self.intervals: deque[float] = deque(maxlen=4096)  # seconds between redraws, for benchmarks
@@ -134,10 +137,10 @@ class App:
     def open_surface(self) -> None:
         """Find a way to present; after the first frame of the window."""
         self.drops.watch()
-        surface, reason = open_surface(self._present)
+        surface, reason = open_surface(self._present, self._interop)
         self.viewport.attach(surface)
         self.status.present_reason = reason
-        if self._present == "texture" and surface.kind != "texture":
+        if self._present in ("texture", "interop") and surface.kind != "texture":
             self.reports.emit(Logged("warning", f"Pictures are copied to the window: {reason}."))
 
     def _viewport_failed(self, error: Exception) -> None:
@@ -205,6 +208,10 @@ class App:
             self.reports.note(formats.structure_change(event.report))
         elif isinstance(event, messages.BoxesReady):
             self.viewport.boxes_ready(event)
+        elif isinstance(event, messages.OutOfMemory):
+            self.viewport.request_failed()
+            offers = [(offer.label, partial(self._take_offer, offer)) for offer in event.offers]
+            self.dialogs.error(event.what, event.chain, offers)
         elif isinstance(event, messages.Failed):
             self.viewport.request_failed()
             if event.fatal or not any(word in event.what.lower() for word in _QUIET_FAILURES):
@@ -216,6 +223,13 @@ class App:
         elif isinstance(event, messages.CheckpointSaved):
             self.reports.note(f"saved step {event.step:,}")
         self.columns.on_event(event)
+
+    def _take_offer(self, offer: messages.Offer) -> None:
+        """Go on after memory ran out, in the way that was chosen."""
+        if offer.max_scale is not None:
+            self.session.view.max_scale = min(self.session.view.max_scale, offer.max_scale)
+        for command in offer.commands:
+            self.actions.send(command)
 
     def _untrained(self) -> bool:
         return self.session.stats is None or self.session.stats.step == 0

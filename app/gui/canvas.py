@@ -52,15 +52,15 @@ class Canvas:
         self._surface = surface
         self._picture = self._overlays = None
         if isinstance(surface, DrawnSurface):
-            self._picture = PicturePass(surface.ctx)
+            self._picture = PicturePass(surface.ctx, surface.device_frames)
             self._picture.clear(theme.BACKGROUND[:3])
             self._overlays = OverlayPass(surface.ctx)
             self._layers.attach(self._overlays)
             surface.hand_back()
-        self._session.present = surface.kind
+        self._session.present, self._session.interop_reason = surface.kind, ""
         self._photo_shown = None
-        if self.frame is not None and self._picture is not None:
-            self._picture.set_frame(self.frame.rgba, self.frame.depth_z)
+        if self.frame is not None:
+            self._put(self.frame)
         surface.resize(width, height)
         self.changed = True
 
@@ -116,14 +116,34 @@ class Canvas:
     def set_frame(self, frame: Frame) -> None:
         """Show a new frame; nothing of a model that was never trained, whose fog would hide cameras, points and box."""
         if frame.step == 0:
-            rgba = np.empty_like(frame.rgba)
+            rgba = np.empty(frame.rgba.shape, np.uint8)
             rgba[:] = theme.BACKGROUND
-            frame = replace(frame, rgba=rgba, depth_z=np.full_like(frame.depth_z, np.inf), legend=None)
+            depth_z = np.full(frame.depth_z.shape, np.inf, np.float32)
+            frame = replace(frame, rgba=rgba, depth_z=depth_z, legend=None, on_device=None)
+        self._put(frame)
+        self._hand_back()
+        self.changed = True
+
+    @property
+    def takes_device_frames(self) -> bool:
+        """Whether a frame may stay in the card's memory."""
+        surface = self._surface
+        shared = surface.device_frames if isinstance(surface, DrawnSurface) else None
+        return shared is not None and shared.wanted
+
+    def _put(self, frame: Frame) -> None:
+        """Keep a frame and hand it to the picture pass; one of the card goes there directly, or else is copied."""
+        if frame.on_device is not None:
+            if self._picture is not None and self._picture.set_device_frame(frame.on_device):
+                self.frame, self._session.present = frame, "interop"
+                return
+            frame = frame.on_host()
+            self._session.present = self._surface.kind if self._surface is not None else self._session.present
+        if isinstance(self._surface, DrawnSurface) and self._surface.device_frames is not None:
+            self._session.interop_reason = self._surface.device_frames.reason
         self.frame = frame
         if self._picture is not None:
             self._picture.set_frame(frame.rgba, frame.depth_z)
-            self._hand_back()
-        self.changed = True
 
     def photo_mode(self) -> str:
         """Return how much of the photo is shown: "off" outside capture views, else "photo", "split" or "off"."""

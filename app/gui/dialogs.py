@@ -67,8 +67,10 @@ class Dialogs:
                 label="Cancel", width=self._look.sizes.px(120), callback=lambda: self._forget("_modal")
             )
 
-    def error(self, what: str, chain: Sequence[str]) -> None:
-        """Say what failed and why; a newer error takes the place of an older one."""
+    def error(
+        self, what: str, chain: Sequence[str], offers: Sequence[tuple[str, Callable[[], None]]] = ()
+    ) -> None:
+        """Say what failed and why, with a button for each way on; a newer error takes the place of an older one."""
         self._forget("_error")
         px, (width, _) = self._look.sizes.px, self._size()
         wide = min(px(520), width - px(40))
@@ -84,12 +86,23 @@ class Dialogs:
             dpg.add_text("Because", parent=self._error, color=theme.MUTED)
             for line in lines[1:]:
                 dpg.add_text(line, parent=self._error, wrap=wide - px(40), color=theme.MUTED, indent=px(10))
+        for label, action in offers:
+            dpg.add_button(label=label, width=-1, callback=self._closing(action), parent=self._error)
         dpg.add_spacer(height=px(4), parent=self._error)
         text = "\n".join([what, *lines])
         with dpg.group(horizontal=True, parent=self._error):
             close = dpg.add_button(label="Close", width=px(100), callback=lambda: self._forget("_error"))
             dpg.bind_item_theme(close, self._look.primary)
             dpg.add_button(label="Copy", width=px(100), callback=lambda: dpg.set_clipboard_text(text))
+
+    def _closing(self, action: Callable[[], None]) -> Callable[[], None]:
+        """Return what a button of the error window does."""
+
+        def act() -> None:
+            self._forget("_error")
+            action()
+
+        return act
 
     def toggle_help(self) -> None:
         """Show or hide the commands and keys, made from the registry."""

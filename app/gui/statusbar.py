@@ -20,7 +20,7 @@ _HELP = {
     "device": "What trains and renders, and with how many threads.",
     "memory": "Memory of the whole program.",
     "ui": "How often the window is redrawn; seldom when nothing on it changes.",
-    "present": "How pictures reach the window: drawn into its texture, or copied.",
+    "present": "How pictures reach the window: without leaving the card, drawn into its texture, or copied.",
     "note": "",
 }
 
@@ -35,6 +35,7 @@ class StatusBar:
         self._process = psutil.Process()
         self._tips: dict[str, int | str] = {}
         self.present_reason = ""
+        self._interop_told = ""
 
     def build(self, parent: int | str) -> None:
         """Create the texts."""
@@ -54,7 +55,7 @@ class StatusBar:
             texts["voxels"] = f"{formats.count(stats.structure.voxels)} voxels"
             texts["model"] = formats.size(stats.structure.bytes)
         threads = int(os.environ.get("NUMBA_NUM_THREADS") or os.cpu_count() or 1)
-        texts["device"] = f"CPU, {threads} thread{'s' if threads != 1 else ''}"
+        texts["device"] = session.card or f"CPU, {threads} thread{'s' if threads != 1 else ''}"
         texts["memory"] = f"memory {formats.size(self._process.memory_info().rss)}"
         texts["ui"] = f"window {session.ui_fps:.0f}/s"
         texts["present"] = session.present
@@ -65,6 +66,12 @@ class StatusBar:
                 self._shown[name] = (text, colour)
                 dpg.configure_item(self._items[name], show=bool(text), color=colour)
                 dpg.set_value(self._items[name], text)
+        if session.card and session.interop_reason != self._interop_told:
+            self._interop_told = session.interop_reason
+            reason = (
+                f" Not without leaving the card: {session.interop_reason}." if session.interop_reason else ""
+            )
+            dpg.set_value(self._tips["present"], _HELP["present"] + reason)
         if self.present_reason:
             reason = f"{_HELP['present']} Copied because: {self.present_reason}."
             dpg.set_value(self._tips["present"], reason)

@@ -18,6 +18,7 @@ import moderngl
 import numpy as np
 
 from app.gl import context as gl
+from app.gl.device_frames import DeviceFrames, device_frames_for
 from app.gl.present import Target, restore_screen
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,9 @@ class DrawnSurface(Surface):
         super().__init__()
         self.ctx = ctx
         self.software = gl.is_software(ctx)
+        self.device_frames: DeviceFrames | None = (
+            None  # shared with the card; only where nothing is read back
+        )
         self._target: Target | None = None
 
     @property
@@ -278,12 +282,17 @@ class PlainSurface(Surface):
         return (self._pixels[:height, :width] * 255.0 + 0.5).astype(np.uint8)
 
 
-def open_surface(preference: str = "auto") -> tuple[Surface, str]:
-    """Return a surface and why it is not the best, the shared texture ("": it is). "copy" asks for copies."""
+def open_surface(preference: str = "auto", interop: str = "cuda") -> tuple[Surface, str]:
+    """Return a surface and why it is not the best, the shared texture ("": it is). "copy" asks for copies.
+
+    `interop` names who would bring a card's frames into the texture.
+    """
     reason = "asked for"
     if preference != "copy":
         try:
-            return TextureSurface(), ""
+            surface = TextureSurface()
+            surface.device_frames = device_frames_for(surface.ctx, preference, interop)
+            return surface, ""
         except gl.GLError as error:
             log.warning("no shared texture reason=%s", error)
             reason = str(error)

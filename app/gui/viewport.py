@@ -194,7 +194,7 @@ class Viewport:
         height, width = self.frame.depth_z.shape
         column = min(max(int(x / self.rect.width * width), 0), width - 1)
         row = min(max(int(y / self.rect.height * height), 0), height - 1)
-        depth = float(self.frame.depth_z[row, column])
+        depth = float(self.frame.on_host().depth_z[row, column])
         return depth if np.isfinite(depth) else None
 
     def hover(self, x: float, y: float) -> None:
@@ -311,7 +311,7 @@ class Viewport:
             self._request(
                 ViewRequest(
                     decision.serial, camera, view.mode, view.colour_map, decision.scale, decision.moving,
-                    view.background, view.view_index,
+                    view.background, view.view_index, self.canvas.takes_device_frames,
                 )
             )  # fmt: skip
 

@@ -34,6 +34,7 @@ def run(
     screenshot: str | Path | None = None,
     exit_after: float | None = None,
     present: str = "auto",
+    interop: str = "cuda",
     worker: Any = None,
     ui_scale: float | None = None,
     start: bool = True,
@@ -66,15 +67,20 @@ def run(
     elif run_folder is not None:
         worker.send(messages.OpenRun(str(run_folder), start))
     try:
-        return _run_window(worker, screenshot, exit_after, present, ui_scale)
+        return _run_window(worker, screenshot, exit_after, (present, interop), ui_scale)
     finally:
         if own:
             worker.stop(STOP_WAIT_S)
 
 
 def _run_window(
-    worker: Any, screenshot: str | Path | None, exit_after: float | None, present: str, ui_scale: float | None
+    worker: Any,
+    screenshot: str | Path | None,
+    exit_after: float | None,
+    presenting: tuple[str, str],
+    ui_scale: float | None,
 ) -> int:
+    present, interop = presenting
     layout = lay.load(lay.layout_file())
     dpg.create_context()
     try:
@@ -85,7 +91,7 @@ def _run_window(
             clear_color=theme.BACKGROUND, small_icon=icon, large_icon=icon,
         )  # fmt: skip
         dpg.setup_dearpygui()
-        app = App(worker, present=present, ui_scale=ui_scale)
+        app = App(worker, present=present, interop=interop, ui_scale=ui_scale)
         dpg.show_viewport()
         dpg.render_dearpygui_frame()
         app.open_surface()

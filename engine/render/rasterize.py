@@ -61,8 +61,9 @@ def rasterize(
 
     Differentiable outputs: rgb, trans, depth_z; differentiable inputs: densities, colours, background. The other outputs
     (median depth, normal, count, max_weight) carry no gradient. `supersample` rays a pixel side are averaged by exact area;
-    with it the count is a mean and the median depth a mean of medians. Float32 runs the Numba kernels, float64 the twin.
-    Gradients are the same for any number of threads. Raises ValueError for shapes that do not fit the octree.
+    with it the count is a mean and the median depth a mean of medians. Float32 runs the Numba kernels, or on a GPU the
+    CUDA ones; float64 the twin. Gradients are the same for any number of threads; on a GPU only after
+    `torch.use_deterministic_algorithms(True)`. Raises ValueError for shapes that do not fit the octree.
     """
     n, g = len(octree), octree.n_points
     eight = colours.ndim == 3
@@ -83,8 +84,13 @@ def rasterize(
             octree, densities, colours, fine, background=tail, samples_per_voxel=samples_per_voxel
         )
     else:
-        wide = colours if eight else colours[:, None, :]
-        fields = _Rasterize.apply(densities, wide, tail, octree, fine, samples_per_voxel)
+        if densities.is_cuda:
+            from engine.cuda.rasterize import rasterize_fields
+
+            fields = rasterize_fields(densities, colours, tail, octree, fine, samples_per_voxel)
+        else:
+            wide = colours if eight else colours[:, None, :]
+            fields = _Rasterize.apply(densities, wide, tail, octree, fine, samples_per_voxel)
         output = RasterOutput(*fields)
     return output if fine is camera else _downsampled(output, camera)
 
@@ -166,8 +172,8 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 def _downsampled(output: RasterOutput, camera: Camera) -> RasterOutput:
     rows, columns = output.trans.shape
-    across = torch.from_numpy(area_weights(columns, camera.width)).to(output.rgb.dtype)
-    down = torch.from_numpy(area_weights(rows, camera.height)).to(output.rgb.dtype)
+    across = torch.from_numpy(area_weights(columns, camera.width)).to(output.rgb)
+    down = torch.from_numpy(area_weights(rows, camera.height)).to(output.rgb)
 
     def mean(image: Tensor) -> Tensor:
         flat = image.to(across.dtype)

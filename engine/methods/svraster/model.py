@@ -28,7 +28,7 @@ from engine.methods.svraster.background import Background
 from engine.methods.svraster.config import SVRasterConfig, in_scene
 from engine.methods.svraster.exposure import Exposure
 from engine.methods.svraster.objective import PHOTOMETRIC, loss_weights, named_losses
-from engine.methods.svraster.picture_terms import picture_terms
+from engine.methods.svraster.picture_terms import PictureTerms, picture_terms
 from engine.methods.svraster.sparse_points import PointDepths, put_points, refined_around
 from engine.methods.svraster.targets import Targets, camera_of_target
 from engine.octree import Octree
@@ -231,30 +231,51 @@ class SVRaster:
         camera = camera_of_target(whole, target, shrink, rays)
         degree = schedule.sh_degree(config, self.step)
         adam = schedule.adam_values(config, self.step, whole.width * whole.height)
-        lists, rgb = shaded_lists(
-            self.table, self.field.sh, degree, camera, crew(), self._room, keep_slots=True
-        )
+        shaded = self._shaded(camera, degree)
         terms = picture_terms(
             config, self.step, index, target, keep, camera, self.background, self.exposure, self._depths,
-            lambda want: render_lists(
-                lists, self.table, self.field.density, rgb, crew(), self._room, config.model.samples_per_voxel, want
-            ),
+            lambda want: self._picture(shaded, want),
         )  # fmt: skip
         pixels = target.shape[0] * target.shape[1] if keep is None else max(1, np.count_nonzero(keep))
         weights = loss_weights(config.losses, self.step, pixels, rays)
         self.step += 1
-        sums = train_on_view(
-            self.table, self.field, self._owners, self._scratch, lists, rgb, crew(), self._room,
-            mode=PHOTOMETRIC[config.losses.photometric], shrink=rays, target=terms.target, keep=keep, background=self.background,
-            weights=weights, v_rgb=terms.v_rgb, v_trans=terms.v_trans, v_depth=terms.v_depth,
-            samples=config.model.samples_per_voxel, degree=degree, adam=adam, corrections=self._corrections,
-        )  # fmt: skip
+        sums = self._descend(shaded, terms, keep, weights, rays, degree, adam)
         if self.backdrop.learned:
             self._update_background(sums[SUM_BACKGROUND : SUM_BACKGROUND + 3].astype(np.float32))
         mse = sums[SUM_SQUARED] / (3 * pixels)
         psnr = float(-10.0 * np.log10(max(mse, 1e-12)))
         losses = named_losses(config.losses, sums, terms.ssim_loss, terms.depth_loss)
         return StepReport(self.step, index, losses, psnr, adapted)
+
+    def _shaded(self, camera: Camera, degree: int) -> Any:
+        """Return what `_picture` and `_descend` need of a view: here tile lists and colours."""
+        return shaded_lists(self.table, self.field.sh, degree, camera, crew(), self._room, keep_slots=True)
+
+    def _picture(self, shaded: Any, want: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the view as image [H,W,4] and planes [n,H,W]."""
+        lists, rgb = shaded
+        samples = self.active.model.samples_per_voxel
+        return render_lists(lists, self.table, self.field.density, rgb, crew(), self._room, samples, want)
+
+    def _descend(
+        self,
+        shaded: Any,
+        terms: PictureTerms,
+        keep: np.ndarray | None,
+        weights: np.ndarray,
+        rays: int,
+        degree: int,
+        adam: np.ndarray,
+    ) -> np.ndarray:
+        """Take an Adam step on a view and return the loss sums [N_SUMS]."""
+        lists, rgb = shaded
+        config = self.active
+        return train_on_view(
+            self.table, self.field, self._owners, self._scratch, lists, rgb, crew(), self._room,
+            mode=PHOTOMETRIC[config.losses.photometric], shrink=rays, target=terms.target, keep=keep, background=self.background,
+            weights=weights, v_rgb=terms.v_rgb, v_trans=terms.v_trans, v_depth=terms.v_depth,
+            samples=config.model.samples_per_voxel, degree=degree, adam=adam, corrections=self._corrections,
+        )  # fmt: skip
 
     def _update_background(self, gradient: np.ndarray) -> None:
         n = min(self.step, _CORRECTIONS - 1)

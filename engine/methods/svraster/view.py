@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 from numba import njit
@@ -55,22 +56,42 @@ def render_view(
     fine = camera if rays == 1.0 else camera.scaled(rays)
     lists, rgb = shaded_lists(table, field.sh, voxels.degree, fine, crew(), room)
 
-    def picture_of(values: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
-        image, planes = render_lists(lists, table, field.density, values, crew(), room, samples, bits)
-        if fine is camera:
+    def raster(values: np.ndarray | None, bits: int) -> tuple[np.ndarray, np.ndarray]:
+        values = rgb if values is None else values
+        return render_lists(lists, table, field.density, values, crew(), room, samples, bits)
+
+    return buffers_of(raster, voxels.octree, camera, want, background, room)
+
+
+def buffers_of(
+    raster: Callable[[np.ndarray | None, int], tuple[np.ndarray, np.ndarray]],
+    octree: Octree,
+    camera: Camera,
+    want: frozenset[str],
+    background: np.ndarray,  # [3]
+    room: Workspace,
+) -> Buffers:
+    """Return a view as it was asked for. `raster` makes image [H,W,4] and planes [n,H,W] at any size.
+
+    It is called with WANT bits and values [V,1,3] to blend, or None for the voxels' colours.
+    """
+    size = camera.width, camera.height
+
+    def picture_of(values: np.ndarray | None, bits: int) -> tuple[np.ndarray, np.ndarray]:
+        image, planes = raster(values, bits)
+        if image.shape[1::-1] == size:
             return image, planes
-        size = camera.width, camera.height
         small = [box_downsample(plane[..., None], *size)[..., 0] for plane in planes]
         return box_downsample(image, *size), np.stack(small) if small else planes
 
-    image, planes = picture_of(rgb, sum(flag for name, flag in _FLAGS.items() if name in want))
+    image, planes = picture_of(None, sum(flag for name, flag in _FLAGS.items() if name in want))
     picture, trans = np.empty((*image.shape[:2], 3), np.float32), np.empty(image.shape[:2], np.float32)
     _put_before(image, np.asarray(background, dtype=np.float32), picture, trans)
     opacity = np.maximum(1.0 - trans, _TINY)
     fields = _fields(planes, trans, opacity, want)
     if "level" in want or "size" in want:
-        values = room.take("values", (len(voxels.octree.path), 1, 3), np.float32)
-        values[:, 0, 0], values[:, 0, 1], values[:, 0, 2] = voxels.octree.level, voxels.octree.size, 0.0
+        values = room.take("values", (len(octree.path), 1, 3), np.float32)
+        values[:, 0, 0], values[:, 0, 1], values[:, 0, 2] = octree.level, octree.size, 0.0
         scalars, _ = picture_of(values, 0)
         fields |= {"level": scalars[..., 1] / opacity, "size": scalars[..., 2] / opacity}
     return Buffers(picture, trans, **{name: fields[name] for name in want if name in fields})

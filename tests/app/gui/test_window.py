@@ -64,6 +64,18 @@ def test_a_failing_panel_or_picture_does_not_end_the_window(environment):
     assert drive(environment, "auto", "faults") == {"goes_on": True, "view": 3, "frames": True}
 
 
+def test_pictures_of_a_card_are_shown_from_there_until_that_fails(environment):
+    seen = drive(environment, "interop", "interop")
+    assert (seen["first"], seen["then"], seen["asks"]) == ("interop", "texture", False)
+    np.testing.assert_allclose(seen["shared"], CORNERS, atol=1)
+    np.testing.assert_allclose(seen["copied"], CORNERS, atol=1)
+    assert "the card is lost" in seen["reason"]
+
+
+def test_when_memory_runs_out_what_is_offered_is_done(environment):
+    assert drive(environment, "copy", "no_memory") == {"scale": 0.5, "sent": ["Train"], "closed": True}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Dear PyGui does not draw with OpenGL")
 @pytest.mark.parametrize("present", ["texture", "copy"])
 def test_scenes_and_runs_that_are_dropped_open_and_other_things_are_told(environment, present):

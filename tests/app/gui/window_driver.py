@@ -12,19 +12,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dearpygui.dearpygui as dpg
 import fake_worker
+import moderngl
 import numpy as np
 
-from app.gl import context
+from app.gl import context, device_frames
 from app.gl.context import GLError
 from app.gui import application, panels, surfaces, theme
 from app.gui.application import App
 from engine.cameras import Camera
-from engine.messages import OpenRun, OpenScene
+from engine.messages import DeviceFrame, Frame, Offer, OpenRun, OpenScene, OutOfMemory, Train
 
 PATIENCE_S = 10.0
 CORNERS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
@@ -154,6 +158,94 @@ def drop(app: App) -> dict[str, Any]:
     }
 
 
+def no_memory(app: App) -> dict[str, Any]:
+    """Run out of memory and take what is offered, one after another."""
+    turn_for(app, 0.2)
+    offers = (Offer("Smaller", max_scale=0.5), Offer("Resume", (Train(),)))
+    sent = len(app.worker.sent)
+    for label in ("Smaller", "Resume"):
+        app._on_event(OutOfMemory("Training stopped", ("There is not enough memory.",), offers=offers))
+        shown = app.dialogs._error
+        buttons = {dpg.get_item_label(item): item for item in dpg.get_item_children(shown, 1)}
+        dpg.get_item_callback(buttons[label])()
+        turn_for(app, 0.1)
+    return {
+        "scale": app.session.view.max_scale,
+        "sent": [type(command).__name__ for command in app.worker.sent[sent:]],
+        "closed": app.dialogs._error is None,
+    }
+
+
+class OnTheCard:
+    """A provider that draws with OpenGL what it would copy from a card; after `works` copies it fails."""
+
+    name, stream = "fake", 7
+
+    def __init__(self, works: int) -> None:
+        self.works = works
+
+    def link(self, texture: int) -> Any:
+        """Return what fills a texture."""
+        return SimpleNamespace(copy=partial(self._copy, texture), close=lambda: None)
+
+    def _copy(self, texture: int, address: int, row_bytes: int, rows: int) -> None:
+        self.works -= 1
+        if self.works < 0:
+            raise RuntimeError("the card is lost")
+        pixels = ON_THE_CARD[address]
+        components = 4 if pixels.ndim == 3 else 1
+        target = moderngl.create_context().external_texture(
+            texture, pixels.shape[1::-1], components, 0, "f1" if components == 4 else "f4"
+        )
+        target.write(np.ascontiguousarray(pixels))
+
+    def forget_errors(self) -> None:
+        """Nothing to forget."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+ON_THE_CARD: dict[int, np.ndarray] = {}
+
+
+def kept_on_the_card(frame: Frame) -> Frame:
+    """Return a frame as a worker on a card would send it, its pixels at addresses of ON_THE_CARD."""
+    rgba, depth = frame.rgba, frame.depth_z
+    ON_THE_CARD.update({1: rgba, 2: depth})
+    height, width = depth.shape
+    kept = DeviceFrame(width, height, 1, 2, 0, lambda stream: None, lambda: (rgba, depth))
+    empty = np.broadcast_to(np.uint8(0), rgba.shape), np.broadcast_to(np.float32(0), depth.shape)
+    return replace(frame, rgba=empty[0], depth_z=empty[1], on_device=kept)
+
+
+def interop(app: App) -> dict[str, Any]:
+    """Show pictures of a card that is lost after the third."""
+    view = app.session.view
+    view.show_frusta = view.show_box = view.show_axes = False
+    provider = OnTheCard(works=10**6)
+    device_frames.open_provider = lambda name, device: provider
+    original = app.worker.frame
+
+    def frame() -> Frame | None:
+        new = original()
+        return kept_on_the_card(new) if new is not None and new.request.on_device else new
+
+    app.worker.frame = frame
+    app.actions.do("goto_view", 3)
+    turn_until(app, lambda: app.session.present == "interop")
+    seen = {"first": app.session.present, "shared": settled_corners(app)}
+    provider.works = 0
+    app.actions.do("goto_view", 4)
+    turn_until(app, lambda: app.session.present != "interop")
+    seen |= {
+        "then": app.session.present,
+        "copied": settled_corners(app),
+        "reason": app.session.interop_reason,
+    }
+    return seen | {"asks": app.viewport.canvas.takes_device_frames}
+
+
 class BrokenPanel:
     """Fails in every way a panel can."""
 
@@ -209,7 +301,13 @@ def main() -> None:
     dpg.render_dearpygui_frame()
     app.open_surface()
     try:
-        result = {"corners": corners, "faults": faults, "drop": drop}.get(scenario, just_look)(app)
+        result = {
+            "corners": corners,
+            "faults": faults,
+            "drop": drop,
+            "no_memory": no_memory,
+            "interop": interop,
+        }.get(scenario, just_look)(app)
     finally:
         app.close()
         dpg.destroy_context()

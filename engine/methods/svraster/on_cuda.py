@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: MIT
+"""SVRaster on a GPU: the same model, its field as tensors on a device, every kernel a CUDA kernel.
+
+What differs from `model.SVRaster` is here: where the field lies, and how a view is shaded, drawn and trained on. Structure,
+schedules, losses, checkpoints and everything else are inherited. The octree stays on the host; a structure change brings three
+numbers a voxel over, decides, and carries the field on the device. Checkpoints are those of the CPU, so a run may change
+sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.cameras import Camera
+from engine.constants import TV
+from engine.cpu.raster import planes_of
+from engine.cpu.train_view import FieldArrays
+from engine.cuda import lists as device_lists
+from engine.cuda.gradients import Goal
+from engine.cuda.launch import launch as launch_on_gpu
+from engine.cuda.lists import Launch, ViewLists, VoxelTable, upload
+from engine.cuda.train_view import SH_GROUP, FieldTensors, Scratch, train_on_view
+from engine.datasets.scene import Scene
+from engine.methods.common import AdaptReport, Buffers
+from engine.methods.svraster import schedule, view
+from engine.methods.svraster.config import SVRasterConfig
+from engine.methods.svraster.model import SVRaster
+from engine.methods.svraster.objective import PHOTOMETRIC
+from engine.methods.svraster.picture_terms import PictureTerms
+from engine.octree import Octree
+
+_STATISTICS = ("priority", "heaviest", "footprint")
+
+
+class SVRasterOnCuda(SVRaster):
+    """Sparse voxels in training on one scene, on a CUDA device. `ordered` adds gradients in a fixed order, more slowly."""
+
+    field: FieldTensors
+
+    def __init__(
+        self,
+        scene: Scene,
+        config: SVRasterConfig,
+        seed: int = 0,
+        *,
+        device: torch.device | str = "cuda",
+        ordered: bool = False,
+        half_moments: bool = True,
+        launch: Launch = launch_on_gpu,
+    ) -> None:
+        self._device = torch.device(device)
+        self._ordered, self._half_moments, self._launch = ordered, half_moments, launch
+        super().__init__(scene, config, seed)
+
+    def use(self, config: SVRasterConfig) -> None:
+        """Take over a configuration."""
+        super().use(config)
+        self._corrections_there = tuple(upload(table, self._device) for table in self._corrections)
+
+    def _up(self, array: np.ndarray | None) -> Tensor | None:
+        return None if array is None else upload(array, self._device)
+
+    # --- structure ------------------------------------------------------------------------------------------------
+
+    def lay_out(self, octree: Octree) -> None:
+        """Lay out a structure whose parameters are already in place, here or on the device."""
+        self.octree = octree
+        self.table = VoxelTable.of(octree, self._device, self._launch)
+        if isinstance(self.field, FieldArrays):
+            self.field = FieldTensors.of(vars(self.field), self._device, self._half_moments)
+        self._scratch = Scratch.of(self.table, self._ordered)
+        self._per_level = np.bincount(octree.level, minlength=17)
+
+    def move_to(self, octree: Octree, carry: Any) -> None:
+        """Move to another structure, every parameter and optimiser row with it; see `SVRaster.move_to`."""
+        f = self.field
+        voxel_from, point_from = self._up(carry.voxel_from).long(), self._up(carry.point_from).long()
+        point_weight = self._up(carry.point_weight)
+        shrink = self._up(octree.size / self.octree.size[carry.voxel_from])
+        split = np.ones(octree.n_points, dtype=np.float32)
+        split[octree.corner_idx[(octree.size < self.octree.size[carry.voxel_from])].reshape(-1)] = 0.5
+        area, volume = shrink**2, self._up(split) ** 3
+
+        def points(values: Tensor) -> Tensor:
+            return (values[point_from] * point_weight).sum(dim=1)
+
+        self.field = FieldTensors(
+            density=points(f.density),
+            density_m=points(f.density_m) * volume,
+            density_v=points(f.density_v) * volume**2,
+            density_age=f.density_age[point_from[:, 0]],
+            sh=carried_groups(f.sh, voxel_from, torch.ones_like(area)),
+            sh_m=carried_groups(f.sh_m, voxel_from, area),
+            sh_v=carried_groups(f.sh_v, voxel_from, area**2),
+            sh_age=f.sh_age[voxel_from],
+            **{name: carry.carry_voxels(getattr(f, name)) for name in _STATISTICS},
+        )
+        self.heaviest_before = carry.carry_voxels(self.heaviest_before)
+        self.lay_out(octree)
+
+    @contextmanager
+    def _statistics_here(self) -> Iterator[None]:
+        """Hold the field's statistics as numpy arrays while a structure change looks at them and moves them."""
+        for name in _STATISTICS:
+            setattr(self.field, name, getattr(self.field, name).cpu().numpy())
+        try:
+            yield
+        finally:
+            for name in _STATISTICS:
+                setattr(self.field, name, self._up(getattr(self.field, name)))
+
+    def prune_now(self) -> AdaptReport:
+        """Drop the voxels below the pruning threshold."""
+        with self._statistics_here():
+            return super().prune_now()
+
+    def subdivide_now(self) -> AdaptReport:
+        """Split the voxels of highest priority."""
+        with self._statistics_here():
+            return super().subdivide_now()
+
+    def preview_adapt(self) -> AdaptReport:
+        """Say what `prune_now` and `subdivide_now` would do, changing nothing."""
+        with self._statistics_here():
+            return super().preview_adapt()
+
+    def _adapt(self) -> AdaptReport:
+        with self._statistics_here():
+            return super()._adapt()
+
+    # --- training and looking -------------------------------------------------------------------------------------
+
+    def _shaded(self, camera: Camera, degree: int) -> ViewLists:
+        return device_lists.shaded_lists(self.table, self.field.density, self.field.sh, degree, camera)
+
+    def _picture(self, shaded: ViewLists, want: int) -> tuple[np.ndarray, np.ndarray]:
+        samples = self.active.model.samples_per_voxel
+        image, planes = device_lists.render_lists(self.table, shaded, samples, fields=want != 0)
+        return image.cpu().numpy(), planes[: planes_of(want)].cpu().numpy()
+
+    def _descend(
+        self,
+        shaded: ViewLists,
+        terms: PictureTerms,
+        keep: np.ndarray | None,
+        weights: np.ndarray,
+        rays: int,
+        degree: int,
+        adam: np.ndarray,
+    ) -> np.ndarray:
+        given = self._up(terms.v_rgb), self._up(terms.v_trans), self._up(terms.v_depth)
+        goal = Goal(
+            self._up(np.asarray(self.background, dtype=np.float32)), self._up(weights.astype(np.float32)),
+            PHOTOMETRIC[self.active.losses.photometric], rays, self._up(terms.target), self._up(keep), *given,
+        )  # fmt: skip
+        sums = train_on_view(
+            self.table, self.field, self._scratch, shaded, goal, samples=self.active.model.samples_per_voxel, degree=degree,
+            adam=self._up(adam), corrections=self._corrections_there, total_variation=float(adam[TV]),
+        )  # fmt: skip
+        return sums.cpu().numpy()
+
+    def render(
+        self,
+        camera: Camera,
+        want: frozenset[str] = frozenset(),
+        *,
+        supersample: float | None = None,
+        background: tuple[float, float, float] | None = None,
+    ) -> Buffers:
+        """Render a view; see `engine.methods.common.Method.render`."""
+        rays = self.supersample if supersample is None else supersample
+        tail = self.background if background is None else np.asarray(background, dtype=np.float32)
+        degree = schedule.sh_degree(self.active, self.step)
+        shaded = self._shaded(camera if rays == 1.0 else camera.scaled(rays), degree)
+
+        def raster(values: np.ndarray | None, bits: int) -> tuple[np.ndarray, np.ndarray]:
+            if values is not None:
+                device_lists.pack(self.table, shaded, self.field.density, self._up(values[:, 0]))
+            return self._picture(shaded, bits)
+
+        return view.buffers_of(raster, self.octree, camera, want, tail, self._view_room)
+
+    def warm_up(self, progress: Callable[[str, int, int], None] | None = None) -> None:
+        """Compile every kernel file that was never compiled on this machine."""
+        if self._device.type != "cuda":
+            return
+        from engine.cuda import build, registry
+        from engine.cuda.launch import arch_of
+
+        arch, files = arch_of(torch.cuda.get_device_capability(self._device)), registry.source_names()
+        for done, file in enumerate(files):
+            if progress is not None:
+                progress("CUDA kernels", done, len(files))
+            build.compile_to_cubin(file, arch)
+        if progress is not None:
+            progress("CUDA kernels", len(files), len(files))
+
+    # --- state ----------------------------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return (tensors, JSON-able header) from which either side goes on."""
+        there, self.field = self.field, FieldArrays(**self.field.arrays())  # type: ignore[assignment]
+        try:
+            return super().state()
+        finally:
+            self.field = there
+
+
+def carried_groups(groups: Tensor, voxel_from: Tensor, factor: Tensor) -> Tensor:
+    """Return grouped rows of a new structure: voxel v gets factor[v] times the row of old voxel voxel_from[v].
+
+    One coefficient at a time, so that nothing as large as the field is needed in between.
+    """
+    n = len(voxel_from)
+    n_groups = -(-n // SH_GROUP)
+    carried = groups.new_zeros((n_groups, groups.shape[1], SH_GROUP))
+    line = groups.new_zeros(n_groups * SH_GROUP)
+    for row in range(groups.shape[1]):
+        line[:n] = (groups[:, row].reshape(-1)[voxel_from] * factor).to(groups.dtype)
+        carried[:, row] = line.view(n_groups, SH_GROUP)
+    return carried

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""On a real card what the harness shows on the CPU: pictures, gradients and steps are the twin's and the CPU kernels'."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from engine.cuda.lists import VoxelTable
+from engine.methods.svraster import SVRaster
+from engine.methods.svraster.on_cuda import SVRasterOnCuda
+from engine.reference.rasterize import rasterize as twin
+from engine.render.rasterize import rasterize
+from tests.cpu.scenes import VIEWS, deep_octree, field_of, mixed_octree
+from tests.cuda.test_raster import BACKGROUND, DEPTH, GRADIENT, MODES, PICTURE, outcome, worst
+from tests.cuda.test_train_view import OCTREE, PARAMETER, assert_same_field, on_cpu, on_device
+from tests.methods.svraster.test_on_cuda import CONFIG
+from tests.methods.test_svraster import make_scene
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.mark.parametrize(("samples", "eight"), MODES)
+@pytest.mark.parametrize("view", VIEWS)
+def test_pictures_and_gradients_equal_the_twin(cuda: str, view: str, samples: int, eight: bool) -> None:
+    octree, inputs = mixed_octree(), [*field_of(mixed_octree(), eight), BACKGROUND]
+    exact_inputs = [t.clone().requires_grad_() for t in inputs]
+    camera, options = VIEWS[view], {"samples_per_voxel": samples}
+    exact = twin(octree, *exact_inputs[:2], camera, background=exact_inputs[2], **options)
+    single = [t.float().to(cuda).requires_grad_() for t in inputs]
+    got = rasterize(octree, *single[:2], camera, background=single[2], **options)
+    assert worst(got.rgb.cpu(), exact.rgb) < PICTURE and worst(got.trans.cpu(), exact.trans) < PICTURE
+    assert worst(got.depth_z.cpu(), exact.depth_z) < DEPTH
+    v_exact = torch.autograd.grad(outcome(exact), exact_inputs)
+    for name in ("rgb", "trans", "depth_z"):
+        object.__setattr__(got, name, getattr(got, name).cpu())
+    for a, b in zip(torch.autograd.grad(outcome(got), single), v_exact, strict=True):
+        assert worst(a.cpu(), b) < GRADIENT * float(b.abs().max())
+
+
+@pytest.mark.parametrize("ordered", [False, True], ids=["atomics", "ordered"])
+def test_five_steps_give_the_field_of_the_cpu(cuda: str, ordered: bool) -> None:
+    got, _ = on_device(3, ordered, table=VoxelTable.of(OCTREE, cuda))
+    assert_same_field(got, on_cpu(3)[0], 3 * PARAMETER)  # the card's exp and square root round differently
+
+
+def test_ordered_gradients_are_the_same_bits_every_time(cuda: str) -> None:
+    octree, runs = deep_octree(), []
+    torch.use_deterministic_algorithms(True)
+    try:
+        for _ in range(3):
+            single = [t.float().to(cuda).requires_grad_() for t in field_of(octree)]
+            picture = rasterize(octree, *single, VIEWS["outside"]).rgb
+            runs.append(torch.autograd.grad(picture.square().sum(), single))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert all(torch.equal(a, b) for other in runs[1:] for a, b in zip(runs[0], other, strict=True))
+
+
+def test_training_reaches_what_the_cpu_reaches(cuda: str) -> None:
+    scene = make_scene(8)
+    models = [SVRaster(scene, CONFIG), SVRasterOnCuda(scene, CONFIG, device=cuda)]
+    for model in models:
+        for _ in range(60):
+            model.train_step()
+    pictures = [model.render(scene.test.views[0].camera).rgb for model in models]
+    errors = [np.mean((np.clip(p, 0, 1) - scene.test.images.load(0)) ** 2) for p in pictures]
+    assert errors[1] < 1.3 * errors[0]

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""SVRaster with its field on a device, the kernels run by the harness: it takes the CPU's steps and its checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from engine.cpu.shade import sh_rows
+from engine.cpu.train_view import FieldArrays
+from engine.methods.svraster import SVRaster, SVRasterConfig
+from engine.methods.svraster.on_cuda import SVRasterOnCuda
+from engine.options import updated
+from tests.cuda import host
+from tests.cuda.on_host import launcher
+from tests.methods.test_svraster import make_scene
+
+CONFIG = updated(
+    SVRasterConfig(),
+    {
+        "model.initial_level": 3,
+        "model.supersample": 1,
+        "adapt.every_steps": 4,
+        "adapt.split_all_to": 4,
+        "adapt.max_voxels": 4_000,
+        "schedule.quarter_until": 0,
+        "schedule.half_until": 100,
+        "schedule.sh1_from": 1,
+        "schedule.sh2_from": 3,
+        "losses.total_variation": 0.1,
+        "losses.ssim": 0.02,
+    },
+)
+WANT = frozenset({"depth_z", "depth_median", "normal", "count", "level", "size"})
+PICTURE = 2e-3  # ten steps of sign-like updates apart; 4e-4 seen
+
+
+@pytest.fixture
+def on_device() -> type:
+    if host.compiler() is None:
+        pytest.skip("needs g++ to run kernels on the CPU (Debian, Ubuntu: apt-get install g++)")
+
+    def make(scene: object, config: SVRasterConfig = CONFIG, **options: object) -> SVRasterOnCuda:
+        return SVRasterOnCuda(scene, config, device="cpu", launch=launcher(), **options)
+
+    return make
+
+
+def fields_of(model: SVRaster) -> dict[str, np.ndarray]:
+    tensors, _ = model.state()
+    names = [field.name for field in dataclasses.fields(FieldArrays)]
+    arrays = {name: tensors[f"field.{name}"] for name in names}
+    for name in ("sh", "sh_m", "sh_v"):
+        arrays[name] = sh_rows(arrays[name], len(model.octree))
+    return arrays
+
+
+def test_ten_steps_with_splits_are_those_of_the_cpu(on_device: type) -> None:
+    scene = make_scene(4)
+    cpu, device = SVRaster(scene, CONFIG), on_device(scene, half_moments=False)
+    for _ in range(10):
+        a, b = cpu.train_step(), device.train_step()
+        assert (a.step, a.view, a.adapted) == (b.step, b.view, b.adapted)
+        assert abs(a.psnr - b.psnr) < 0.01
+        assert [name for name, _ in a.losses] == [name for name, _ in b.losses]
+    assert np.array_equal(device.octree.path, cpu.octree.path)
+    assert device.octree.level.max() == 5 and len(device.octree) < 512, "both split and pruned"
+    camera = scene.test.views[0].camera
+    mine, its = device.render(camera, WANT), cpu.render(camera, WANT)
+    assert np.abs(mine.rgb - its.rgb).max() < PICTURE
+    assert np.abs(mine.level - its.level).max() < 0.05 and np.abs(mine.size - its.size).max() < 1e-3
+    assert all(getattr(mine, name).dtype == getattr(its, name).dtype for name in WANT)
+    assert device.preview_adapt() == cpu.preview_adapt()
+
+
+def test_a_run_may_change_sides(on_device: type) -> None:
+    scene = make_scene(4)
+    cpu = SVRaster(scene, CONFIG)
+    for _ in range(5):
+        cpu.train_step()
+    device, back = on_device(scene, half_moments=False), SVRaster(scene, CONFIG)
+    device.load_state(*cpu.state())
+    for name, array in fields_of(cpu).items():
+        assert np.array_equal(fields_of(device)[name], array), name
+    back.load_state(*device.state())
+    assert np.array_equal(
+        back.render(scene.test.views[0].camera).rgb, cpu.render(scene.test.views[0].camera).rgb
+    )
+    assert back.train_step().psnr == cpu.train_step().psnr
+
+
+def test_the_same_seed_gives_the_same_run_when_ordered(on_device: type) -> None:
+    scene, runs = make_scene(4), []
+    for _ in range(2):
+        model = on_device(scene, ordered=True)
+        for _ in range(6):
+            model.train_step()
+        runs.append(fields_of(model))
+    assert all(np.array_equal(runs[0][name], runs[1][name]) for name in runs[0])
+
+
+def test_pruning_by_hand_carries_the_field(on_device: type) -> None:
+    model = on_device(make_scene(4))
+    for _ in range(3):
+        model.train_step()
+    before = model.structure()
+    report = model.prune_now()
+    assert 0 < report.after < before.voxels and model.structure().voxels == report.after
+    assert model.subdivide_now().split > 0
+    assert np.isfinite(model.train_step().psnr)
