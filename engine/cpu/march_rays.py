@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: MIT
+"""Marching rays through the sparse grid, front to back: kernels that find live samples, weigh and colour them.
+
+Computes, per ray, over samples i at t_i = t_min + i h (h = `step` grid units, world length delta):
+    sigma_i = max(0, trilerp(density)),  p_i = delta sigma_i,  w_i = T_i (1 - e^-p_i),  T_(i+1) = T_i e^-p_i,
+    c_i = max(0, 1/2 + Y(d) trilerp(sh)),  rgb = sum w_i c_i,  log T = -sum p_i,  depth = sum w_i t_i.
+Samples with sigma_i <= sigma_thresh are not live: they count for nothing and get no gradient. A ray ends behind the first
+sample with T < stop_thresh. Empty space is crossed by the distances in `links`; positions come from the sample's number i,
+so that skipping changes no bit of the result.
+Parallel over: rays, in runs of RUN_RAYS. Records of live samples are kept for the way back, or in a thread's own scratch.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from engine.constants import SH_C0, SH_C1, SH_C2, SH_C3
+from engine.cpu.simd import fetch_add, fma, lane_sum, load, select, splat, store, vexp
+
+RUN_RAYS = 32  # rays per piece of parallel work
+
+# Entries of `params`, float64.
+STEP, SIGMA_THRESH, STOP, NEAR, FAR, N_PARAMS = range(6)
+
+# Columns of a ray's `geometry`, float64: first and last t in grid units, grid units per engine unit, then origin and unit
+# direction in grid coordinates.
+T_MIN, T_MAX, PER_UNIT, OX, OY, OZ, DX, DY, DZ, N_GEOMETRY = range(10)
+MOST_STEPS = 1 << 20
+
+# Floats of a live sample's record.
+FX, FY, FZ, SIGMA, WEIGHT, AFTER, RED, GREEN, BLUE, WHERE, RECORD = range(11)
+
+_INSIDE = 1e-3  # grid units that a skip stays clear of the box's face: far more than rounding
+_PARALLEL = 1e-12  # a direction component below this never reaches a face
+
+
+@njit(cache=True, nogil=True)
+def set_up_rays(counter, rays_o, rays_d, scale, offset, resolution, params, geometry, steps):
+    """Write each ray's geometry, and in steps int32 [Q] how many samples it has in the box at most."""
+    n = rays_o.shape[0]
+    while True:
+        first = fetch_add(counter, 0, 1024)
+        if first >= n:
+            break
+        for q in range(first, min(first + 1024, n)):
+            length = 0.0
+            for axis in range(3):
+                geometry[q, DX + axis] = rays_d[q, axis] * scale[axis]
+                geometry[q, OX + axis] = rays_o[q, axis] * scale[axis] + offset[axis]
+                length += geometry[q, DX + axis] ** 2
+            length = np.sqrt(length)
+            geometry[q, PER_UNIT] = length
+            t_min, t_max = params[NEAR] * length, params[FAR] * length
+            for axis in range(3):
+                geometry[q, DX + axis] /= length
+                o, d = geometry[q, OX + axis], geometry[q, DX + axis]
+                low, high = -0.5 - o, resolution[axis] - 0.5 - o
+                if abs(d) < _PARALLEL:
+                    if low > 0.0 or high < 0.0:
+                        t_max = -1.0
+                    continue
+                t_min = max(t_min, min(low / d, high / d))
+                t_max = min(t_max, max(low / d, high / d))
+            geometry[q, T_MIN], geometry[q, T_MAX] = t_min, t_max
+            reach = (t_max - t_min) / params[STEP]
+            steps[q] = 0 if reach < 0.0 else min(np.int64(reach), MOST_STEPS) + 1
+
+
+@njit(cache=True, nogil=True)
+def value_at(density, row):
+    """Return a voxel's raw density, 0 of an empty one."""
+    return density[row] if row >= 0 else np.float32(0.0)
+
+
+@njit(cache=True, nogil=True)
+def cell_of(p, size):
+    """Return (lower value's index, how far beyond it) of a grid coordinate, clamped to the values' range."""
+    p = min(max(p, 0.0), size - 1.0)
+    low = min(np.int64(p), size - 2)
+    return low, np.float32(p - low)
+
+
+@njit(cache=True, nogil=True)
+def trilerp_density(links, density, cell, row_y, row_x, fx, fy, fz):
+    """Return the interpolated raw density in a cell; links is flat, row_y and row_x its strides along y and x."""
+    c00, c01, c10, c11 = cell, cell + row_y, cell + row_x, cell + row_x + row_y
+    v0, v1 = value_at(density, links[c00]), value_at(density, links[c00 + 1])
+    v2, v3 = value_at(density, links[c01]), value_at(density, links[c01 + 1])
+    v4, v5 = value_at(density, links[c10]), value_at(density, links[c10 + 1])
+    v6, v7 = value_at(density, links[c11]), value_at(density, links[c11 + 1])
+    v0, v2, v4, v6 = v0 + (v1 - v0) * fz, v2 + (v3 - v2) * fz, v4 + (v5 - v4) * fz, v6 + (v7 - v6) * fz
+    v0, v4 = v0 + (v2 - v0) * fy, v4 + (v6 - v4) * fy
+    return v0 + (v4 - v0) * fx
+
+
+@njit(cache=True, nogil=True)
+def _beyond(low, d, k, p):
+    """Return how far along an axis the ray stays within k of the cell's lower corner."""
+    if abs(d) < _PARALLEL:
+        return 1e30
+    return ((low + k if d > 0.0 else low - k) - p) / d
+
+
+@njit(cache=True, nogil=True)
+def find_live(geometry, q, steps, params, links, density, sizes, at, cells, records):
+    """Record the ray's live samples from `at` on: cell, position in it, sigma, t. Return (how many, optical depth)."""
+    size_x, size_y, size_z = sizes
+    row_y, row_x = size_z, size_z * size_y
+    ox, oy, oz = geometry[q, OX], geometry[q, OY], geometry[q, OZ]
+    dx, dy, dz = geometry[q, DX], geometry[q, DY], geometry[q, DZ]
+    t_min, h = geometry[q, T_MIN], params[STEP]
+    to_world = 1.0 / geometry[q, PER_UNIT]
+    delta = h * to_world
+    thresh = np.float32(params[SIGMA_THRESH])
+    most = -np.log(params[STOP])
+    depth, n, i = 0.0, 0, 0
+    while i < steps:
+        t = t_min + i * h
+        px, py, pz = ox + t * dx, oy + t * dy, oz + t * dz
+        x, fx = cell_of(px, size_x)
+        y, fy = cell_of(py, size_y)
+        z, fz = cell_of(pz, size_z)
+        cell = x * row_x + y * row_y + z
+        link = links[cell]
+        if link < -1:
+            k = -1 - link
+            free = min(_beyond(x, dx, k, px), min(_beyond(y, dy, k, py), _beyond(z, dz, k, pz)))
+            i += 1 + max(0, np.int64((min(free, 1e9) - _INSIDE) / h))
+            continue
+        sigma = trilerp_density(links, density, cell, row_y, row_x, fx, fy, fz)
+        i += 1
+        if not sigma > thresh:
+            continue
+        cells[at + n] = cell
+        r = (at + n) * RECORD
+        records[r + FX], records[r + FY], records[r + FZ] = fx, fy, fz
+        records[r + SIGMA], records[r + WHERE] = sigma, t * to_world
+        depth += delta * np.float64(sigma)
+        n += 1
+        if depth > most:
+            break
+    return n, depth
+
+
+@njit(cache=True, nogil=True)
+def one_minus_exp(p):
+    """Return 1 - e^-p per lane for p >= 0, with small p's relative accuracy."""
+    series = fma(p, splat(1.0 / 5040.0), -1.0 / 720.0)
+    for term in (1.0 / 120.0, -1.0 / 24.0, 1.0 / 6.0, -0.5, 1.0):
+        series = fma(series, p, term)
+    return select(p < 0.3, series * p, 1.0 - vexp(-p))
+
+
+@njit(cache=True, nogil=True)
+def weigh(n, delta, at, records, lanes, room):
+    """Write weight and transmittance behind of n recorded samples; lanes is scratch, 2 `room` floats."""
+    total = 0.0
+    for k in range(n):
+        p = delta * np.float64(records[(at + k) * RECORD + SIGMA])
+        lanes[k] = p
+        lanes[room + k] = total
+        total += p
+    for k in range(0, n, 16):
+        p = load(lanes, k)
+        before = vexp(-load(lanes, room + k))
+        weight = before * one_minus_exp(p)
+        store(lanes, k, weight)
+        store(lanes, room + k, before * vexp(-p))
+    for k in range(n):
+        r = (at + k) * RECORD
+        records[r + WEIGHT], records[r + AFTER] = lanes[k], lanes[room + k]
+
+
+@njit(cache=True, nogil=True)
+def write_basis(x, y, z, degree, out, first, step):
+    """Write the basis at a unit direction to out[first + k step]; order and signs of `engine.sh`."""
+    out[first] = SH_C0
+    if degree < 1:
+        return
+    out[first + step] = -SH_C1 * y
+    out[first + 2 * step] = SH_C1 * z
+    out[first + 3 * step] = -SH_C1 * x
+    if degree < 2:
+        return
+    xx, yy, zz = x * x, y * y, z * z
+    out[first + 4 * step] = SH_C2[0] * x * y
+    out[first + 5 * step] = SH_C2[1] * y * z
+    out[first + 6 * step] = SH_C2[2] * (2.0 * zz - xx - yy)
+    out[first + 7 * step] = SH_C2[3] * x * z
+    out[first + 8 * step] = SH_C2[4] * (xx - yy)
+    if degree < 3:
+        return
+    out[first + 9 * step] = SH_C3[0] * y * (3.0 * xx - yy)
+    out[first + 10 * step] = SH_C3[1] * x * y * z
+    out[first + 11 * step] = SH_C3[2] * y * (4.0 * zz - xx - yy)
+    out[first + 12 * step] = SH_C3[3] * z * (2.0 * zz - 3.0 * xx - 3.0 * yy)
+    out[first + 13 * step] = SH_C3[4] * x * (4.0 * zz - xx - yy)
+    out[first + 14 * step] = SH_C3[5] * z * (xx - yy)
+    out[first + 15 * step] = SH_C3[6] * x * (xx - 3.0 * yy)
+
+
+@njit(cache=True, nogil=True)
+def corner_weights(fx, fy, fz):
+    """Return the trilinear weights of a cell's corners, corner 4 cx + 2 cy + cz."""
+    one = np.float32(1.0)
+    x0, y0, z0 = one - fx, one - fy, one - fz
+    a, b, c, d = x0 * y0, x0 * fy, fx * y0, fx * fy
+    return a * z0, a * fz, b * z0, b * fz, c * z0, c * fz, d * z0, d * fz
+
+
+@njit(cache=True, nogil=True)
+def add_row(sh, row, at, weight, lanes):
+    """Return lanes + weight * sixteen floats of a row; an empty voxel's are 0."""
+    return fma(load(sh, row + at), weight, lanes) if row >= 0 else lanes
+
+
+@njit(cache=True, nogil=True)
+def colour(links, sh, stride, cell, row_y, row_x, fx, fy, fz, basis):
+    """Return the three channels of max(0, 1/2 + Y trilerp(sh)); basis holds Y in each channel's place, 0 elsewhere, thrice."""
+    w0, w1, w2, w3, w4, w5, w6, w7 = corner_weights(fx, fy, fz)
+    wide = np.int64(stride)
+    c01, c10, c11 = cell + row_y, cell + row_x, cell + row_x + row_y
+    l0, l1, l2, l3 = links[cell] * wide, links[cell + 1] * wide, links[c01] * wide, links[c01 + 1] * wide
+    l4, l5, l6, l7 = links[c10] * wide, links[c10 + 1] * wide, links[c11] * wide, links[c11 + 1] * wide
+    r, g, b = splat(0.0), splat(0.0), splat(0.0)
+    for v in range(0, stride, 16):
+        lanes = add_row(sh, l0, v, w0, splat(0.0))
+        lanes = add_row(sh, l1, v, w1, lanes)
+        lanes = add_row(sh, l2, v, w2, lanes)
+        lanes = add_row(sh, l3, v, w3, lanes)
+        lanes = add_row(sh, l4, v, w4, lanes)
+        lanes = add_row(sh, l5, v, w5, lanes)
+        lanes = add_row(sh, l6, v, w6, lanes)
+        lanes = add_row(sh, l7, v, w7, lanes)
+        r = fma(lanes, load(basis, v), r)
+        g = fma(lanes, load(basis, stride + v), g)
+        b = fma(lanes, load(basis, 2 * stride + v), b)
+    half, zero = np.float32(0.5), np.float32(0.0)
+    return max(half + lane_sum(r), zero), max(half + lane_sum(g), zero), max(half + lane_sum(b), zero)
+
+
+@njit(cache=True, nogil=True)
+def march_forward(
+    counter, first, last, rays_d, geometry, steps, starts, keep, most, params, links, density, sh, degree,
+    sizes, cells, records, counts, rgb, log_trans, depth,
+):  # fmt: skip
+    """March rays first .. last - 1.
+
+    Inputs: links flat, its three sizes; sh flat; starts int64 [Q+1]: ray q may write records from starts[q] on when `keep`,
+    else records are a thread's own, of `most` samples.
+    Outputs: counts int32 [Q] of live samples; rgb float32 [Q,3] without background, log_trans [Q], depth [Q].
+    """
+    if not keep:
+        cells = np.empty(most, dtype=np.int32)
+        records = np.empty(most * RECORD, dtype=np.float32)
+    room = (most + 31) // 16 * 16
+    lanes = np.zeros(2 * room, dtype=np.float32)
+    n_basis = (degree + 1) * (degree + 1)
+    stride = (3 * n_basis + 16) // 16 * 16
+    basis = np.zeros(3 * stride, dtype=np.float32)
+    row_y, row_x = sizes[2], sizes[2] * sizes[1]
+    while True:
+        begin = fetch_add(counter, 0, RUN_RAYS) + first
+        if begin >= last:
+            break
+        for q in range(begin, min(begin + RUN_RAYS, last)):
+            at = starts[q] - starts[first] if keep else 0
+            n, total = find_live(geometry, q, steps[q], params, links, density, sizes, at, cells, records)
+            counts[q] = n
+            log_trans[q] = -total
+            r, g, b, z = 0.0, 0.0, 0.0, 0.0
+            if n > 0:
+                weigh(n, params[STEP] / geometry[q, PER_UNIT], at, records, lanes, room)
+                for channel in range(3):
+                    start = channel * (stride + n_basis)
+                    write_basis(rays_d[q, 0], rays_d[q, 1], rays_d[q, 2], degree, basis, start, 1)
+            for k in range(at, at + n):
+                i = k * RECORD
+                cr, cg, cb = colour(
+                    links, sh, stride, np.int64(cells[k]), row_y, row_x, records[i + FX], records[i + FY],
+                    records[i + FZ], basis,
+                )  # fmt: skip
+                records[i + RED], records[i + GREEN], records[i + BLUE] = cr, cg, cb
+                w = np.float64(records[i + WEIGHT])
+                r, g, b, z = r + w * cr, g + w * cg, b + w * cb, z + w * records[i + WHERE]
+            rgb[q, 0], rgb[q, 1], rgb[q, 2], depth[q] = r, g, b, z
