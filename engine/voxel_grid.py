@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The sparse voxel grid of Plenoxels: a dense table of links into compact rows, and where it lies in the world.
+"""The sparse voxel grid of Plenoxels: a dense table of links into compact rows, where it lies, and how rays are marched.
 
 Value i along an axis belongs to grid coordinate i; the grid covers [-0.5, R - 0.5] per axis, so that R cells of one voxel
 fill the box center +- radius. Between the values everything is trilinear; an empty voxel reads as 0 in every channel.
@@ -20,6 +20,27 @@ EMPTY = -1
 def row_stride(degree: int) -> int:
     """Return S, the floats of a row: 3 B coefficients, one more (gradients keep the density's there), and padding."""
     return -(-(3 * n_coefficients(degree) + 1) // ROW_LANES) * ROW_LANES
+
+
+@dataclass(frozen=True)
+class MarchOptions:
+    """How rays are marched. Step in grid units; near and far in engine units along the (unit) ray."""
+
+    step: float = 0.5
+    sigma_thresh: float = 1e-8  # densities up to this are not live
+    stop_thresh: float = 1e-7  # a ray ends behind the sample that takes its transmittance below
+    near: float = 0.0
+    far: float = 1e9
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """What is added to the mean squared error, and the brightness behind the grid. 0 leaves a term out."""
+
+    background: float = 1.0
+    beta: float = 0.0  # times mean over rays of log T + log(1 - T)
+    cauchy: float = 0.0  # times sum over live samples of log(1 + 2 sigma^2)
+    l1: float = 0.0  # times sum over live samples of sigma
 
 
 @dataclass(eq=False)

@@ -24,33 +24,14 @@ from engine.cpu.march_rays import (
     set_up_rays,
 )
 from engine.shapes import check_shapes
-from engine.voxel_grid import Grid, row_stride
+from engine.voxel_grid import Grid, LossTerms, MarchOptions, row_stride
+
+__all__ = ["Complete", "GridGradients", "LossTerms", "MarchOptions", "Marched", "march", "march_gradients"]
 
 BLOCK_SAMPLES = 1 << 21  # samples that a block of rays may have at most: bounds the records' memory
 SLABS = 64  # slabs along X that gradients are sorted into
 
 _NO_CELLS, _NO_RECORDS = np.zeros(1, dtype=np.int32), np.zeros(1, dtype=np.float32)
-
-
-@dataclass(frozen=True)
-class MarchOptions:
-    """How rays are marched. Step in grid units; near and far in engine units along the (unit) ray."""
-
-    step: float = 0.5
-    sigma_thresh: float = 1e-8  # raw densities up to this are not live
-    stop_thresh: float = 1e-7  # a ray ends when its transmittance falls below
-    near: float = 0.0
-    far: float = 1e9
-
-
-@dataclass(frozen=True)
-class LossTerms:
-    """What is added to the mean squared error, and the brightness behind the grid. 0 leaves a term out."""
-
-    background: float = 1.0
-    beta: float = 0.0  # times mean over rays of log T + log(1 - T)
-    cauchy: float = 0.0  # times sum over live samples of log(1 + 2 sigma^2)
-    l1: float = 0.0  # times sum over live samples of sigma
 
 
 @dataclass(frozen=True, eq=False)
