@@ -68,7 +68,7 @@ class GridGradients:
 Complete = Callable[[int, int, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-class _Rays:
+class PreparedRays:
     """Rays made ready: where they meet the grid and how many samples they have."""
 
     def __init__(
@@ -82,7 +82,7 @@ class _Rays:
     ) -> None:
         q = check_shapes("march", rays_o=(rays_o, "N 3"), rays_d=(rays_d, "N 3"))["N"]
         self.n = q
-        self.d = np.ascontiguousarray(rays_d)
+        self.d = np.ascontiguousarray(rays_d, dtype=np.float32)
         self.params = np.zeros(N_PARAMS)
         self.params[:] = options.step, options.sigma_thresh, options.stop_thresh, options.near, options.far
         self.geometry = room.take("march_geometry", (q, N_GEOMETRY), np.float64)
@@ -90,7 +90,7 @@ class _Rays:
         self.sizes = grid.resolution
         resolution = np.asarray(grid.resolution, dtype=np.float64)
         crew.run(
-            set_up_rays, np.ascontiguousarray(rays_o), self.d, grid.scale, grid.offset, resolution,
+            set_up_rays, np.ascontiguousarray(rays_o, dtype=np.float32), self.d, grid.scale, grid.offset, resolution,
             self.params, self.geometry, self.steps,
         )  # fmt: skip
         self.most = int(self.steps.max(initial=1))
@@ -101,7 +101,7 @@ class _Rays:
 
 
 def _forward(
-    grid: Grid, rays: _Rays, first: int, last: int, keep: bool, out: Marched, cells: np.ndarray,
+    grid: Grid, rays: PreparedRays, first: int, last: int, keep: bool, out: Marched, cells: np.ndarray,
     records: np.ndarray, crew: Crew,
 ) -> None:  # fmt: skip
     crew.run(
@@ -120,7 +120,7 @@ def march(
     room: Workspace,
 ) -> Marched:
     """Return what rays see of a grid, in fresh arrays."""
-    rays = _Rays(grid, rays_o, rays_d, options, crew, room)
+    rays = PreparedRays(grid, rays_o, rays_d, options, crew, room)
     out = Marched(
         np.empty((rays.n, 3), np.float32), np.empty(rays.n, np.float32), np.empty(rays.n, np.float32)
     )
@@ -143,7 +143,7 @@ def march_gradients(
 
     With a `Complete` its gradients are taken as they are and only beta, cauchy and l1 are added; the return value is 0.
     """
-    rays = _Rays(grid, rays_o, rays_d, options, crew, room)
+    rays = PreparedRays(grid, rays_o, rays_d, options, crew, room)
     out = Marched(
         room.take("march_rgb", (rays.n, 3), np.float32),
         room.take("march_log_trans", (rays.n,), np.float32),
@@ -161,7 +161,7 @@ def march_gradients(
 
 
 def _block(
-    grid: Grid, rays: _Rays, first: int, last: int, target: np.ndarray | Complete, terms: LossTerms, out: Marched,
+    grid: Grid, rays: PreparedRays, first: int, last: int, target: np.ndarray | Complete, terms: LossTerms, out: Marched,
     squared: np.ndarray, gradients: GridGradients, crew: Crew, room: Workspace,
 ) -> None:  # fmt: skip
     """March a block of rays there and back."""
@@ -187,7 +187,7 @@ def _block(
     numbers[:] = terms.background, terms.beta, terms.cauchy, terms.l1, rays.n
     crew.run(
         march_backward, first, last, rays.d, rays.geometry, rays.starts, rays.counts, rays.params, numbers,
-        grid.degree, out.rgb, out.log_trans, v_rgb if given else np.ascontiguousarray(target), given, v_rgb,
+        grid.degree, out.rgb, out.log_trans, v_rgb if given else np.ascontiguousarray(target, dtype=np.float32), given, v_rgb,
         v_log_trans, y * z, thickness, cells, records, runs, histogram, outer, squared,
     )  # fmt: skip
     ends = np.cumsum(histogram.reshape(-1), dtype=np.int32)
