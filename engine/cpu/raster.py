@@ -5,6 +5,8 @@ Computes, per pixel, over voxels i nearest first, with T = 1 before the first:
     I_i = len * (t_out - t_in) / K * sum_k exp_linear(raw(q_k)),  alpha_i = min(MAX_ALPHA, 1 - exp(-I_i)),
     w_i = T alpha_i,  rgb += w_i c_i,  T *= 1 - alpha_i;
 skipping alpha_i < MIN_ALPHA, stopping a pixel at T < STOP_TRANS and a tile when all its pixels have stopped.
+Cells of a grid (Plenoxels) have density max(0, raw) instead, and a colour field max(0, c(q)) interpolated between their
+corners; each of the K parts of a segment is then blended by itself, for within a cell density may rise from 0 to a wall.
 Parallel over: tiles, handed out one by one. Order of work: voxels outside, windows of 16 pixels inside.
 """
 
@@ -125,6 +127,43 @@ def corner_colours(corner_rgb, voxel, channel):
 
 
 @njit(cache=True, nogil=True)
+def point_colours(corner_idx, rgb, voxel, channel):
+    """Return one channel of a voxel's corner points' colours [G,1,3] as trilinear coefficients."""
+    return trilinear_terms(
+        rgb[corner_idx[voxel, 0], 0, channel],
+        rgb[corner_idx[voxel, 1], 0, channel],
+        rgb[corner_idx[voxel, 2], 0, channel],
+        rgb[corner_idx[voxel, 3], 0, channel],
+        rgb[corner_idx[voxel, 4], 0, channel],
+        rgb[corner_idx[voxel, 5], 0, channel],
+        rgb[corner_idx[voxel, 6], 0, channel],
+        rgb[corner_idx[voxel, 7], 0, channel],
+    )
+
+
+@njit(cache=True, nogil=True)
+def cell_light(s, i, pitch, ax, ay, az, inv_size, t_in, t_out, samples, terms, red, green, blue):
+    """Return the optical depth of lanes' segments in a cell and the light (r, g, b) that leaves it, its parts blended.
+
+    Lanes without a segment get garbage.
+    """
+    step = (t_out - t_in) * (1.0 / samples)
+    reach = step * load_window(s, i + SCALE * TILE_PIXELS, pitch)
+    depth, before, zero = splat(0.0), splat(1.0), splat(0.0)
+    r, g, b = zero, zero, zero
+    for k in range(samples):
+        x, y, z = cell_position(s, i, pitch, ax, ay, az, inv_size, fma(step, k + 0.5, t_in))
+        depth = fma(vmax(trilinear(terms, x, y, z), 0.0), reach, depth)
+        after = vexp(-depth)
+        part = before - after
+        r = fma(part, vmax(trilinear(red, x, y, z), 0.0), r)
+        g = fma(part, vmax(trilinear(green, x, y, z), 0.0), g)
+        b = fma(part, vmax(trilinear(blue, x, y, z), 0.0), b)
+        before = after
+    return depth, r, g, b
+
+
+@njit(cache=True, nogil=True)
 def mean_trilinear(s, i, pitch, ax, ay, az, inv_size, t_in, t_out, samples, terms):
     """Return the mean of a trilinear quantity over the segment's sample points."""
     step = (t_out - t_in) * (1.0 / samples)
@@ -174,6 +213,7 @@ def _raster_tile(
     density,
     rgb,
     eight,
+    cells,
     samples,
     want,
     pair_weight,
@@ -188,7 +228,8 @@ def _raster_tile(
         ahead = pair_voxel[min(pair + AHEAD, last - 1)]
         prefetch(box, 4 * ahead)
         prefetch(corner_idx, 8 * ahead)
-        prefetch(rgb, rgb.shape[1] * 3 * ahead)
+        if cells is None:
+            prefetch(rgb, rgb.shape[1] * 3 * ahead)
         prefetch(rect, 4 * ahead)
         if want & WANT_WEIGHT:
             pair_weight[pair] = 0.0
@@ -197,6 +238,8 @@ def _raster_tile(
         inv_size = np.float32(1.0) / size
         low_x, low_y, low_z = corner_from_camera(box, voxel, view)
         terms, gathered = NO_TERMS, False
+        if cells is not None:
+            red, green, blue = NO_TERMS, NO_TERMS, NO_TERMS
         heaviest = splat(0.0)
         for n in range(n_windows):
             i = base + window_start(first_window, pitch, across, n)
@@ -211,7 +254,15 @@ def _raster_tile(
                 continue
             if not gathered:
                 terms, gathered = gather_corners(voxel, corner_idx, density), True
-            if samples == 1:  # in line: the general case is a call
+                if cells is not None:
+                    red = point_colours(corner_idx, rgb, voxel, 0)
+                    green = point_colours(corner_idx, rgb, voxel, 1)
+                    blue = point_colours(corner_idx, rgb, voxel, 2)
+            if cells is not None:
+                depth, r, g, b = cell_light(
+                    s, i, pitch, ax, ay, az, inv_size, t_in, t_out, samples, terms, red, green, blue
+                )
+            elif samples == 1:  # in line: the general case is a call
                 x, y, z = cell_position(s, i, pitch, ax, ay, az, inv_size, (t_in + t_out) * 0.5)
                 reach = (t_out - t_in) * load_window(s, i + SCALE * TILE_PIXELS, pitch)
                 depth = exp_linear(trilinear(terms, x, y, z)) * reach
@@ -222,7 +273,15 @@ def _raster_tile(
             weight = trans * alpha
             after = trans - weight
             store_window(s, i + _T * TILE_PIXELS, pitch, after)
-            blend_colours(s, i, pitch, weight, voxel, rgb, eight, ax, ay, az, inv_size, t_in, t_out, samples)
+            if cells is not None:
+                on = weight > 0.0
+                add_to(s, i + R_FIELD * TILE_PIXELS, pitch, select(on, trans * r, 0.0))
+                add_to(s, i + _G * TILE_PIXELS, pitch, select(on, trans * g, 0.0))
+                add_to(s, i + _B * TILE_PIXELS, pitch, select(on, trans * b, 0.0))
+            else:
+                blend_colours(
+                    s, i, pitch, weight, voxel, rgb, eight, ax, ay, az, inv_size, t_in, t_out, samples
+                )
             alive -= count_lanes(hit & (after < STOP_TRANS))
             if want == 0:
                 continue
@@ -265,6 +324,7 @@ def raster_tiles(
     density,
     rgb,
     eight,
+    cells,
     samples,
     want,
     image,
@@ -275,7 +335,7 @@ def raster_tiles(
 
     Inputs: view, see project.VIEW_*; tile_start int64 [T + 1]; pair_voxel int32 [P]; rect uint16 [V,4]; box float32 [V,4]
     low corner and edge; corner_idx int32 [V,8]; density float32 [G] raw; rgb float32 [V,1,3] with `eight` None, [V,8,3] with
-    `eight` True: told apart by type, so that only the branch in use is compiled.
+    `eight` True, or of the points [G,1,3] with `cells` True: told apart by type, so that only the branch in use is compiled.
     Outputs: image; planes, n = planes_of(want), zero where one is not wanted; with WANT_WEIGHT also pair_weight float32
     [P], each pair's heaviest pixel.
     """
@@ -297,8 +357,8 @@ def raster_tiles(
         if last > first:
             set_up_rays(view, tile_x, tile_y, s, base)
             _raster_tile(
-                first, last, view, x0, y0, n_columns * n_rows, pair_voxel, rect, box, corner_idx, density, rgb, eight, samples,
-                want, pair_weight, s, base,
+                first, last, view, x0, y0, n_columns * n_rows, pair_voxel, rect, box, corner_idx, density, rgb, eight, cells,
+                samples, want, pair_weight, s, base,
             )  # fmt: skip
         for row in range(n_rows):
             at = base + _T * TILE_PIXELS + 16 * row

@@ -70,10 +70,12 @@ def render_lists(
     samples: int = 1,
     want: int = 0,
     pair_weight: np.ndarray | None = None,
+    cells: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rasterise lists into the workspace: image [H,W,4], T and rgb without background, and the planes [n,H,W] of `want`.
 
-    See `raster.raster_tiles` and `raster.PLANE_*`.
+    `rgb` is of voxels [V,1,3] or their corners [V,8,3], with `cells` of the grid's points [G,1,3]. See
+    `raster.raster_tiles` and `raster.PLANE_*`.
     """
     height, width = int(lists.view[17]), int(lists.view[16])
     image = room.take("image", (height, width, CHANNELS), np.float32)
@@ -81,7 +83,7 @@ def render_lists(
     weights = np.empty(1, dtype=np.float32) if pair_weight is None else pair_weight
     crew.run(
         raster_tiles, lists.view, lists.tile_start, lists.pair_voxel, lists.rect, table.box, table.corner_idx, density, rgb,
-        True if rgb.shape[1] == 8 else None, samples, want, image, planes, weights,
+        True if rgb.shape[1] == 8 else None, True if cells else None, samples, want, image, planes, weights,
     )  # fmt: skip
     return image, planes
 

@@ -6,12 +6,16 @@ Along a ray, over its voxels i nearest first, with transmittance T_0 = 1 and K s
     alpha_i = min(MAX_ALPHA, 1 - exp(-I_i)),  w_i = T_i alpha_i,  T_(i+1) = T_i (1 - alpha_i),
     rgb = sum_i w_i c_i + T_end background.
 A voxel with alpha_i < min_alpha is passed over, and all voxels from the first with T_i < stop_trans on.
+Cells of a grid (Plenoxels) have density max(0, raw) and, at each sample point, colour max(0, c) interpolated between their
+corner points; the K parts are blended one by one.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -51,18 +55,21 @@ def contract(t: Tensor) -> Tensor:
 def rasterize(
     octree: Octree,
     densities: Tensor,  # [G] raw
-    colours: Tensor,  # [V,3] one per voxel, or [V,8,3] one per corner
+    colours: Tensor,  # [V,3] one per voxel, or [V,8,3] one per corner; with `cells` [G,3] one per point
     camera: Camera,
     *,
     background: Tensor,  # [3]
     samples_per_voxel: int = 1,
+    cells: bool = False,
     stop_trans: float = STOP_TRANS,
     min_alpha: float = MIN_ALPHA,
     knee: float = 1.0,  # distance in engine units from which the distortion counts in inverse depth
 ) -> RasterOutput:
     """Return the view of a sparse voxel field, in the dtype and on the device of `densities`."""
-    _check(octree, densities, colours, background, samples_per_voxel)
-    rays = find_segments(octree, camera)
+    _check(octree, densities, colours, background, samples_per_voxel, cells)
+    rays, parts = find_segments(octree, camera), 1
+    if cells:  # every part is a segment of its own
+        rays, parts, samples_per_voxel = _cut(rays, samples_per_voxel), samples_per_voxel, 1
     as_input = dict(dtype=densities.dtype, device=densities.device)
     t_in, t_out, z_per_t = (
         torch.as_tensor(a, **as_input) for a in (rays.t_in, rays.t_out, rays.z_per_t[:, None])
@@ -74,29 +81,41 @@ def rasterize(
     weights = _sample_weights(octree, rays, samples_per_voxel, as_input)  # K of [N,S,8]
     raw = [(w * corner_density[voxel]).sum(dim=-1) for w in weights]
     step = (t_out - t_in) / samples_per_voxel
-    optical_depth = DENSITY_SCALE * step * sum(exp_linear(r) for r in raw)
+    activation = torch.relu if cells else exp_linear
+    optical_depth = DENSITY_SCALE * step * sum(activation(r) for r in raw)
     alpha = (-torch.expm1(-optical_depth)).clamp(max=MAX_ALPHA)
     alpha = torch.where(alpha >= min_alpha, alpha, torch.zeros_like(alpha))
     alpha = torch.where(_transmittance(alpha)[:, :-1] >= stop_trans, alpha, torch.zeros_like(alpha))
     trans = _transmittance(alpha)  # [N,S+1]
     weight = trans[:, :-1] * alpha
 
-    middle_z = 0.5 * (t_in + t_out) * z_per_t
-    rgb = (weight[..., None] * _segment_colours(colours, voxel, weights)).sum(dim=1)
+    whole = weight.unflatten(1, (-1, parts)).sum(dim=2)  # of voxels
+    middle_z = (0.5 * (t_in + t_out) * z_per_t).unflatten(1, (-1, parts)).mean(dim=2)
+    of_corners = colours[corner_idx] if cells else colours
+    segment_colours = _segment_colours(of_corners, voxel, weights)
+    segment_colours = segment_colours.clamp(min=0.0) if cells else segment_colours
+    rgb = (weight[..., None] * segment_colours).sum(dim=1)
     normal = (weight[..., None] * corner_normals(corner_density)[voxel]).sum(dim=1)
     max_weight = torch.zeros(len(octree), **as_input)
-    max_weight.scatter_reduce_(0, voxel.flatten(), weight.detach().flatten(), "amax")
+    max_weight.scatter_reduce_(0, voxel[:, ::parts].flatten(), whole.detach().flatten(), "amax")
     image = (camera.height, camera.width)
     return RasterOutput(
         rgb=(rgb + trans[:, -1:] * background).reshape(*image, 3),
         trans=trans[:, -1].reshape(image),
-        depth_z=(weight * middle_z).sum(dim=1).reshape(image),
+        depth_z=(whole * middle_z).sum(dim=1).reshape(image),
         depth_median=_median_depth(trans, optical_depth, t_in, t_out, z_per_t).reshape(image),
         normal=normal.reshape(*image, 3),
-        count=(alpha > 0.0).sum(dim=1, dtype=torch.int32).reshape(image),
+        count=(whole > 0.0).sum(dim=1, dtype=torch.int32).reshape(image),
         max_weight=max_weight,
         distortion=_distortion(weight, t_in / knee, t_out / knee).reshape(image),
     )
+
+
+def _cut(rays: Segments, parts: int) -> Segments:
+    """Return the segments cut into equal parts: S * parts of them a ray."""
+    ends = [rays.t_in + share / parts * (rays.t_out - rays.t_in) for share in range(parts + 1)]
+    t_in, t_out = (np.stack(some, axis=-1).reshape(len(rays.t_in), -1) for some in (ends[:-1], ends[1:]))
+    return replace(rays, voxel_idx=np.repeat(rays.voxel_idx, parts, axis=1), t_in=t_in, t_out=t_out)
 
 
 def _transmittance(alpha: Tensor) -> Tensor:
@@ -149,11 +168,15 @@ def _distortion(weight: Tensor, t_in: Tensor, t_out: Tensor) -> Tensor:
     return (between + weight * weight * (b - a) / 3.0).sum(dim=1)
 
 
-def _check(octree: Octree, densities: Tensor, colours: Tensor, background: Tensor, samples: int) -> None:
+def _check(
+    octree: Octree, densities: Tensor, colours: Tensor, background: Tensor, samples: int, cells: bool
+) -> None:
     v, g = len(octree), octree.n_points
     if tuple(densities.shape) != (g,):
         raise ValueError(f"rasterize(): densities must be one per point, [{g}], got {list(densities.shape)}.")
-    if tuple(colours.shape) not in ((v, 3), (v, 8, 3)):
+    if cells and tuple(colours.shape) != (g, 3):
+        raise ValueError(f"rasterize(): colours of points must be [{g}, 3], got {list(colours.shape)}.")
+    if not cells and tuple(colours.shape) not in ((v, 3), (v, 8, 3)):
         raise ValueError(f"rasterize(): colours must be [{v}, 3] or [{v}, 8, 3], got {list(colours.shape)}.")
     if tuple(background.shape) != (3,):
         raise ValueError(f"rasterize(): background must be [3], got {list(background.shape)}.")

@@ -95,6 +95,70 @@ def rasterize(
     return output if fine is camera else _downsampled(output, camera)
 
 
+def rasterize_cells(
+    octree: Octree,
+    densities: Tensor,  # [G] raw, at the octree's grid points: max(0, .) after interpolation
+    colours: Tensor,  # [G,3] at the points: max(0, .) after interpolation
+    camera: Camera,
+    *,
+    background: Tensor | float = 0.0,  # [3] or one value
+    samples_per_voxel: int = 2,
+) -> RasterOutput:
+    """Return the picture of a grid's cells (Plenoxels), whose density and colour fields are cut off at 0 as marching does.
+
+    Each of the parts of a cell's segment is blended by itself. For looking only: float32 runs the kernels, without
+    gradients; float64 the differentiable twin. Raises ValueError for shapes that do not fit the octree.
+    """
+    g = octree.n_points
+    check_shapes("rasterize_cells", densities=(densities, str(g)), colours=(colours, f"{g} 3"))
+    tail = torch.as_tensor(background, dtype=densities.dtype, device=densities.device).expand(3)
+    if densities.dtype == torch.float64:
+        return rasterize_reference(
+            octree,
+            densities,
+            colours,
+            camera,
+            background=tail,
+            samples_per_voxel=samples_per_voxel,
+            cells=True,
+        )
+    if densities.requires_grad or colours.requires_grad:
+        raise ValueError("rasterize_cells(): float32 carries no gradient; march the grid, or use float64.")
+    return RasterOutput(
+        *_fields(densities, colours[:, None, :], tail, octree, camera, samples_per_voxel, cells=True)
+    )
+
+
+def _fields(
+    densities: Tensor,
+    colours: Tensor,
+    background: Tensor,
+    octree: Octree,
+    camera: Camera,
+    samples: int,
+    cells: bool = False,
+) -> tuple[Tensor, ...]:
+    """Return the fields of RasterOutput, by the kernels of the CPU."""
+    table, room = table_of(octree), Workspace()
+    density, rgb = _array(densities), _array(colours)
+    lists = build_lists(table, camera, crew(), room)
+    want = WANT_DEPTH | WANT_MEDIAN | WANT_NORMAL | WANT_COUNT | WANT_WEIGHT
+    pair_weight = np.zeros(max(1, lists.n_pairs), dtype=np.float32)
+    image, planes = render_lists(lists, table, density, rgb, crew(), room, samples, want, pair_weight, cells)
+    heaviest = np.zeros(table.n_voxels, dtype=np.float32)
+    heaviest_of_voxels(lists.pair_voxel, pair_weight, heaviest)
+    full, plane = torch.from_numpy(image), torch.from_numpy(planes)
+    return (
+        full[..., 1:4] + full[..., :1] * background.detach(),
+        full[..., 0].clone(),
+        plane[PLANE_DEPTH].clone(),
+        plane[PLANE_MEDIAN].clone(),
+        plane[PLANE_NORMAL : PLANE_NORMAL + 3].permute(1, 2, 0).contiguous(),
+        plane[PLANE_COUNT].to(torch.int32),
+        torch.from_numpy(heaviest),
+    )
+
+
 class _Rasterize(torch.autograd.Function):
     """Forward by `raster_tiles`; backward runs the tiles again with records, so nothing but the inputs is kept."""
 
@@ -108,23 +172,11 @@ class _Rasterize(torch.autograd.Function):
         camera: Camera,
         samples: int,
     ) -> tuple[Tensor, ...]:
-        table, room = table_of(octree), Workspace()
-        density, rgb = _array(densities), _array(colours)
-        lists = build_lists(table, camera, crew(), room)
-        want = WANT_DEPTH | WANT_MEDIAN | WANT_NORMAL | WANT_COUNT | WANT_WEIGHT
-        pair_weight = np.zeros(max(1, lists.n_pairs), dtype=np.float32)
-        image, planes = render_lists(lists, table, density, rgb, crew(), room, samples, want, pair_weight)
-        heaviest = np.zeros(table.n_voxels, dtype=np.float32)
-        heaviest_of_voxels(lists.pair_voxel, pair_weight, heaviest)
+        fields = _fields(densities, colours, background, octree, camera, samples)
         ctx.octree, ctx.camera, ctx.samples = octree, camera, samples
         ctx.save_for_backward(densities, colours, background)
-        full, plane = torch.from_numpy(image), torch.from_numpy(planes)
-        rgb_out = full[..., 1:4] + full[..., :1] * background
-        normal = plane[PLANE_NORMAL : PLANE_NORMAL + 3].permute(1, 2, 0).contiguous()
-        count = plane[PLANE_COUNT].to(torch.int32)
-        extras = (plane[PLANE_MEDIAN].clone(), normal, count, torch.from_numpy(heaviest))
-        ctx.mark_non_differentiable(*extras)
-        return (rgb_out, full[..., 0].clone(), plane[PLANE_DEPTH].clone(), *extras)
+        ctx.mark_non_differentiable(*fields[3:])
+        return fields
 
     @staticmethod
     def backward(
