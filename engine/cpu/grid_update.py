@@ -80,6 +80,7 @@ def adam_rows(
             old = squares[at + column]
             s = g * g if old == 0.0 else beta2 * old + rest2 * g * g
             m = g if old == 0.0 else beta1 * means[at + column] + rest1 * g
+            means[at + column] = 0.0  # or its lane would move the padding of sh by the densities' rate
             density[row] -= rate[column] * m / (np.sqrt(s) + eps[column])
             for k in range(0, width, 16):
                 lanes, before = load(v_rows, at + k), load(squares, at + k)
