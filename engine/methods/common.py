@@ -125,7 +125,10 @@ class Method(Protocol):
         """Take over a state written by `state`, by this or another process."""
 
 
-_METHODS = {"svraster": ("engine.methods.svraster", "SVRaster")}
+_METHODS = {
+    "svraster": ("engine.methods.svraster", "SVRaster"),
+    "plenoxels": ("engine.methods.plenoxels", "Plenoxels"),
+}
 
 
 def method_names() -> tuple[str, ...]:

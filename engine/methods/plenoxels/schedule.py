@@ -54,3 +54,8 @@ def tv_weights(losses: LossOptions, finer: int) -> tuple[float, float]:
         return 0.0, 0.0
     share = losses.tv_decay**finer
     return losses.tv_density * share, losses.tv_sh * share
+
+
+def resolutions(config: PlenoxelsConfig) -> tuple[tuple[int, int, int], ...]:
+    """Return the cells along X, Y, Z of the grids, coarse to fine."""
+    return parse_resolutions(config.schedule.resolutions)

@@ -2,7 +2,7 @@
 """SVRaster on the CPU: the voxels, how their structure changes, one training step.
 
 Beside this file: `schedule` what the options ask for at a step, `objective` what is minimised, `view` how the voxels are
-looked at, `state` what a checkpoint holds, `warm_up` the compiling of kernels.
+looked at, `state` what a checkpoint holds, `warm_up` a use of every kernel.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from engine.cpu.update import bias_corrections, owners_of_points
 from engine.datasets.scene import Scene
 from engine.errors import OptionError
 from engine.methods.common import AdaptReport, Buffers, StepReport, StructureStats
-from engine.methods.svraster import schedule, state, view, warm_up
+from engine.methods.compiling import warm_up
+from engine.methods.svraster import schedule, state, view
 from engine.methods.svraster.adapt import keep_mask, prune_threshold, split_mask
 from engine.methods.svraster.background import Background
 from engine.methods.svraster.config import SVRasterConfig, in_scene
@@ -284,7 +285,7 @@ class SVRaster:
 
     def warm_up(self, progress: Callable[[str, int, int], None] | None = None) -> None:
         """Compile (or load from the disk cache) every kernel that training and viewing use."""
-        warm_up.warm_up(self, progress)
+        warm_up(self, progress)
 
     # --- looking --------------------------------------------------------------------------------------------------
 

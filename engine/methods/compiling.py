@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""Kernels are compiled, or loaded from the disk cache, by using a method once on a tiny scene.
+
+The first time, a process of its own compiles into the cache and this one only loads. Compiling holds Python's lock for
+seconds, in which a window could not draw; and a kernel that was just compiled can differ in the last bit from the same
+kernel loaded from disk, so a first run would not repeat exactly.
+
+A method's `warm_up` module has `STAGES`, names of work, and `stages(model)`, a generator that does a stage and yields.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from engine.cameras import Camera
+from engine.datasets.scene import ImageSource, Scene, Split, View
+from engine.methods.common import Method, create_method
+
+Progress = Callable[[str, int, int], None]  # (stage, done, total); total 0 means unknown
+
+
+def warm_up(model: Method, progress: Progress | None) -> None:
+    """Run every kernel that a model uses once; tell `progress` (stage, done, total)."""
+    module = import_module(f"engine.methods.{model.name}.warm_up")
+    _compile_elsewhere(model.name, progress)
+    stages: Iterator[None] = module.stages(model)
+    names: tuple[str, ...] = module.STAGES
+    for done, stage in enumerate(names):
+        if progress is not None:
+            progress(stage, done, len(names))
+        next(stages)
+    if progress is not None:
+        progress(names[-1], len(names), len(names))
+
+
+def _compile_elsewhere(method: str, progress: Progress | None) -> None:
+    """Fill the kernel cache from another process, once per state of the sources. A failure costs only its advantage."""
+    cache = os.environ.get("NUMBA_CACHE_DIR", "")
+    marker = Path(cache) / f"{method}-compiled"
+    if not cache or marker.exists():
+        return
+    if progress is not None:
+        progress("kernels, once", 0, 0)
+    root = str(Path(__file__).resolve().parents[2])
+    paths = os.pathsep.join(path for path in (root, os.environ.get("PYTHONPATH", "")) if path)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"from engine.methods.compiling import compile_all\ncompile_all({method!r})\n",
+        ],
+        env=os.environ | {"PYTHONPATH": paths},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+    )
+    if done.returncode == 0 and marker.parent.is_dir():
+        with contextlib.suppress(OSError):
+            marker.touch()
+
+
+def compile_all(method: str) -> None:
+    """Compile every kernel of a method into the disk cache, by using it; what another process runs."""
+    module = import_module(f"engine.methods.{method}.warm_up")
+    for _ in module.stages(create_method(method, tiny_scene("white"))):
+        pass
+
+
+class _Flat(ImageSource):
+    """An image source with one grey picture."""
+
+    def load(self, index: int) -> np.ndarray:
+        return np.full((16, 16, 3), 0.5, dtype=np.float32)
+
+    def nbytes(self) -> int:
+        return 0
+
+
+def tiny_scene(background: str) -> Scene:
+    """Return a scene with one small grey photo."""
+    pose = np.eye(4)
+    pose[2, 3] = -1.5
+    views = (View("warm-up", Camera.from_fov(16, 16, 0.8, pose)),)
+    split = Split(views, _Flat())
+    up = np.array([0.0, -1.0, 0.0])
+    return Scene("warm-up", "", "built-in", split, Split((), _Flat()), background, 0, np.eye(4), up)

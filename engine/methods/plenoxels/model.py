@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""Plenoxels on the CPU: the grid, how it becomes finer and sparser, one training step.
+
+Beside this file: `schedule` what the options ask for at a step, `photos` batches of rays, `optimiser` steps along
+gradients, `structure` finer grids and pruning, `space` where the grid lies, `march_view` pictures, `state` checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from engine.cameras import Camera
+from engine.cpu.crew import crew
+from engine.cpu.grid_update import add_total_variation
+from engine.cpu.lists import Workspace
+from engine.cpu.march import march_gradients
+from engine.datasets.scene import Scene
+from engine.errors import OptionError
+from engine.methods.common import AdaptReport, Buffers, StepReport, StructureStats
+from engine.methods.compiling import warm_up
+from engine.methods.plenoxels import schedule, state, structure
+from engine.methods.plenoxels.config import PlenoxelsConfig, in_scene
+from engine.methods.plenoxels.grid import dense_grid, sphere_mask
+from engine.methods.plenoxels.march_view import march_view
+from engine.methods.plenoxels.optimiser import Optimiser
+from engine.methods.plenoxels.photos import Photos
+from engine.methods.plenoxels.space import space_of
+from engine.methods.plenoxels.survey import Survey
+from engine.options import describe, updated
+from engine.voxel_grid import Grid, LossTerms, MarchOptions
+
+_BRIGHTNESS = {"white": 1.0, "grey": 0.5, "black": 0.0, "learned": 0.5}
+
+
+class Plenoxels:
+    """A sparse grid in training on one scene. See `engine.methods.common.Method` for the contract."""
+
+    name = "plenoxels"
+    Config = PlenoxelsConfig
+
+    def __init__(self, scene: Scene, config: PlenoxelsConfig, seed: int = 0) -> None:
+        self.scene = scene
+        self.seed = seed
+        self.step = 0
+        self.rng = np.random.default_rng(seed)
+        self.photos = Photos(scene.train, self.rng.permutation(len(scene.train)))
+        self.finer = 0  # how many of the finer grids have begun
+        self.adapted_at = -1  # step of the last structure change
+        self.survey: Survey | None = None  # under way
+        self.survey_room = Workspace()
+        self._room = Workspace()
+        self._view_room = Workspace()
+        self.space = space_of(scene, config.model.ndc)
+        self.use(config)
+        model, sizes = self.active.model, schedule.resolutions(self.active)
+        self.grid = dense_grid(
+            sizes[0], model.sh_degree, model.initial_density * schedule.UNIT, self.space.center, self.space.radius,
+            sphere_mask(sizes[0]) if model.sphere else None,
+        )  # fmt: skip
+        self.optimiser = Optimiser(self.grid, config.rates.optimiser)
+
+    def use(self, config: PlenoxelsConfig) -> None:
+        """Take over a configuration; `active` are the options that hold in this scene."""
+        self.config = config
+        self.active = in_scene(config, self.space.forward_facing)
+
+    # --- structure ------------------------------------------------------------------------------------------------
+
+    def lay_out(self, grid: Grid, rows: np.ndarray | None) -> None:
+        """Go on with another grid: `rows` of this one, or fresh ones that no optimiser knows yet."""
+        self.grid = grid
+        if rows is None:
+            self.optimiser = Optimiser(grid, self.config.rates.optimiser)
+        else:
+            self.optimiser.take_rows(grid, rows)
+
+    def sizes_at(self, finer: int) -> tuple[int, int, int]:
+        """Return the size of the grid after so many refinements; beyond the schedule each doubles the one before."""
+        sizes = schedule.resolutions(self.active)
+        x, y, z = sizes[min(finer, len(sizes) - 1)]
+        factor = 1 << max(0, finer - len(sizes) + 1)
+        return x * factor, y * factor, z * factor
+
+    def prune_now(self) -> AdaptReport:
+        """Drop the cells that no training view sees, or the thin ones: whatever prune.by says."""
+        return structure.change_now(self, False, "prune now")
+
+    def subdivide_now(self) -> AdaptReport:
+        """Go to the next finer grid, dropping cells on the way."""
+        return structure.change_now(self, True, "subdivide now")
+
+    def preview_adapt(self) -> AdaptReport:
+        """Say what `prune_now` and `subdivide_now` would do with the present options, changing nothing."""
+        return structure.preview(self)
+
+    # --- training -------------------------------------------------------------------------------------------------
+
+    @property
+    def background(self) -> float:
+        """The brightness behind everything."""
+        kind = self.active.model.background
+        return _BRIGHTNESS[self.scene.background if kind == "scene" else kind]
+
+    def march_options(self) -> MarchOptions:
+        """Return how rays are marched; lengths in engine units, or the device coordinates' halves."""
+        model = self.active.model
+        return MarchOptions(
+            model.step_size, model.density_cut * schedule.UNIT, model.stop_trans, model.near / schedule.UNIT
+        )
+
+    def survey_options(self) -> MarchOptions:
+        """Return how rays are marched to find out how heavily cells weigh."""
+        return replace(self.march_options(), stop_thresh=self.active.prune.survey_stop)
+
+    def exclude(self, views: frozenset[int]) -> None:
+        """Pass these training views over from now on, and no others."""
+        self.photos.excluded = frozenset(views)
+
+    def train_step(self) -> StepReport:
+        """Take one step, structure changes included when they are due."""
+        adapted = structure.due(self)
+        options, losses, step = self.active, self.active.losses, self.step
+        batch = self.photos.draw(self.rng, step, options.schedule.rays, options.schedule.tile, crew())
+        rays_o, rays_d = self.space.rays(batch.rays_o, batch.rays_d)
+        terms = LossTerms(
+            self.background, losses.beta, losses.sparsity, losses.l1 / schedule.UNIT / len(rays_o)
+        )
+        mse = march_gradients(
+            self.grid, rays_o, rays_d, batch.target, self.march_options(), terms, self.optimiser.gradients,
+            crew(), self._room,
+        )  # fmt: skip
+        self._add_variation()
+        self.optimiser.step(self.grid, options.rates, step, crew())
+        self.step += 1
+        psnr = float(-10.0 * np.log10(max(mse, 1e-12)))
+        return StepReport(self.step, batch.view, (("mse", mse),), psnr, adapted)
+
+    def _add_variation(self) -> None:
+        """Add total variation of a run of the grid that begins anywhere, or of all of it."""
+        losses = self.active.losses
+        weights = schedule.tv_weights(losses, self.finer)
+        if weights == (0.0, 0.0):
+            return
+        cells, gradients = self.grid.links.size, self.optimiser.gradients
+        run = max(1, int(losses.tv_share * cells))
+        add_total_variation(
+            crew(), self.grid.links, self.grid.density, self.grid.sh, gradients.rows, gradients.touched,
+            3 * self.grid.n_basis, int(self.rng.integers(cells)), run, weights, schedule.UNIT,
+        )  # fmt: skip
+
+    def warm_up(self, progress: Callable[[str, int, int], None] | None = None) -> None:
+        """Compile (or load from the disk cache) every kernel that training and viewing use."""
+        warm_up(self, progress)
+
+    # --- looking --------------------------------------------------------------------------------------------------
+
+    def render(
+        self,
+        camera: Camera,
+        want: frozenset[str] = frozenset(),
+        *,
+        supersample: float | None = None,
+        background: tuple[float, float, float] | None = None,
+    ) -> Buffers:
+        """Render a view; see `engine.methods.common.Method.render`. One ray a pixel, as training has."""
+        tail = np.full(3, self.background) if background is None else np.asarray(background)
+        return march_view(self.grid, self.space, camera, self.march_options(), tail, want, self._view_room)
+
+    def structure(self) -> StructureStats:
+        """Count cells."""
+        return structure.count_cells(self.grid, self.optimiser.nbytes, self.active.prune.max_cells)
+
+    def boxes(self, levels: tuple[int, ...], limit: int) -> np.ndarray:
+        """Return up to `limit` cells of the given levels as [n,4] float32: centre x y z and edge, for wireframes."""
+        return structure.cell_boxes(self.grid, self.space, levels, limit)
+
+    # --- options and state ----------------------------------------------------------------------------------------
+
+    def set_options(self, values: dict[str, Any]) -> None:
+        """Change live options by dotted name; others raise OptionError."""
+        live = {info.name: info.live for info in describe(self.config)}
+        for name in values:
+            if not live.get(name, True):
+                raise OptionError(f"Option {name} cannot change while a model exists; set it and reset.")
+        self.use(updated(self.config, values))
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return (tensors, JSON-able header) from which `load_state` continues exactly."""
+        return state.state_of(self)
+
+    def load_state(self, tensors: dict[str, np.ndarray], header: dict[str, Any]) -> None:
+        """Take over a state written by `state`, by this or another process."""
+        state.load_into(self, tensors, header)
