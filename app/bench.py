@@ -157,17 +157,21 @@ def raster(json_path: Path | None = None, runs: int = 30) -> dict[str, Any]:
 
 
 def train(
-    json_path: Path | None = None, scene: str = "demo", seconds: float = 30.0, seed: int = 0
+    json_path: Path | None = None,
+    scene: str = "demo",
+    seconds: float = 30.0,
+    seed: int = 0,
+    method: str = "svraster",
 ) -> dict[str, Any]:
-    """Train SVRaster on a scene for some seconds and report quality and where the time of a step goes."""
+    """Train a method on a scene for some seconds and report quality and where the time of a step goes."""
     from engine.cpu.crew import Crew
     from engine.datasets import load_scene
     from engine.evaluation import Evaluation
     from engine.methods.common import create_method
 
     loaded = load_scene(scene)
-    method = create_method("svraster", loaded, seed=seed)
-    method.warm_up()
+    model = create_method(method, loaded, seed=seed)
+    model.warm_up()
     shares: dict[str, float] = {}
     run = Crew.run
 
@@ -181,26 +185,27 @@ def train(
     try:
         while spent < seconds:
             start = time.perf_counter()
-            method.train_step()
+            model.train_step()
             spent += time.perf_counter() - start
     finally:
         Crew.run = run
     cpu_seconds = time.process_time() - start_cpu
-    evaluation = Evaluation(loaded, method)
+    evaluation = Evaluation(loaded, model)
     while not evaluation.done:
         evaluation.advance()
     result = {
         "benchmark": "train",
         "machine": machine(),
+        "method": method,
         "scene": loaded.name,
         "seed": seed,
-        "steps": method.step,
+        "steps": model.step,
         "seconds": round(spent, 2),
         "cpu_seconds": round(cpu_seconds, 2),
-        "voxels": method.structure().voxels,
+        "voxels": model.structure().voxels,
         "psnr": finite(round(evaluation.psnr, 3)),
         "ssim": finite(round(evaluation.ssim, 4)),
-        "kernel_ms_per_step": {name: round(1e3 * s / method.step, 3) for name, s in shares.items()},
+        "kernel_ms_per_step": {name: round(1e3 * s / model.step, 3) for name, s in shares.items()},
     }
     print(
         f"{loaded.name}: {result['steps']:,} steps in {spent:.1f} s, {result['voxels']:,} voxels, "

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: nerfviewer [SCENE] | import | train | eval | render | bench | doctor.
+"""The command line: nerfviewer [SCENE] | import | train | eval | render | export | bench | doctor.
 
 Each command is a dataclass of flags and a function; the options of scenes and of the method are added to the flags
 from their declarations. Exit codes: 0 done, 1 something failed, 2 something was asked for that cannot be, 130 Ctrl-C.
@@ -51,7 +51,7 @@ class ModelFlags(CommonFlags):
 class WindowFlags(ModelFlags):
     """Open a scene, watch it train and fly through it.
 
-    Further commands: nerfviewer import | train | eval | render | bench | doctor, each with --help.
+    Further commands: nerfviewer import | train | eval | render | export | bench | doctor, each with --help.
     """
 
     scene: Annotated[
@@ -95,6 +95,10 @@ class TrainFlags(ModelFlags):
     ] = None
     autosave: Annotated[float, Help(metavar="SECONDS", help="Time between checkpoints.")] = 120.0
     json: Annotated[Path | None, Help(metavar="FILE", help="Write the numbers here.")] = None
+    tensorboard: Annotated[
+        tyro.conf.FlagCreatePairsOff[bool],
+        Help(help="Write the curves for TensorBoard too, into the run folder."),
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,17 @@ class RenderFlags(CommonFlags):
     output: Annotated[
         Path, Help(aliases=["-o"], metavar="FILE.mp4|DIR/", help="A video, or a folder of pictures.")
     ] = tyro.MISSING
+
+
+@dataclass(frozen=True)
+class ExportFlags(CommonFlags):
+    """Write what a Plenoxels run learned into one file: .npz for other programs, .plenoxels for a small one."""
+
+    run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
+    output: Annotated[
+        Path, Help(aliases=["-o"], metavar="FILE.npz|FILE.plenoxels", help="The file to write.")
+    ] = tyro.MISSING
+    density_bits: Annotated[Literal[8, 16], Help(help="Bits of a density in a .plenoxels file.")] = 8
 
 
 @dataclass(frozen=True)
@@ -151,6 +166,9 @@ class BenchFlags(CommonFlags):
     scene: Annotated[
         tyro.conf.Positional[str | None],
         Help(metavar="SCENE", help='train: a folder of posed photos, or "demo", which it is otherwise.'),
+    ] = None
+    method: Annotated[
+        str | None, Help(metavar="NAME", help="train: the radiance field; svraster otherwise.")
     ] = None
     seconds: Annotated[float | None, Help(metavar="S", help="train: how long to train; 30 otherwise.")] = None
     seed: Annotated[int | None, Help(metavar="N", help="train: of everything random; 0 otherwise.")] = None
@@ -329,6 +347,7 @@ def _train(arguments: Any, argv: list[str]) -> int:
         arguments.resume,
         arguments.json,
         arguments.autosave,
+        arguments.tensorboard,
     )
     return train(job)
 
@@ -353,6 +372,15 @@ def _render(arguments: Any, argv: list[str]) -> int:
     return render(
         RenderTask(arguments.run, arguments.output, kind, path, size, arguments.fps, arguments.frames)
     )
+
+
+def _export(arguments: Any, argv: list[str]) -> int:
+    from engine.export.plenoxels import export_run
+
+    grid = export_run(arguments.run, arguments.output, arguments.density_bits)
+    size = arguments.output.stat().st_size
+    print(f"Wrote {arguments.output}: {len(grid.density):,} voxels, {size / 1e6:.1f} MB.", file=sys.stderr)
+    return 0
 
 
 def _check_above_zero(name: str, value: float | None) -> None:
@@ -386,9 +414,9 @@ def _bench(arguments: Any, argv: list[str]) -> int:
 
     measure, own = {
         "raster": (bench.raster, ("runs",)),
-        "train": (bench.train, ("scene", "seconds", "seed")),
+        "train": (bench.train, ("scene", "method", "seconds", "seed")),
     }[arguments.what]
-    asked = {name: getattr(arguments, name) for name in ("scene", "seconds", "seed", "runs")}
+    asked = {name: getattr(arguments, name) for name in ("scene", "method", "seconds", "seed", "runs")}
     asked = {name: value for name, value in asked.items() if value is not None}
     for name, value in asked.items():
         if name not in own:
@@ -412,6 +440,7 @@ _COMMANDS: dict[str, tuple[type, Callable[[Any, list[str]], int]]] = {
     "train": (TrainFlags, _train),
     "eval": (EvalFlags, _eval),
     "render": (RenderFlags, _render),
+    "export": (ExportFlags, _export),
     "bench": (BenchFlags, _bench),
     "doctor": (DoctorFlags, _doctor),
 }

@@ -19,7 +19,7 @@ from engine.cpu.march_weights import raise_heaviest
 from engine.methods.plenoxels.space import Cube
 from engine.voxel_grid import Grid, MarchOptions
 
-SLICE_RAYS = 10_000  # rays looked along beside a training step: a few ms
+SLICE_RAYS = 5_000  # rays looked along beside a training step: a few ms
 
 
 @dataclass(eq=False)
