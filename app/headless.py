@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, TextIO, TypeVar
 
 from engine import messages as m
+from engine.board import Board
 from engine.errors import UserError
 from engine.messages import TrainState
 from engine.worker import Worker
@@ -75,6 +76,7 @@ class Driver:
         self.evaluated: m.Evaluated | None = None
         self.state = TrainState.EMPTY
         self.unsaved: m.Failed | None = None  # why the last checkpoint could not be written
+        self.board: Board | None = None  # where the curves go besides
 
     def open(self, command: m.OpenScene | m.OpenRun) -> m.SceneOpened:
         """Open a scene or a run and wait for it."""
@@ -107,6 +109,8 @@ class Driver:
             if not alive:
                 raise RunError("The worker ended unexpectedly.")
             if self.state is TrainState.TRAINING and (stats := self.worker.stats()) is not None:
+                if self.board is not None:
+                    self.board.see(stats)
                 self.console.progress(training_line(stats, self.evaluated))
             time.sleep(POLL_S)
 
@@ -127,6 +131,8 @@ class Driver:
 
     def _hear(self, event: m.Event) -> None:
         self._note_saving(event)
+        if self.board is not None:
+            self.board.hear(event)
         if isinstance(event, m.StateChanged):
             self.state = event.state
         elif isinstance(event, m.SceneOpened):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 from app.headless import Console, Driver, driving
 from engine import messages as m
 from engine import options, runs
+from engine.board import Board
 from engine.datasets.options import SceneOptions
 from engine.errors import UserError
 from engine.messages import TrainState
@@ -37,6 +39,7 @@ class TrainJob:
     resume: bool = False
     json_file: Path | None = None
     autosave_s: float = 120.0
+    tensorboard: bool = False
 
     def evaluate_every_s(self) -> float:
         """Return the training time between evaluations."""
@@ -48,11 +51,16 @@ class TrainJob:
 def train(job: TrainJob, worker: Worker | None = None, console: Console | None = None) -> int:
     """Train until a limit or Ctrl-C, then save, evaluate and write the numbers."""
     console = console or Console()
+    board = Board(lambda: Path(driver.scene.run_folder) / "tensorboard") if job.tensorboard else None
     opening = how_to_open(job, console)
     worker = worker or make_worker(job)
-    with driving(worker, console) as driver:
+    closing = contextlib.nullcontext() if board is None else contextlib.closing(board)
+    with closing, driving(worker, console) as driver:
+        driver.board = board
         open_job(driver, opening, job)
         train_to_the_end(driver, job)
+        if board is not None:
+            board.see(worker.stats())
         report = summary(driver, job)
         console.say(_last_words(driver, report))
     if job.json_file is not None:
