@@ -7,7 +7,7 @@ fill the box center +- radius. Between the values everything is trilinear; an em
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -52,6 +52,7 @@ class Grid:
     `density` float32 [N]: raw, per engine unit, any sign. `sh` float32 [N,S], S = `row_stride(degree)`: 3 B coefficients,
     channel major (R_0 .. R_B-1, G_0 ..), then padding that stays 0; see `coefficients`.
     `center`, `radius` float64 [3]: the box in engine units, half its side per axis.
+    Links are replaced, never changed in place: kernels keep what they derive from them in `derived`.
     """
 
     links: np.ndarray
@@ -60,6 +61,7 @@ class Grid:
     degree: int
     center: np.ndarray
     radius: np.ndarray
+    derived: tuple[np.ndarray, np.ndarray] | None = field(init=False, repr=False, default=None)
 
     @property
     def resolution(self) -> tuple[int, int, int]:

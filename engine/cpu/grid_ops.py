@@ -6,7 +6,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from engine.cpu.march_rays import add_row, cell_of, corner_weights, trilerp_density
+from engine.cpu.cell_map import corner_rows, rows_density
+from engine.cpu.march_rays import add_row, cell_of, corner_weights
 from engine.cpu.simd import fetch_add, splat, store
 
 
@@ -48,6 +49,7 @@ def resample_density(counter, links, density, sizes, new):
     """
     size_x, size_y, size_z = sizes
     to_x, to_y, to_z = new.shape
+    rows = np.empty(8, dtype=np.int32)
     row_y, row_x = size_z, size_z * size_y
     while True:
         i = fetch_add(counter, 0, 1)
@@ -59,10 +61,11 @@ def resample_density(counter, links, density, sizes, new):
             for k in range(to_z):
                 z, fz = cell_of((k + 0.5) * size_z / to_z - 0.5, size_z)
                 cell = x * row_x + y * row_y + z
-                empty = links[cell] < -1
-                new[i, j, k] = (
-                    0.0 if empty else trilerp_density(links, density, cell, row_y, row_x, fx, fy, fz)
-                )
+                if links[cell] < -1:
+                    new[i, j, k] = 0.0
+                    continue
+                corner_rows(links, cell, row_y, row_x, rows, 0)
+                new[i, j, k] = rows_density(rows, 0, density, fx, fy, fz)
 
 
 @njit(cache=True, nogil=True)

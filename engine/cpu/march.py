@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.cpu.cell_map import cell_map
 from engine.cpu.crew import Crew
 from engine.cpu.lists import Workspace
 from engine.cpu.march_grad import N_TERMS, march_backward, scatter_runs, sort_runs
@@ -88,6 +89,7 @@ class PreparedRays:
         self.geometry = room.take("march_geometry", (q, N_GEOMETRY), np.float64)
         self.steps = room.take("march_steps", (q,), np.int32)
         self.sizes = grid.resolution
+        self.cell_map = cell_map(grid, crew)
         resolution = np.asarray(grid.resolution, dtype=np.float64)
         crew.run(
             set_up_rays, np.ascontiguousarray(rays_o, dtype=np.float32), self.d, grid.scale, grid.offset, resolution,
@@ -96,17 +98,17 @@ class PreparedRays:
         self.most = int(self.steps.max(initial=1))
         self.starts = room.take("march_starts", (q + 1,), np.int64)
         self.starts[0] = 0
-        np.cumsum(self.steps, out=self.starts[1:])
+        np.cumsum(self.steps + 1, out=self.starts[1:])  # one record more than samples: see `find_live`
         self.counts = room.take("march_counts", (q,), np.int32)
 
 
 def _forward(
     grid: Grid, rays: PreparedRays, first: int, last: int, keep: bool, out: Marched, cells: np.ndarray,
-    records: np.ndarray, crew: Crew,
+    rows: np.ndarray, records: np.ndarray, crew: Crew,
 ) -> None:  # fmt: skip
     crew.run(
         march_forward, first, last, rays.d, rays.geometry, rays.steps, rays.starts, keep, rays.most, rays.params,
-        grid.links.reshape(-1), grid.density, grid.sh.reshape(-1), grid.degree, rays.sizes, cells, records,
+        rays.cell_map, grid.links.reshape(-1), grid.density, grid.sh.reshape(-1), grid.degree, rays.sizes, cells, rows, records,
         rays.counts, out.rgb, out.log_trans, out.depth,
     )  # fmt: skip
 
@@ -124,7 +126,7 @@ def march(
     out = Marched(
         np.empty((rays.n, 3), np.float32), np.empty(rays.n, np.float32), np.empty(rays.n, np.float32)
     )
-    _forward(grid, rays, 0, rays.n, False, out, _NO_CELLS, _NO_RECORDS, crew)
+    _forward(grid, rays, 0, rays.n, False, out, _NO_CELLS, _NO_CELLS, _NO_RECORDS, crew)
     return out
 
 
@@ -167,8 +169,9 @@ def _block(
     """March a block of rays there and back."""
     n = int(rays.starts[last] - rays.starts[first])
     cells = room.take("march_cells", (n,), np.int32)
+    rows = room.take("march_rows", (8 * n,), np.int32)
     records = room.take("march_records", (n * RECORD,), np.float32)
-    _forward(grid, rays, first, last, True, out, cells, records, crew)
+    _forward(grid, rays, first, last, True, out, cells, rows, records, crew)
     given = callable(target)
     v_rgb = room.take("march_v_rgb", (rays.n, 3), np.float32)
     v_log_trans = room.take("march_v_log_trans", (rays.n,), np.float32)
@@ -211,6 +214,6 @@ def _block(
     )
     for odd in range(2):
         crew.run(
-            scatter_runs, odd, slab_start, order, order_ray, runs, cells, records, outer, grid.degree,
-            grid.links.reshape(-1), z, y * z, gradients.rows.reshape(-1), gradients.touched,
+            scatter_runs, odd, slab_start, order, order_ray, runs, rows, records, outer, grid.degree,
+            gradients.rows.reshape(-1), gradients.touched,
         )  # fmt: skip

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from engine.cpu.cell_map import peek, poke
 from engine.cpu.march_rays import (
     AFTER,
     BLUE,
@@ -31,10 +32,11 @@ from engine.cpu.march_rays import (
     corner_weights,
     write_basis,
 )
-from engine.cpu.simd import fetch_add, fma, load, splat, store
+from engine.cpu.simd import fetch_add, fma, load, prefetch, splat, store
 
 # Entries of `terms`, float64: loss weights per ray or sample, and the number of rays that means are over.
 BACKGROUND, BETA, CAUCHY, L1, N_RAYS, N_TERMS = range(6)
+AHEAD = 4  # runs between asking for memory and using it
 _BETA_EPS = 1e-3  # keeps the gradient of log(1 - T) finite where nothing was hit, as published
 
 
@@ -147,11 +149,21 @@ def sort_runs(counter, first, last, starts, counts, plane, thickness, cells, run
 
 
 @njit(cache=True, nogil=True)
+def _fetch_run(order, place, rows, sums, touched, stride):
+    """Ask for what the run at `place` will be added to."""
+    k = np.int64(peek(order, place)) * 8
+    for c in range(8):
+        voxel = np.int64(peek(rows, k + c))
+        prefetch(touched, voxel)
+        for lane in range(0, stride, 16):
+            prefetch(sums, voxel * stride + lane)
+
+
+@njit(cache=True, nogil=True)
 def scatter_runs(
-    counter, odd, slab_start, order, order_ray, runs, cells, records, outer, degree, links, row_y, row_x,
-    rows, touched,
+    counter, odd, slab_start, order, order_ray, runs, rows, records, outer, degree, sums, touched,
 ):  # fmt: skip
-    """Add the gradients of every second slab's runs to rows float32 [N,S] flat; touched uint8 [N] becomes 1."""
+    """Add the gradients of every second slab's runs to sums float32 [N,S] flat; touched uint8 [N] becomes 1."""
     n_slabs = slab_start.shape[0] - 1
     n_basis = (degree + 1) * (degree + 1)
     stride = (3 * n_basis + 16) // 16 * 16
@@ -165,30 +177,31 @@ def scatter_runs(
     unit = np.zeros(stride, dtype=np.float32)
     unit[3 * n_basis] = 1.0
     share = np.zeros(16, dtype=np.float32)
-    corners = np.array(
-        [0, 1, row_y, row_y + 1, row_x, row_x + 1, row_x + row_y, row_x + row_y + 1], dtype=np.int64
-    )
     while True:
         slab = 2 * fetch_add(counter, 0, 1) + odd
         if slab >= n_slabs:
             break
-        for place in range(slab_start[slab], slab_start[slab + 1]):
-            k = np.int64(order[place])
+        last = slab_start[slab + 1]
+        for place in range(slab_start[slab], last):
+            prefetch(rows, np.int64(peek(order, min(place + 2 * AHEAD, last - 1))) * 8)
+            prefetch(records, np.int64(peek(order, min(place + 2 * AHEAD, last - 1))) * RECORD)
+            _fetch_run(order, min(place + AHEAD, last - 1), rows, sums, touched, stride)
+            k = np.int64(peek(order, place))
             store(share, 0, splat(0.0))
-            for i in range(k * RECORD, (k + runs[k]) * RECORD, RECORD):
-                weights = corner_weights(records[i + FX], records[i + FY], records[i + FZ])
-                w, v = records[i + WEIGHT], records[i + AFTER]
+            for i in range(k * RECORD, (k + peek(runs, k)) * RECORD, RECORD):
+                weights = corner_weights(peek(records, i + FX), peek(records, i + FY), peek(records, i + FZ))
+                w, v = peek(records, i + WEIGHT), peek(records, i + AFTER)
                 for c in range(8):
                     share[c] += weights[c] * w
                     share[8 + c] += weights[c] * v
-            pattern, source = clamped(records, k * RECORD) * stride, np.int64(order_ray[place]) * stride
+            pattern, source = clamped(records, k * RECORD) * stride, np.int64(peek(order_ray, place)) * stride
             for c in range(8):
-                voxel = np.int64(links[np.int64(cells[k]) + corners[c]])
+                voxel = np.int64(peek(rows, 8 * k + c))
                 if voxel < 0:
                     continue
-                touched[voxel] = 1
+                poke(touched, voxel, np.uint8(1))
                 for lane in range(0, stride, 16):
                     at = voxel * stride + lane
-                    value = fma(load(unit, lane), share[8 + c], load(rows, at))
+                    value = fma(load(unit, lane), peek(share, 8 + c), load(sums, at))
                     colour = load(outer, source + lane) * load(free, pattern + lane)
-                    store(rows, at, fma(colour, share[c], value))
+                    store(sums, at, fma(colour, peek(share, c), value))

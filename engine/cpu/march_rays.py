@@ -16,9 +16,11 @@ import numpy as np
 from numba import njit
 
 from engine.constants import SH_C0, SH_C1, SH_C2, SH_C3
-from engine.cpu.simd import fetch_add, fma, lane_sum, load, select, splat, store, vexp
+from engine.cpu.cell_map import blocks_of, copy_rows, corner_rows, peek, place_of, poke, rows_density
+from engine.cpu.simd import fetch_add, fma, lane_sum, load, prefetch, select, splat, store, vexp
 
 RUN_RAYS = 32  # rays per piece of parallel work
+BATCH = 16  # samples of a ray that are looked up together
 
 # Entries of `params`, float64.
 STEP, SIGMA_THRESH, STOP, NEAR, FAR, N_PARAMS = range(6)
@@ -68,12 +70,6 @@ def set_up_rays(counter, rays_o, rays_d, scale, offset, resolution, params, geom
 
 
 @njit(cache=True, nogil=True)
-def value_at(density, row):
-    """Return a voxel's raw density, 0 of an empty one."""
-    return density[row] if row >= 0 else np.float32(0.0)
-
-
-@njit(cache=True, nogil=True)
 def cell_of(p, size):
     """Return (lower value's index, how far beyond it) of a grid coordinate, clamped to the values' range."""
     p = min(max(p, 0.0), size - 1.0)
@@ -82,65 +78,110 @@ def cell_of(p, size):
 
 
 @njit(cache=True, nogil=True)
-def trilerp_density(links, density, cell, row_y, row_x, fx, fy, fz):
-    """Return the interpolated raw density in a cell; links is flat, row_y and row_x its strides along y and x."""
-    c00, c01, c10, c11 = cell, cell + row_y, cell + row_x, cell + row_x + row_y
-    v0, v1 = value_at(density, links[c00]), value_at(density, links[c00 + 1])
-    v2, v3 = value_at(density, links[c01]), value_at(density, links[c01 + 1])
-    v4, v5 = value_at(density, links[c10]), value_at(density, links[c10 + 1])
-    v6, v7 = value_at(density, links[c11]), value_at(density, links[c11 + 1])
-    v0, v2, v4, v6 = v0 + (v1 - v0) * fz, v2 + (v3 - v2) * fz, v4 + (v5 - v4) * fz, v6 + (v7 - v6) * fz
-    v0, v4 = v0 + (v2 - v0) * fy, v4 + (v6 - v4) * fy
-    return v0 + (v4 - v0) * fx
+def _inverse(d):
+    return 1.0 / d if abs(d) >= _PARALLEL else 1e30
 
 
 @njit(cache=True, nogil=True)
-def _beyond(low, d, k, p):
-    """Return how far along an axis the ray stays within k of the cell's lower corner."""
-    if abs(d) < _PARALLEL:
-        return 1e30
-    return ((low + k if d > 0.0 else low - k) - p) / d
+def _beyond(low, n, inverse, p):
+    """Return how far along an axis the ray stays within n - 1 cells of the cell at `low`."""
+    return ((low + n if inverse > 0.0 else low - (n - 1)) - p) * inverse
 
 
 @njit(cache=True, nogil=True)
-def find_live(geometry, q, steps, params, links, density, sizes, at, cells, records):
-    """Record the ray's live samples from `at` on: cell, position in it, sigma, t. Return (how many, optical depth)."""
+def _candidates(geometry, q, i, steps, step, cell_map, sizes, links, cells, found):
+    """Write the next BATCH samples of a ray, from number i on, that lie in cells with rows; return (how many, next i).
+
+    Their links are asked for here and read later: memory answers many requests in the time of one.
+    """
     size_x, size_y, size_z = sizes
     row_y, row_x = size_z, size_z * size_y
+    blocks_y, blocks_z = blocks_of(size_y), blocks_of(size_z)
     ox, oy, oz = geometry[q, OX], geometry[q, OY], geometry[q, OZ]
     dx, dy, dz = geometry[q, DX], geometry[q, DY], geometry[q, DZ]
-    t_min, h = geometry[q, T_MIN], params[STEP]
-    to_world = 1.0 / geometry[q, PER_UNIT]
-    delta = h * to_world
-    thresh = np.float32(params[SIGMA_THRESH])
-    most = -np.log(params[STOP])
-    depth, n, i = 0.0, 0, 0
-    while i < steps:
-        t = t_min + i * h
+    inv_x, inv_y, inv_z = _inverse(dx), _inverse(dy), _inverse(dz)
+    t_min, per_step, to_world = geometry[q, T_MIN], 1.0 / step, 1.0 / geometry[q, PER_UNIT]
+    k = 0
+    while i < steps and k < BATCH:
+        t = t_min + i * step
         px, py, pz = ox + t * dx, oy + t * dy, oz + t * dz
         x, fx = cell_of(px, size_x)
         y, fy = cell_of(py, size_y)
         z, fz = cell_of(pz, size_z)
-        cell = x * row_x + y * row_y + z
-        link = links[cell]
-        if link < -1:
-            k = -1 - link
-            free = min(_beyond(x, dx, k, px), min(_beyond(y, dy, k, py), _beyond(z, dz, k, pz)))
-            i += 1 + max(0, np.int64((min(free, 1e9) - _INSIDE) / h))
-            continue
-        sigma = trilerp_density(links, density, cell, row_y, row_x, fx, fy, fz)
+        n = np.int64(peek(cell_map, place_of(x, y, z, blocks_y, blocks_z)))
         i += 1
-        if not sigma > thresh:
+        if n > 0:
+            free = min(_beyond(x, n, inv_x, px), min(_beyond(y, n, inv_y, py), _beyond(z, n, inv_z, pz)))
+            i += np.int64(min(max(free - _INSIDE, 0.0), 1e9) * per_step)
             continue
-        cells[at + n] = cell
-        r = (at + n) * RECORD
-        records[r + FX], records[r + FY], records[r + FZ] = fx, fy, fz
-        records[r + SIGMA], records[r + WHERE] = sigma, t * to_world
-        depth += delta * np.float64(sigma)
-        n += 1
-        if depth > most:
-            break
-    return n, depth
+        cell = x * row_x + y * row_y + z
+        prefetch(links, cell)
+        prefetch(links, cell + row_y)
+        prefetch(links, cell + row_x)
+        prefetch(links, cell + row_x + row_y)
+        poke(cells, k, cell)
+        at = k * RECORD
+        poke(found, at + FX, fx)
+        poke(found, at + FY, fy)
+        poke(found, at + FZ, fz)
+        poke(found, at + WHERE, np.float32(t * to_world))
+        k += 1
+    return k, i
+
+
+@njit(cache=True, nogil=True)
+def find_live(geometry, q, steps, params, cell_map, links, density, sizes, batch, at, cells, rows, records):
+    """Record the ray's live samples from `at` on: cell, rows of its corners, position in it, sigma, t.
+
+    batch: scratch of `batch_scratch`. Return (how many, optical depth). One record behind the last may be written, too.
+    """
+    found_cells, found_rows, found = batch
+    row_y, row_x = sizes[2], sizes[2] * sizes[1]
+    delta = params[STEP] / geometry[q, PER_UNIT]
+    thresh = np.float32(params[SIGMA_THRESH])
+    most = -np.log(params[STOP])
+    depth, i, n = 0.0, 0, at
+    while i < steps and depth <= most:
+        count, i = _candidates(
+            geometry, q, i, steps, params[STEP], cell_map, sizes, links, found_cells, found
+        )
+        for k in range(count):
+            corner_rows(links, peek(found_cells, k), row_y, row_x, found_rows, 8 * k)
+            for c in range(8):
+                prefetch(density, np.int64(peek(found_rows, 8 * k + c)))
+        for k in range(count):
+            r = k * RECORD
+            sigma = rows_density(
+                found_rows, 8 * k, density, peek(found, r + FX), peek(found, r + FY), peek(found, r + FZ)
+            )
+            store(records, n * RECORD, load(found, r))
+            poke(records, n * RECORD + SIGMA, sigma)
+            copy_rows(found_rows, 8 * k, rows, 8 * n)
+            poke(cells, n, np.int32(peek(found_cells, k)))
+            live = sigma > thresh and depth <= most
+            depth += delta * np.float64(sigma) if live else 0.0
+            n += np.int64(live)
+    return n - at, depth
+
+
+@njit(cache=True, nogil=True)
+def own_records(most):
+    """Return room for the cells, rows and records of a ray of up to `most` samples."""
+    return (
+        np.empty(most + 1, dtype=np.int32),
+        np.empty(8 * most + 8, dtype=np.int32),
+        np.empty(most * RECORD + 16, dtype=np.float32),
+    )
+
+
+@njit(cache=True, nogil=True)
+def batch_scratch():
+    """Return what `find_live` needs per thread."""
+    return (
+        np.empty(BATCH, dtype=np.int64),
+        np.empty(8 * BATCH, dtype=np.int32),
+        np.empty(BATCH * RECORD + 16, dtype=np.float32),
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -157,9 +198,9 @@ def weigh(n, delta, at, records, lanes, room):
     """Write weight and transmittance behind of n recorded samples; lanes is scratch, 2 `room` floats."""
     total = 0.0
     for k in range(n):
-        p = delta * np.float64(records[(at + k) * RECORD + SIGMA])
-        lanes[k] = p
-        lanes[room + k] = total
+        p = delta * np.float64(peek(records, (at + k) * RECORD + SIGMA))
+        poke(lanes, k, np.float32(p))
+        poke(lanes, room + k, np.float32(total))
         total += p
     for k in range(0, n, 16):
         p = load(lanes, k)
@@ -169,7 +210,8 @@ def weigh(n, delta, at, records, lanes, room):
         store(lanes, room + k, before * vexp(-p))
     for k in range(n):
         r = (at + k) * RECORD
-        records[r + WEIGHT], records[r + AFTER] = lanes[k], lanes[room + k]
+        poke(records, r + WEIGHT, peek(lanes, k))
+        poke(records, r + AFTER, peek(lanes, room + k))
 
 
 @njit(cache=True, nogil=True)
@@ -216,13 +258,32 @@ def add_row(sh, row, at, weight, lanes):
 
 
 @njit(cache=True, nogil=True)
-def colour(links, sh, stride, cell, row_y, row_x, fx, fy, fz, basis):
-    """Return the three channels of max(0, 1/2 + Y trilerp(sh)); basis holds Y in each channel's place, 0 elsewhere, thrice."""
+def fetch_rows(sh, stride, rows, at, n):
+    """Ask for the coefficients of n records' corners, all at once: memory answers many requests in the time of one."""
+    before = np.int32(-2)
+    for k in range(at * 8, (at + n) * 8, 8):
+        first = peek(rows, k)
+        if first == before:
+            continue
+        before = first
+        for c in range(8):
+            row = np.int64(peek(rows, k + c)) * stride
+            for lane in range(0, stride, 16):
+                prefetch(sh, row + lane)
+
+
+@njit(cache=True, nogil=True)
+def colour(sh, stride, rows, at, fx, fy, fz, basis):
+    """Return the three channels of max(0, 1/2 + Y trilerp(sh)) at a record's rows[8 at ...].
+
+    basis: three times a row's length; the first has Y in red's columns and 0 elsewhere, then green's, then blue's.
+    """
     w0, w1, w2, w3, w4, w5, w6, w7 = corner_weights(fx, fy, fz)
-    wide = np.int64(stride)
-    c01, c10, c11 = cell + row_y, cell + row_x, cell + row_x + row_y
-    l0, l1, l2, l3 = links[cell] * wide, links[cell + 1] * wide, links[c01] * wide, links[c01 + 1] * wide
-    l4, l5, l6, l7 = links[c10] * wide, links[c10 + 1] * wide, links[c11] * wide, links[c11 + 1] * wide
+    k = at * 8
+    l0, l1 = np.int64(peek(rows, k)) * stride, np.int64(peek(rows, k + 1)) * stride
+    l2, l3 = np.int64(peek(rows, k + 2)) * stride, np.int64(peek(rows, k + 3)) * stride
+    l4, l5 = np.int64(peek(rows, k + 4)) * stride, np.int64(peek(rows, k + 5)) * stride
+    l6, l7 = np.int64(peek(rows, k + 6)) * stride, np.int64(peek(rows, k + 7)) * stride
     r, g, b = splat(0.0), splat(0.0), splat(0.0)
     for v in range(0, stride, 16):
         lanes = add_row(sh, l0, v, w0, splat(0.0))
@@ -242,35 +303,50 @@ def colour(links, sh, stride, cell, row_y, row_x, fx, fy, fz, basis):
 
 @njit(cache=True, nogil=True)
 def march_forward(
-    counter, first, last, rays_d, geometry, steps, starts, keep, most, params, links, density, sh, degree,
-    sizes, cells, records, counts, rgb, log_trans, depth,
+    counter, first, last, rays_d, geometry, steps, starts, keep, most, params, cell_map, links, density, sh, degree,
+    sizes, cells, rows, records, counts, rgb, log_trans, depth,
 ):  # fmt: skip
     """March rays first .. last - 1.
 
     Inputs: links flat, its three sizes; sh flat; starts int64 [Q+1]: ray q may write records from starts[q] on when `keep`,
     else records are a thread's own, of `most` samples.
-    Outputs: counts int32 [Q] of live samples; rgb float32 [Q,3] without background, log_trans [Q], depth [Q].
+    Outputs: counts int32 [Q] of live samples; their cells int32 [M], rows int32 [8 M] and records float32 [RECORD M];
+    rgb float32 [Q,3] without background, log_trans [Q], depth [Q].
     """
     if not keep:
-        cells = np.empty(most, dtype=np.int32)
-        records = np.empty(most * RECORD, dtype=np.float32)
+        cells, rows, records = own_records(most)
+    batch = batch_scratch()
     room = (most + 31) // 16 * 16
     lanes = np.zeros(2 * room, dtype=np.float32)
     n_basis = (degree + 1) * (degree + 1)
     stride = (3 * n_basis + 16) // 16 * 16
     basis = np.zeros(3 * stride, dtype=np.float32)
-    row_y, row_x = sizes[2], sizes[2] * sizes[1]
     while True:
         begin = fetch_add(counter, 0, RUN_RAYS) + first
         if begin >= last:
             break
         for q in range(begin, min(begin + RUN_RAYS, last)):
             at = starts[q] - starts[first] if keep else 0
-            n, total = find_live(geometry, q, steps[q], params, links, density, sizes, at, cells, records)
+            n, total = find_live(
+                geometry,
+                q,
+                steps[q],
+                params,
+                cell_map,
+                links,
+                density,
+                sizes,
+                batch,
+                at,
+                cells,
+                rows,
+                records,
+            )
             counts[q] = n
             log_trans[q] = -total
             r, g, b, z = 0.0, 0.0, 0.0, 0.0
             if n > 0:
+                fetch_rows(sh, stride, rows, at, n)
                 weigh(n, params[STEP] / geometry[q, PER_UNIT], at, records, lanes, room)
                 for channel in range(3):
                     start = channel * (stride + n_basis)
@@ -278,10 +354,18 @@ def march_forward(
             for k in range(at, at + n):
                 i = k * RECORD
                 cr, cg, cb = colour(
-                    links, sh, stride, np.int64(cells[k]), row_y, row_x, records[i + FX], records[i + FY],
-                    records[i + FZ], basis,
-                )  # fmt: skip
-                records[i + RED], records[i + GREEN], records[i + BLUE] = cr, cg, cb
-                w = np.float64(records[i + WEIGHT])
-                r, g, b, z = r + w * cr, g + w * cg, b + w * cb, z + w * records[i + WHERE]
+                    sh,
+                    stride,
+                    rows,
+                    k,
+                    peek(records, i + FX),
+                    peek(records, i + FY),
+                    peek(records, i + FZ),
+                    basis,
+                )
+                poke(records, i + RED, cr)
+                poke(records, i + GREEN, cg)
+                poke(records, i + BLUE, cb)
+                w = np.float64(peek(records, i + WEIGHT))
+                r, g, b, z = r + w * cr, g + w * cg, b + w * cb, z + w * peek(records, i + WHERE)
             rgb[q, 0], rgb[q, 1], rgb[q, 2], depth[q] = r, g, b, z

@@ -14,10 +14,21 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from engine.cpu.cell_map import peek
 from engine.cpu.crew import Crew
 from engine.cpu.lists import Workspace
 from engine.cpu.march import PreparedRays
-from engine.cpu.march_rays import PER_UNIT, RECORD, RUN_RAYS, STEP, WEIGHT, find_live, weigh
+from engine.cpu.march_rays import (
+    PER_UNIT,
+    RECORD,
+    RUN_RAYS,
+    STEP,
+    WEIGHT,
+    batch_scratch,
+    find_live,
+    own_records,
+    weigh,
+)
 from engine.cpu.simd import fetch_add
 from engine.voxel_grid import Grid, MarchOptions
 
@@ -40,29 +51,27 @@ def raise_to(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def march_weights(counter, geometry, steps, most, params, links, density, sizes, heaviest):
+def march_weights(counter, geometry, steps, most, params, cell_map, links, density, sizes, heaviest):
     """Raise heaviest float32 [N] to the weights of the rays' samples. Parallel over: rays, in runs of RUN_RAYS."""
-    cells = np.empty(most, dtype=np.int32)
-    records = np.empty(most * RECORD, dtype=np.float32)
+    cells, rows, records = own_records(most)
+    batch = batch_scratch()
     room = (most + 31) // 16 * 16
     lanes = np.zeros(2 * room, dtype=np.float32)
-    row_y, row_x = sizes[2], sizes[2] * sizes[1]
-    corners = np.array(
-        [0, 1, row_y, row_y + 1, row_x, row_x + 1, row_x + row_y, row_x + row_y + 1], dtype=np.int64
-    )
     n_rays = steps.shape[0]
     while True:
         begin = fetch_add(counter, 0, RUN_RAYS)
         if begin >= n_rays:
             break
         for q in range(begin, min(begin + RUN_RAYS, n_rays)):
-            n, _ = find_live(geometry, q, steps[q], params, links, density, sizes, 0, cells, records)
+            n, _ = find_live(
+                geometry, q, steps[q], params, cell_map, links, density, sizes, batch, 0, cells, rows, records
+            )
             if n > 0:
                 weigh(n, params[STEP] / geometry[q, PER_UNIT], 0, records, lanes, room)
             for k in range(n):
                 weight = records[k * RECORD + WEIGHT]
                 for c in range(8):
-                    row = np.int64(links[np.int64(cells[k]) + corners[c]])
+                    row = np.int64(peek(rows, 8 * k + c))
                     if row >= 0 and heaviest[row] < weight:
                         raise_to(heaviest, row, weight)
 
@@ -81,6 +90,6 @@ def raise_heaviest(
         part = slice(first, first + _RAYS_AT_ONCE)
         rays = PreparedRays(grid, rays_o[part], rays_d[part], options, crew, room)
         crew.run(
-            march_weights, rays.geometry, rays.steps, rays.most, rays.params, grid.links.reshape(-1), grid.density,
+            march_weights, rays.geometry, rays.steps, rays.most, rays.params, rays.cell_map, grid.links.reshape(-1), grid.density,
             rays.sizes, heaviest,
         )  # fmt: skip
