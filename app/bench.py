@@ -43,7 +43,7 @@ def shell(level: int) -> Octree:
     return Octree.from_leaves(path_from_ijk(ijk), np.full(len(ijk), level))
 
 
-def _timed(work: Callable[[], Any], runs: int, warm_ups: int = 3) -> dict[str, float]:
+def timed(work: Callable[[], Any], runs: int, warm_ups: int = 3) -> dict[str, float]:
     """Return the median and 90th percentile of wall ms and the median of CPU ms of `work`."""
     wall, cpu = [], []
     for run in range(warm_ups + runs):
@@ -75,9 +75,9 @@ def raster_case(name: str, runs: int = 30) -> dict[str, Any]:
         lists, rgb = shaded_lists(table, sh, _SH_DEGREE, camera, crew(), room)
         render_lists(lists, table, density, rgb, crew(), room)
 
-    inference = _timed(frame, runs)
+    inference = timed(frame, runs)
     pairs = build_lists(table, camera, crew()).n_pairs
-    train = _timed(_training_step(table, octree, density, sh, camera, room), max(5, runs // 2))
+    train = timed(_training_step(table, octree, density, sh, camera, room), max(5, runs // 2))
     return {
         "case": name,
         "size": list(RASTER_SIZE),

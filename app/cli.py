@@ -160,9 +160,10 @@ class ImportFlags(CommonFlags):
 class BenchFlags(CommonFlags):
     """Measure this machine."""
 
-    what: Annotated[tyro.conf.Positional[Literal["raster", "train"]], Help(help="What to measure.")] = (
-        tyro.MISSING
-    )
+    what: Annotated[
+        tyro.conf.Positional[Literal["raster", "ops", "train"]],
+        Help(help="What to measure: frames, the steps of marching through a grid, or training."),
+    ] = tyro.MISSING
     scene: Annotated[
         tyro.conf.Positional[str | None],
         Help(metavar="SCENE", help='train: a folder of posed photos, or "demo", which it is otherwise.'),
@@ -173,7 +174,7 @@ class BenchFlags(CommonFlags):
     seconds: Annotated[float | None, Help(metavar="S", help="train: how long to train; 30 otherwise.")] = None
     seed: Annotated[int | None, Help(metavar="N", help="train: of everything random; 0 otherwise.")] = None
     runs: Annotated[
-        int | None, Help(metavar="N", help="raster: how often each frame is measured; 30 otherwise.")
+        int | None, Help(metavar="N", help="raster, ops: how often each is measured; 30 otherwise.")
     ] = None
     json: Annotated[Path | None, Help(metavar="FILE", help="Write the numbers here.")] = None
 
@@ -410,10 +411,11 @@ def _import(arguments: Any, argv: list[str]) -> int:
 
 
 def _bench(arguments: Any, argv: list[str]) -> int:
-    from app import bench
+    from app import bench, bench_ops
 
     measure, own = {
         "raster": (bench.raster, ("runs",)),
+        "ops": (bench_ops.ops, ("runs",)),
         "train": (bench.train, ("scene", "method", "seconds", "seed")),
     }[arguments.what]
     asked = {name: getattr(arguments, name) for name in ("scene", "method", "seconds", "seed", "runs")}
