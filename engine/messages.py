@@ -94,6 +94,43 @@ class Reset(Command):
 
 
 @dataclass(frozen=True)
+class SwitchMethod(Command):
+    """Start anew on the same scene with a method; the answer is SceneOpened. What was trained is saved.
+
+    With `beside` the model that was open stays, beside the new one. Training goes on if it was going on, or with `start`.
+    """
+
+    method: str
+    values: dict[str, Any] = field(default_factory=dict)
+    beside: bool = False
+    start: bool = False
+
+
+@dataclass(frozen=True)
+class OpenBeside(Command):
+    """Load the newest checkpoint of a run of the same scene beside the open model; the answer is BesideChanged."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class SwapBeside(Command):
+    """Put the model beside in front and the open one beside; the answer is SceneOpened."""
+
+
+@dataclass(frozen=True)
+class TrainBeside(Command):
+    """Train the model beside too, or no longer. Two that train get equal shares of the time."""
+
+    on: bool = True
+
+
+@dataclass(frozen=True)
+class CloseBeside(Command):
+    """Save the model beside and let it go; the answer is BesideChanged."""
+
+
+@dataclass(frozen=True)
 class ExcludeViews(Command):
     """Leave training views out from the next step on, or take them in again; the answer is ViewsExcluded.
 
@@ -216,8 +253,20 @@ class ViewInfo:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """The model that stands beside the open one for comparison, on the same scene."""
+
+    key: int
+    method: str
+    run_folder: str
+
+
+@dataclass(frozen=True)
 class SceneOpened(Event):
-    """A scene is ready. Training views first in `views`, then the held-out ones."""
+    """A scene is ready, or another model on it is in front. Training views first in `views`, then the held-out ones.
+
+    `key` tells models apart: one that had this key before is the same model, with what is known of it.
+    """
 
     name: str
     path: str
@@ -239,6 +288,15 @@ class SceneOpened(Event):
     points_rgb: np.ndarray | None = None  # [P,3] uint8
     n_points: int = 0  # before thinning
     excluded: tuple[int, ...] = ()  # training views that are left out
+    key: int = 0
+    beside: Beside | None = None
+
+
+@dataclass(frozen=True)
+class BesideChanged(Event):
+    """Another model stands beside the open one, or none any more."""
+
+    beside: Beside | None
 
 
 @dataclass(frozen=True)
@@ -277,7 +335,7 @@ class AdaptPreviewed(Event):
 
 @dataclass(frozen=True)
 class Evaluated(Event):
-    """Held-out quality at a step. `per_view` holds (name, PSNR in dB, SSIM)."""
+    """Held-out quality of the model `key` at a step. `per_view` holds (name, PSNR in dB, SSIM)."""
 
     step: int
     seconds: float
@@ -285,6 +343,7 @@ class Evaluated(Event):
     ssim: float
     voxels: int
     per_view: tuple[tuple[str, float, float], ...]
+    key: int = 0
 
 
 @dataclass(frozen=True)
@@ -405,6 +464,18 @@ class RenderJob:
 
 
 @dataclass(frozen=True)
+class BesideStats:
+    """Numbers about the model beside. `trains`: it takes turns with the open one, or trains alone while that rests."""
+
+    key: int
+    step: int
+    train_seconds: float
+    psnr: float
+    voxels: int
+    trains: bool
+
+
+@dataclass(frozen=True)
 class Stats:
     """Numbers about training, newest wins. Times are of the worker thread; shares sum to at most 1."""
 
@@ -425,6 +496,7 @@ class Stats:
     fps: float
     scale: float
     views: ViewTally | None = None
+    beside: BesideStats | None = None
 
 
 @dataclass(frozen=True)
@@ -444,6 +516,7 @@ class ViewRequest:
     background: tuple[float, float, float] | None = None
     view_index: int | None = None
     on_device: bool = False  # the frame may stay in a card's memory; whoever asks can show it from there
+    beside: bool = False  # the model beside is wanted too, if there is one
 
 
 @dataclass(frozen=True)
@@ -467,7 +540,8 @@ class DeviceFrame:
 class Frame:
     """A finished picture: `rgba [h,w,4]` uint8, `depth_z [h,w]` float32 engine units (inf where nothing is).
 
-    With `on_device` those two have the right shapes and nothing in them; `on_host` has.
+    With `on_device` those two have the right shapes and nothing in them; `on_host` has. `beside [h,w,4]` uint8 is the same
+    view of the model beside.
     """
 
     serial: int
@@ -478,6 +552,7 @@ class Frame:
     render_ms: float
     legend: tuple[float, float, str] | None = None
     on_device: DeviceFrame | None = None
+    beside: np.ndarray | None = None
 
     def on_host(self) -> Frame:
         """Return the frame with its arrays filled, copying them from the card if that is where it is."""

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,12 @@ from engine import options, runs
 from engine.datasets.box import text_of_centre, with_box
 from engine.datasets.scene import Points, Scene
 from engine.errors import CheckpointError, UserError
-from engine.messages import Logged, OpenRun, OpenScene, SceneOpened, ViewInfo
+from engine.messages import Beside, Logged, OpenRun, OpenScene, SceneOpened, ViewInfo
 from engine.methods.common import Method
 from engine.tally import Tally
 
 MAX_DRAWN_POINTS = 200_000  # of the sparse points, sent to a front end
+_keys = itertools.count(1)
 _BOX_OPTIONS = ("box_centre", "box_edge")  # of engine/datasets/options.py
 
 Report = Callable[[str, int, int], None]  # (stage, done, total); total 0 means unknown
@@ -58,6 +61,11 @@ class Training:
         self.resumed_from: int | None = None
         self.tally = Tally(len(scene.train))
         self.excluded: frozenset[int] = frozenset()  # training views that are left out
+        self.key = next(_keys)  # tells models of one process apart
+        self.losses: tuple[tuple[str, float], ...] = ()  # of the last step
+        self.psnr = float("nan")
+        self.evaluate_at = math.inf  # training seconds
+        self.evaluated_s = 0.0  # what the evaluation under way, or else the last one, has cost
 
     def exclude(self, indices: Iterable[int], excluded: bool) -> None:
         """Leave training views out from the next step on, or take them in again."""
@@ -167,7 +175,12 @@ class Training:
             points_rgb=rgb,
             n_points=0 if scene.points is None else len(scene.points),
             excluded=tuple(sorted(self.excluded)),
+            key=self.key,
         )
+
+    def beside(self) -> Beside:
+        """Describe the model for a front end that compares it with another."""
+        return Beside(self.key, self.method.name, str(self.run.path))
 
 
 def _drawn_points(points: Points | None) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -176,6 +189,11 @@ def _drawn_points(points: Points | None) -> tuple[np.ndarray | None, np.ndarray 
         return None, None
     stride = -(-len(points) // MAX_DRAWN_POINTS)
     return points.xyz[::stride].astype(np.float32), points.rgb[::stride].astype(np.uint8)
+
+
+def _told_scene(spec: runs.RunSpec) -> str:
+    """Return a scene and how it was read, for people."""
+    return " ".join([spec.scene, *(f"{name}={value}" for name, value in sorted(spec.options.items()))])
 
 
 class Opener:
@@ -205,10 +223,28 @@ class Opener:
     def run(self, command: OpenRun, report: Report) -> tuple[Training, list[Logged]]:
         """Load the scene of a run and the newest checkpoint that can be read; log what had to be skipped."""
         run = runs.open_run(command.path)
-        resumed = run.newest()
-        report("loading", 0, 0)
-        spec = run.spec
-        scene = self._loader(spec.scene, spec.options, report)
+
+        def load() -> Scene:
+            report("loading", 0, 0)
+            return self._loader(run.spec.scene, run.spec.options, report)
+
+        return self._resume(run, load)
+
+    def beside(self, path: str, training: Training) -> tuple[Training, list[Logged]]:
+        """Load the newest checkpoint of another run of the scene that is open; photos are not read again."""
+        run, here = runs.open_run(path), training.run
+        if run.path.resolve() == here.path.resolve():
+            raise UserError(f"{run.path} is the run that is open; choose another one to compare it with.")
+        if (run.spec.scene, run.spec.options) != (here.spec.scene, here.spec.options):
+            raise UserError(
+                f"{run.path} was trained on {_told_scene(run.spec)}, the open run on {_told_scene(here.spec)}; only runs of "
+                "one scene, read in the same way, can be compared."
+            )
+        return self._resume(run, lambda: training.scene)
+
+    def _resume(self, run: runs.RunFolder, load: Callable[[], Scene]) -> tuple[Training, list[Logged]]:
+        resumed, spec = run.newest(), run.spec
+        scene = load()
         values = spec.values if resumed is None else resumed.header["values"]
         training = Training(scene, self._factory(spec.method, scene, values, spec.seed), run)
         if resumed is None:
@@ -226,11 +262,22 @@ class Opener:
             ) from error
         return training, [*log, Logged("info", f"Resumed {run.path} at step {training.method.step:,}.")]
 
+    def other(self, training: Training, method: str, values: dict[str, Any]) -> Training:
+        """Return an untrained model by a method on the same scene, with the same views left out, in a folder of its own."""
+        old = training.run
+        fresh = self._factory(method, training.scene, values, old.spec.seed)
+        spec = dataclasses.replace(old.spec, method=method, values=options.flatten(fresh.config))
+        started = Training(training.scene, fresh, runs.new_run(spec, old.path.parent))
+        started.exclude(training.excluded, True)
+        return started
+
     def again(self, training: Training, changes: dict[str, Any]) -> Training:
         """Return an untrained copy: same scene, same options as they stand but for some, a run folder of its own."""
         old = training.run
         values = options.flatten(options.updated(training.method.config, changes))
-        return self._anew(training, training.scene, dataclasses.replace(old.spec, values=values))
+        fresh = self._anew(training, training.scene, dataclasses.replace(old.spec, values=values))
+        fresh.key = training.key
+        return fresh
 
     def moved(self, training: Training, box: tuple[np.ndarray, float] | None, report: Report) -> Training:
         """Return an untrained copy on another foreground cube (centre [3] and edge in data units; None: automatic)."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import messages as m
+from engine import worker_beside
 from engine.errors import UserError
 from engine.messages import TrainState
 from engine.training import Report, Training
@@ -52,21 +53,21 @@ def _open(core: Core, make: Callable[[Any], tuple[Training, list[m.Logged]]], st
     core.enter(TrainState.LOADING)
     begin = core.clock()
     try:
-        training, log = make(_reporter(core))
+        training, log = make(reporter(core))
         core.timings["load"] += core.clock() - begin
-        _warm_up(core, training)
+        core.warm_up(training)
     except _StoppedError:
         raise
     except Exception as error:
         core.fail("The scene could not be opened", error)
         if was_training:
-            core.begin_training()
+            core.begin_training_of(core.training)
             core.enter(TrainState.TRAINING)
         else:
             core.enter(back_to, "Opening failed.")
         return
     core.install(training)
-    core.emit(training.opened())
+    core.emit(core.opened())
     for line in log:
         core.emit(line)
     core.enter(TrainState.PAUSED)
@@ -74,7 +75,7 @@ def _open(core: Core, make: Callable[[Any], tuple[Training, list[m.Logged]]], st
         _train(core, m.Train())
 
 
-def _reporter(core: Core, prefix: str = "") -> Report:
+def reporter(core: Core, prefix: str = "") -> Report:
     """Return what tells the progress of a long piece of work, and ends that work once the worker is to stop."""
 
     def report(stage: str, done: int = 0, total: int = 0) -> None:
@@ -85,31 +86,13 @@ def _reporter(core: Core, prefix: str = "") -> Report:
     return report
 
 
-def _warm_up(core: Core, training: Training) -> None:
-    """Let the method compile its kernels now, so that the first step is as fast as the others."""
-    warm_up = getattr(training.method, "warm_up", None)
-    if warm_up is None:
-        return
-    begin = core.clock()
-    warm_up(_reporter(core, "compiling "))
-    core.timings["compile"] += core.clock() - begin
-
-
 def _train(core: Core, command: m.Train) -> None:
-    core.training.set_target(command.steps, command.seconds, command.finish)
-    if core.training.target_reached():
-        core.end_training()
-        return
-    try:
-        core.training.begin()
-    except (UserError, OSError) as error:  # no place to save to is a pity, not a reason not to train
-        core.fail("The run folder cannot be written; training goes on without saving", error, once=True)
-    core.tell_run_folder()
-    core.begin_training()
-    core.enter(TrainState.TRAINING)
+    worker_beside.wake_beside(core)
+    core.start_training(command.steps, command.seconds, command.finish)
 
 
 def _pause(core: Core, command: m.Pause) -> None:
+    worker_beside.rest_beside(core)
     if core.state is TrainState.TRAINING:
         core.pause()
 
@@ -118,7 +101,7 @@ def _reset(core: Core, command: m.Reset) -> None:
     _save_if_needed(core)
     training = core.opener.again(core.training, command.values)
     if command.values:  # other options may need other kernels
-        _warm_up(core, training)
+        core.warm_up(training)
     was_training = core.state is TrainState.TRAINING
     core.install(training)
     core.emit(m.OptionsChanged(training.opened().values))
@@ -136,10 +119,10 @@ def _move_box(core: Core, command: m.MoveBox) -> None:
     ):
         raise UserError(f"A box needs a centre and an edge above 0, got {command.centre} and {command.edge}.")
     box = None if command.centre is None else (np.array(command.centre, dtype=np.float64), command.edge)
-    training = core.opener.moved(core.training, box, _reporter(core))
+    training = core.opener.moved(core.training, box, reporter(core))
     was_training = core.state is TrainState.TRAINING
     core.install(training)
-    core.emit(training.opened())
+    core.emit(core.opened())
     core.enter(TrainState.PAUSED, "Ready to train on the new box.")
     if was_training:
         _train(core, m.Train())
@@ -171,7 +154,7 @@ def _subdivide(core: Core, command: m.SubdivideNow) -> None:
 
 def _changed(core: Core, report: m.AdaptReport) -> None:
     core.training.unsaved = True
-    core.evaluation = None  # it would mix two models
+    core.forget_evaluation(core.training)
     core.structure_changed(report)
     core.publish()
 
@@ -181,7 +164,8 @@ def _preview(core: Core, command: m.PreviewAdapt) -> None:
 
 
 def _evaluate(core: Core, command: m.Evaluate) -> None:
-    core.start_evaluation()
+    beside = core.beside.training
+    core.start_evaluation(core.training, *([] if beside is None else [beside]))
 
 
 def _save(core: Core, command: m.SaveCheckpoint) -> None:
@@ -215,6 +199,9 @@ def _stop(core: Core, command: m.Stop) -> None:
 def _save_if_needed(core: Core) -> None:
     if core.training is not None and core.training.unsaved:
         core.save()
+    beside = core.beside.training
+    if beside is not None and beside.unsaved:
+        core.save(beside)
 
 
 # command -> (what failed, in words; whether it needs an open scene; what it does)
@@ -224,6 +211,11 @@ _HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
     m.Train: ("Training could not start", True, _train),
     m.Pause: ("Training could not be paused", False, _pause),
     m.Reset: ("The model could not be reset", True, _reset),
+    m.SwitchMethod: ("The method could not be changed", True, worker_beside.switch_method),
+    m.OpenBeside: ("The run could not be opened beside", True, worker_beside.open_beside),
+    m.SwapBeside: ("The models could not be swapped", True, worker_beside.swap_beside),
+    m.TrainBeside: ("The model beside could not be trained", True, worker_beside.train_beside),
+    m.CloseBeside: ("The comparison could not be ended", True, worker_beside.close_beside),
     m.MoveBox: ("The box could not be moved", True, _move_box),
     m.ExcludeViews: ("The views could not be left out", True, _exclude),
     m.SurveyCapture: ("The capture could not be looked over", True, _survey),

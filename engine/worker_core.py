@@ -11,7 +11,7 @@ import contextlib
 import math
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,14 +28,24 @@ from engine.messages import (
     Progress,
     RenderJob,
     RunFolderChanged,
+    SceneOpened,
     StateChanged,
     Stats,
     StructureChanged,
     TrainState,
+    ViewRequest,
 )
 from engine.methods.common import AdaptReport
 from engine.slots import EventQueue, Inbox, Latest
 from engine.training import Opener, Training
+from engine.worker_beside import (
+    BesideSlot,
+    next_to_train,
+    put_beside,
+    stop_beside,
+    took_time,
+    with_beside,
+)
 from engine.worker_jobs import JobRunner
 from engine.worker_meter import Meter, resident_bytes
 from engine.worker_survey import Survey
@@ -83,7 +93,9 @@ class Core:
         self.state = TrainState.EMPTY
         self.reason = ""
         self.training: Training | None = None
+        self.beside = BesideSlot()
         self.evaluation: Evaluation | None = None
+        self._evaluated: list[Training] = []  # the model under evaluation, then those that wait for theirs
         self.survey: Survey | None = None
         self.jobs = JobRunner(self._render_job, clock)
         self.meter = Meter(clock())
@@ -98,11 +110,7 @@ class Core:
         self._moved_at = -math.inf
         self._published_at = -math.inf
         self._logged_at = -math.inf
-        self._evaluate_at = math.inf  # training seconds
-        self._evaluated_s = 0.0  # what the evaluation under way, or else the last one, has cost
         self._told: set[tuple[str, ...]] = set()
-        self._losses: tuple[tuple[str, float], ...] = ()
-        self._psnr = float("nan")
 
     # --- the loop -------------------------------------------------------------------------------------
 
@@ -118,16 +126,17 @@ class Core:
             self._view()
             return True
         self._viewed = False
+        trainee = next_to_train(self)
         if self.save_due:  # before an evaluation, which may take longer than whoever ends us waits
             self.save()
         elif self.evaluation is not None:
             self._evaluate_one(self.evaluation)
-        elif (seconds := self.jobs.turn(self.state is TrainState.TRAINING)) > 0.0:
+        elif (seconds := self.jobs.turn(trainee is not None)) > 0.0:
             self.meter.record("job", self.clock(), seconds)
-        elif self.survey is not None and self.survey.due(self.state is TrainState.TRAINING):
+        elif self.survey is not None and self.survey.due(trainee is not None):
             self._survey_one(self.survey)
-        elif self.state is TrainState.TRAINING:
-            self._train()
+        elif trainee is not None:
+            self._train(trainee)
         elif self.inbox.has_request:
             self._view()
         else:
@@ -155,6 +164,7 @@ class Core:
         """Stop what takes memory, give back what can be, and tell it: once, until somebody lets training go on."""
         event = worker_memory.event(what, error, cause, self.training)  # says what was free before this
         memory.free_caches()
+        stop_beside(self)
         if self.state is TrainState.TRAINING:
             self.pause("Memory ran out.")
         if (what, _NO_MEMORY) not in self._told:
@@ -169,36 +179,51 @@ class Core:
 
     # --- pieces of work -------------------------------------------------------------------------------
 
-    def _train(self) -> None:
-        training = self.training
-        begin, cpu = self.clock(), self.cpu_clock()
+    def _train(self, training: Training) -> None:
+        begin, cpu, in_front = self.clock(), self.cpu_clock(), training is self.training
         try:
             report = training.method.train_step()
         except Exception as error:
-            self.fail("Training stopped", error)
-            if self.state is TrainState.TRAINING:  # out of memory has paused it
-                self.enter(TrainState.FAILED, cause_chain(error)[0])
+            self._training_failed(training, error)
             return
         training.unsaved = True
         training.tally.note(report.view, report.psnr)
-        self._losses, self._psnr = report.losses, report.psnr
-        if report.adapted is not None:
+        training.losses, training.psnr = report.losses, report.psnr
+        if report.adapted is not None and in_front:
             self.structure_changed(report.adapted)
         now = self.clock()
         if self._autosave_due(now):
-            self.save()  # inside the training time: a run without interruptions pays for it too
+            self._autosave()  # inside the training time: a run without interruptions pays for it too
             now = self.clock()
         training.seconds += now - begin
         training.cpu_seconds += self.cpu_clock() - cpu
-        self.timings["train"], self.timings["cpu"] = training.seconds, training.cpu_seconds
-        self.meter.record("train", now, now - begin)
+        if in_front:
+            self.timings["train"], self.timings["cpu"] = training.seconds, training.cpu_seconds
+        self.meter.record("train" if in_front else "beside", now, now - begin)
+        took_time(self, training, now - begin)
         self.jobs.spent_elsewhere(now - begin)
-        if training.target_reached():
+        if training.target_reached() and in_front:
             self.end_training()
-        elif training.seconds >= self._evaluate_at:
-            self.start_evaluation()
+        elif training.target_reached():
+            stop_beside(self)
+        elif training.seconds >= training.evaluate_at:
+            self.start_evaluation(training)
         elif now - self._published_at >= STATS_EVERY_S:
             self.publish(now)
+
+    def _training_failed(self, training: Training, error: Exception) -> None:
+        if training is not self.training:
+            self.beside.trains = False
+            self.fail("Training of the model beside stopped", error)
+            return
+        self.fail("Training stopped", error)
+        if self.state is TrainState.TRAINING:  # out of memory has paused it
+            self.enter(TrainState.FAILED, cause_chain(error)[0])
+
+    def _autosave(self) -> None:
+        for training in (self.training, self.beside.training):
+            if training is not None and (training is self.training or training.unsaved):
+                self.save(training)
 
     def _autosave_due(self, now: float) -> bool:
         """Whether to save now. A save takes as long as several frames, so it waits a little for the camera to rest."""
@@ -227,7 +252,8 @@ class Core:
         self._viewed, self._scale = True, request.scale
         begin = self.clock()
         try:
-            frame = render_frame(self.training.method, self.training.scene, request, self.clock)
+            frame = self.render(self.training, request)
+            frame = with_beside(self, frame) if request.beside else frame
         except Exception as error:
             self.fail("The view could not be rendered", error, once=True)
             return
@@ -240,6 +266,10 @@ class Core:
         if now - self._published_at >= STATS_EVERY_S:
             self.publish(now)
 
+    def render(self, training: Training, request: ViewRequest) -> Frame:
+        """Render what a viewport asked for of one of the models."""
+        return render_frame(training.method, training.scene, request, self.clock)
+
     def _render_job(self, job: RenderJob, camera: Camera) -> np.ndarray:
         if self.training is None:
             raise UserError("There is nothing to render yet; open a scene first.")
@@ -250,46 +280,67 @@ class Core:
                 self.fail("The export stopped", error)
             raise
 
-    def start_evaluation(self) -> None:
-        """Begin to compare the held-out views with their photos; training waits until that is done."""
+    def start_evaluation(self, *trainings: Training) -> None:
+        """Begin to compare the held-out views with their photos, model by model; training waits until that is done."""
         if self.evaluation is not None:
             return
         if len(self.training.scene.test) == 0:
             raise UserError(
                 f"{self.training.scene.name} has no held-out views, so its quality cannot be measured."
             )
-        self.evaluation = Evaluation(self.training.scene, self.training.method)
-        self._evaluated_s = 0.0
-        self._schedule_evaluation()
+        self._evaluated = list(trainings)
+        self._next_evaluation()
+
+    def _next_evaluation(self) -> None:
+        """Begin the evaluation of the first model that waits for it."""
+        training = self._evaluated[0]
+        self.evaluation = Evaluation(training.scene, training.method)
+        training.evaluated_s = 0.0
+        self._schedule_evaluation(training)
         self.emit(Progress("evaluating", 0, self.evaluation.total))
 
-    def _schedule_evaluation(self) -> None:
+    def forget_evaluation(self, training: Training) -> None:
+        """Drop the evaluation of a model that has changed or is gone: it would mix two models."""
+        if training not in self._evaluated:
+            return
+        under_way = self._evaluated[0] is training
+        self._evaluated.remove(training)
+        if under_way:
+            self._end_evaluation()
+
+    def _end_evaluation(self) -> None:
+        self.evaluation = None
+        if self._evaluated:
+            self._next_evaluation()
+
+    def _schedule_evaluation(self, training: Training) -> None:
         """Set when the next automatic evaluation is due: not so soon that all of them take more than their share."""
-        if self.evaluate_every_s is None or len(self.training.scene.test) == 0:
+        if self.evaluate_every_s is None or len(training.scene.test) == 0:
             return
         rest = self.evaluate_every_s
         if self.evaluate_share is not None:
-            rest = max(rest, self._evaluated_s / self.evaluate_share)
-        self._evaluate_at = self.training.seconds + rest
+            rest = max(rest, training.evaluated_s / self.evaluate_share)
+        training.evaluate_at = training.seconds + rest
 
     def _evaluate_one(self, evaluation: Evaluation) -> None:
-        begin = self.clock()
+        begin, training = self.clock(), self._evaluated[0]
         try:
             evaluation.advance()
         except Exception as error:
             self.evaluation = None
+            self._evaluated.clear()
             self.fail("The evaluation stopped", error, once=True)
             return
         finally:
             now = self.clock()
-            self._evaluated_s += now - begin
-            self._schedule_evaluation()
+            training.evaluated_s += now - begin
+            self._schedule_evaluation(training)
             self.timings["evaluate"] += now - begin
             self.meter.record("evaluate", now, now - begin)
         self.emit(Progress("evaluating", len(evaluation.per_view), evaluation.total))
         if evaluation.done:
-            self.evaluation = None
-            self._report_quality(evaluation)
+            self._report_quality(evaluation, self._evaluated.pop(0))
+            self._end_evaluation()
 
     def _survey_one(self, survey: Survey) -> None:
         try:
@@ -302,32 +353,36 @@ class Core:
             self.survey = None
             self.emit(survey.result())
 
-    def _report_quality(self, evaluation: Evaluation) -> None:
-        training = self.training
+    def _report_quality(self, evaluation: Evaluation, training: Training) -> None:
         voxels = training.method.structure().voxels
         record = {"seconds": training.seconds, "step": training.method.step, "psnr": evaluation.psnr}
         record |= {"ssim": evaluation.ssim, "voxels": voxels}
-        self.emit(Evaluated(per_view=tuple(evaluation.per_view), **record))
-        self._log({"kind": "evaluated", **record})
+        self.emit(Evaluated(per_view=tuple(evaluation.per_view), key=training.key, **record))
+        self._log(training, {"kind": "evaluated", **record})
 
     def structure_changed(self, report: AdaptReport) -> None:
         """Tell that voxels were pruned or split."""
         self.emit(StructureChanged(report, self.training.method.structure()))
 
-    def save(self, asked: bool = False) -> None:
-        """Write a checkpoint now. A failure is told, if somebody asked or the last save went well, and tried again later."""
-        self.save_due = False
+    def save(self, training: Training | None = None, asked: bool = False) -> None:
+        """Write a checkpoint of the open model, or of another. A failure is told, if somebody asked or the last save went
+        well, and tried again later.
+        """
+        one = training or self.training
+        if one is self.training:
+            self.save_due = False
         self._saved_at = self.clock()
         try:
-            path = self.training.save()
+            path = one.save()
         except Exception as error:
             if asked or not self._cannot_save:
                 self.fail("The checkpoint could not be saved", error)
             self._cannot_save = True
             return
         self._cannot_save = False
-        self.tell_run_folder()
-        self.emit(CheckpointSaved(str(path), self.training.method.step))
+        if one is self.training:
+            self.tell_run_folder()
+            self.emit(CheckpointSaved(str(path), one.method.step))
 
     def tell_run_folder(self) -> None:
         """Tell where the run is saved, if that is not where it was said to be."""
@@ -338,27 +393,58 @@ class Core:
 
     # --- numbers --------------------------------------------------------------------------------------
 
+    def opened(self) -> SceneOpened:
+        """Describe what is open now, the model beside included."""
+        return replace(self.training.opened(), beside=self.beside.describe())
+
     def install(self, training: Training) -> None:
         """Make a training the open one. Jobs that showed another model end: half of each would be in one video."""
         self.jobs.abandon(UserError("The model was replaced while it was being shown; export again."))
         if self.training is None or training.scene is not self.training.scene:
+            put_beside(self, None)
+        if self.training is None or training.key != self.training.key:
             self._run_folder = str(training.run.path)  # SceneOpened says so
-        self.training, self.evaluation, self.save_due = training, None, False
+        if self.training is not None and self.training is not self.beside.training:
+            self.forget_evaluation(self.training)
+        self.training, self.save_due = training, False
         self.survey = None
         self._told.clear()
         self._cannot_save = False
-        self._losses, self._psnr = (), float("nan")
-        self._evaluate_at, self._evaluated_s = math.inf, 0.0
         self.timings["train"], self.timings["cpu"] = training.seconds, training.cpu_seconds
 
-    def begin_training(self) -> None:
+    def begin_training_of(self, training: Training) -> None:
         """Start the clocks of training."""
         now = self.clock()
         self._told = {told for told in self._told if told[-1] != _NO_MEMORY}
         self.meter.restart(now)
         self._saved_at, self._logged_at = now, now
-        if self._evaluate_at == math.inf:
-            self._schedule_evaluation()
+        if training.evaluate_at == math.inf:
+            self._schedule_evaluation(training)
+
+    def start_training(
+        self, steps: int | None = None, seconds: float | None = None, finish: bool = True
+    ) -> None:
+        """Train the open model, to an end if one is given."""
+        self.training.set_target(steps, seconds, finish)
+        if self.training.target_reached():
+            self.end_training()
+            return
+        try:
+            self.training.begin()
+        except (UserError, OSError) as error:  # no place to save to is a pity, not a reason not to train
+            self.fail("The run folder cannot be written; training goes on without saving", error, once=True)
+        self.tell_run_folder()
+        self.begin_training_of(self.training)
+        self.enter(TrainState.TRAINING)
+
+    def warm_up(self, training: Training) -> None:
+        """Let a method compile its kernels now, so that the first step is as fast as the others."""
+        warm_up = getattr(training.method, "warm_up", None)
+        if warm_up is None:
+            return
+        begin = self.clock()
+        warm_up(worker_commands.reporter(self, "compiling "))
+        self.timings["compile"] += self.clock() - begin
 
     def publish(self, now: float | None = None) -> None:
         """Put fresh numbers into the slot."""
@@ -375,32 +461,35 @@ class Core:
             train_seconds=training.seconds,
             steps_per_s=rate,
             eta_s=training.eta_s(rate) if running else None,
-            losses=self._losses,
-            psnr=self._psnr,
+            losses=training.losses,
+            psnr=training.psnr,
             structure=training.method.structure(),
             memory_bytes=resident_bytes(),
             train_ms=meter.cost_ms("train"),
             view_ms=meter.cost_ms("view"),
-            train_share=meter.share("train", now),
+            train_share=meter.share("train", now) + meter.share("beside", now),
             view_share=meter.share("view", now),
             fps=meter.rate("view", now),
             scale=self._scale,
             views=training.tally.copy(training.excluded),
+            beside=self.beside.stats(),
         )
         self.outputs.stats.put(stats)
         self._published_at = now
         if running and now - self._logged_at >= LOG_EVERY_S:
             self._logged_at = now
-            losses = {name: float(value) for name, value in self._losses}
+            losses = {name: float(value) for name, value in training.losses}
             record = {
                 "kind": "training",
                 "seconds": training.seconds,
                 "step": stats.step,
-                "psnr": float(self._psnr),
+                "psnr": float(training.psnr),
             }
-            self._log({"kind": "training", **record, "voxels": stats.structure.voxels, "losses": losses})
+            self._log(
+                training, {"kind": "training", **record, "voxels": stats.structure.voxels, "losses": losses}
+            )
 
-    def _log(self, record: dict[str, object]) -> None:
-        if self.training.run.exists:  # an evaluation of a model that was never trained makes no run folder
+    def _log(self, training: Training, record: dict[str, object]) -> None:
+        if training.run.exists:  # an evaluation of a model that was never trained makes no run folder
             with contextlib.suppress(OSError):  # a full disk is told when a checkpoint fails
-                self.training.run.log(record)
+                training.run.log(record)
