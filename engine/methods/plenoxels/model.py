@@ -30,6 +30,7 @@ from engine.methods.plenoxels.optimiser import Optimiser
 from engine.methods.plenoxels.photos import Photos
 from engine.methods.plenoxels.space import space_of
 from engine.methods.plenoxels.survey import Survey
+from engine.methods.plenoxels.view import CellViewer, fits
 from engine.options import describe, updated
 from engine.voxel_grid import Grid, LossTerms, MarchOptions
 
@@ -54,6 +55,7 @@ class Plenoxels:
         self.survey_room = Workspace()
         self._room = Workspace()
         self._view_room = Workspace()
+        self._viewer = CellViewer()
         self.space = space_of(scene, config.model.ndc)
         self.use(config)
         model, sizes = self.active.model, schedule.resolutions(self.active)
@@ -166,8 +168,15 @@ class Plenoxels:
         supersample: float | None = None,
         background: tuple[float, float, float] | None = None,
     ) -> Buffers:
-        """Render a view; see `engine.methods.common.Method.render`. One ray a pixel, as training has."""
+        """Render a view; see `engine.methods.common.Method.render`. Evaluated with one ray a pixel, as training has.
+
+        The rasteriser draws the grid's cells, many times faster than marching; where it cannot, as in device coordinates,
+        rays are marched.
+        """
         tail = np.full(3, self.background) if background is None else np.asarray(background)
+        if fits(self.grid) and not self.space.forward_facing:
+            rays = 1.0 if supersample is None else supersample
+            return self._viewer.render(self.grid, self.step, camera, want, rays, tail)
         return march_view(self.grid, self.space, camera, self.march_options(), tail, want, self._view_room)
 
     def structure(self) -> StructureStats:

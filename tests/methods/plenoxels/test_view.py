@@ -14,6 +14,8 @@ from engine.cpu.crew import crew
 from engine.cpu.lists import Workspace
 from engine.cpu.march import MarchOptions, march
 from engine.methods.common import VIEW_MODES, Buffers
+from engine.methods.plenoxels.march_view import march_view
+from engine.methods.plenoxels.space import Cube
 from engine.methods.plenoxels.view import Cells, CellViewer, Lattice, cell_boxes, fits, render_cells
 from engine.render.visualise import picture, wanted_buffers
 from engine.voxel_grid import Grid
@@ -193,3 +195,17 @@ def test_boxes_enclose_the_balls() -> None:
 def test_voxels_that_are_no_cubes_do_not_fit() -> None:
     assert fits(ball_grid((40, 32, 24), (0.5, 0.4, 0.3)))
     assert not fits(ball_grid((20, 20, 10)))
+
+
+def test_a_marched_view_has_every_field_too() -> None:
+    """Where the rasteriser cannot draw a grid, as in device coordinates, every view mode works all the same."""
+    grid, camera = ball_grid((32, 32, 32)), VIEWS["outside"]
+    want = frozenset().union(*(wanted_buffers(mode) for mode in VIEW_MODES))
+    got = march_view(grid, Cube(), camera, MarchOptions(), WHITE, want, Workspace())
+    drawn = seen(grid, camera, want)
+    assert all(getattr(got, name) is not None for name in want)
+    solid = (got.trans < 0.01) & (drawn.trans < 0.01)
+    assert np.abs(got.depth_z - drawn.depth_z)[solid].mean() < 0.2 / grid.scale.mean()
+    assert np.median((got.normal * drawn.normal).sum(axis=-1)[solid]) > 0.9
+    assert np.all(got.count[solid] > 0) and np.all(got.count[got.trans == 1.0] == 0)
+    assert np.array_equal(got.size[solid], drawn.size[solid])
