@@ -26,7 +26,9 @@ from engine.cpu.march_rays import (
     STEP,
     WEIGHT,
     add_row,
+    batch_scratch,
     corner_weights,
+    fetch_rows,
     find_live,
     weigh,
     write_basis,
@@ -40,37 +42,38 @@ _RAYS = 32  # that a thread takes at a time
 
 
 @njit(cache=True, nogil=True)
-def sample_rays(counter, geometry, steps, starts, params, links, density, sizes, cells, records, counts):
-    """Find every ray's live samples: cells, and places in them, from starts[ray] on."""
+def sample_rays(
+    counter, geometry, steps, starts, params, cell_map, links, density, sizes, cells, rows, records, counts
+):
+    """Find every ray's live samples: rows of corners, and places between them, from starts[ray] on."""
+    batch = batch_scratch()
     while True:
         first = fetch_add(counter, 0, _RAYS)
         if first >= len(steps):
             return
         for q in range(first, min(first + _RAYS, len(steps))):
             counts[q], _ = find_live(
-                geometry, q, steps[q], params, links, density, sizes, starts[q], cells, records
-            )
+                geometry, q, steps[q], params, cell_map, links, density, sizes, batch, starts[q], cells, rows,
+                records,
+            )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
-def interpolate(counter, starts, counts, cells, records, links, sh, stride, row_y, row_x, values):
+def interpolate(counter, starts, counts, rows, records, sh, stride, values):
     """Write the trilinear coefficients of every sample to values, flat, `stride` floats each."""
-    corners = np.array(
-        [0, 1, row_y, row_y + 1, row_x, row_x + 1, row_x + row_y, row_x + row_y + 1], dtype=np.int64
-    )
     while True:
         first = fetch_add(counter, 0, _RAYS)
         if first >= len(counts):
             return
         for q in range(first, min(first + _RAYS, len(counts))):
+            fetch_rows(sh, stride, rows, starts[q], counts[q])
             for k in range(starts[q], starts[q] + counts[q]):
                 r = k * RECORD
                 weights = corner_weights(records[r + FX], records[r + FY], records[r + FZ])
                 for v in range(0, stride, 16):
                     lanes = splat(0.0)
                     for c in range(8):
-                        row = np.int64(links[cells[k] + corners[c]]) * stride
-                        lanes = add_row(sh, row, v, weights[c], lanes)
+                        lanes = add_row(sh, np.int64(rows[8 * k + c]) * stride, v, weights[c], lanes)
                     store(values, k * stride + v, lanes)
 
 
@@ -126,7 +129,8 @@ class NumbaStages:
         self.grid = grid
         self.rays = PreparedRays(grid, rays_o, rays_d, options, crew(), Workspace())
         n, self.stride = int(self.rays.starts[-1]), grid.sh.shape[1]
-        self.cells, self.records = np.zeros(n, np.int32), np.zeros(n * RECORD, np.float32)
+        self.cells, self.rows = np.zeros(n, np.int32), np.zeros(8 * n, np.int32)
+        self.records = np.zeros(n * RECORD, np.float32)
         self.values = np.zeros(n * self.stride, np.float32)
         self.rgb, self.picture = np.zeros((n, 3), np.float32), np.zeros((len(rays_o), 3), np.float32)
 
@@ -134,16 +138,15 @@ class NumbaStages:
         """Find the live samples."""
         rays, grid = self.rays, self.grid
         crew().run(
-            sample_rays, rays.geometry, rays.steps, rays.starts, rays.params, grid.links.reshape(-1), grid.density,
-            rays.sizes, self.cells, self.records, rays.counts,
+            sample_rays, rays.geometry, rays.steps, rays.starts, rays.params, rays.cell_map, grid.links.reshape(-1),
+            grid.density, rays.sizes, self.cells, self.rows, self.records, rays.counts,
         )  # fmt: skip
 
     def trilinear(self) -> None:
         """Interpolate their coefficients."""
-        _, size_y, size_z = self.grid.resolution
         crew().run(
-            interpolate, self.rays.starts, self.rays.counts, self.cells, self.records, self.grid.links.reshape(-1),
-            self.grid.sh.reshape(-1), self.stride, size_z, size_y * size_z, self.values,
+            interpolate, self.rays.starts, self.rays.counts, self.rows, self.records, self.grid.sh.reshape(-1),
+            self.stride, self.values,
         )  # fmt: skip
 
     def harmonics(self) -> None:
