@@ -40,7 +40,7 @@ AHEAD = 4  # runs between asking for memory and using it
 _BETA_EPS = 1e-3  # keeps the gradient of log(1 - T) finite where nothing was hit, as published
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def clamped(records, i):
     """Return three bits: which channels of a record's colour are held at 0."""
     return (
@@ -50,7 +50,7 @@ def clamped(records, i):
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _samples_back(at, n, delta, g0, g1, g2, behind, terms, records):
     """Replace AFTER of n records by dL/dsigma."""
     cauchy, l1 = terms[CAUCHY], terms[L1]
@@ -65,7 +65,7 @@ def _samples_back(at, n, delta, g0, g1, g2, behind, terms, records):
         records[i + AFTER] = v
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _find_runs(at, n, plane, thickness, chunk, cells, records, runs, histogram):
     """Write each run's length to runs[its first record] and count it in histogram[slab, chunk]."""
     k = at
@@ -148,7 +148,7 @@ def sort_runs(counter, first, last, starts, counts, plane, thickness, cells, run
                 k += runs[k]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _fetch_run(order, place, rows, sums, touched, stride):
     """Ask for what the run at `place` will be added to."""
     k = np.int64(peek(order, place)) * 8

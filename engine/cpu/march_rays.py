@@ -130,57 +130,82 @@ def _candidates(geometry, q, i, steps, step, cell_map, sizes, links, cells, foun
 
 
 @njit(cache=True, nogil=True)
-def find_live(geometry, q, steps, params, cell_map, links, density, sizes, batch, at, cells, rows, records):
-    """Record the ray's live samples from `at` on: cell, rows of its corners, position in it, sigma, t.
+def _look_up(count, links, row_y, row_x, density, found_cells, found_rows):
+    """Write the rows of the candidates' corners and ask for their densities."""
+    for k in range(count):
+        corner_rows(links, peek(found_cells, k), row_y, row_x, found_rows, 8 * k)
+        for c in range(8):
+            prefetch(density, np.int64(peek(found_rows, 8 * k + c)))
 
-    batch: scratch of `batch_scratch`. Return (how many, optical depth). One record behind the last may be written, too.
-    """
-    found_cells, found_rows, found = batch
-    row_y, row_x = sizes[2], sizes[2] * sizes[1]
-    delta = params[STEP] / geometry[q, PER_UNIT]
-    thresh = np.float32(params[SIGMA_THRESH])
-    most = -np.log(params[STOP])
-    depth, i, n = 0.0, 0, at
-    while i < steps and depth <= most:
-        count, i = _candidates(
-            geometry, q, i, steps, params[STEP], cell_map, sizes, links, found_cells, found
+
+@njit(cache=True, nogil=True)
+def _keep_live(
+    count, delta, thresh, most, depth, density, found_cells, found_rows, found, n, cells, rows, records
+):  # fmt: skip
+    """Record the live ones of the candidates from n on; return (next n, optical depth)."""
+    for k in range(count):
+        r = k * RECORD
+        sigma = rows_density(
+            found_rows, 8 * k, density, peek(found, r + FX), peek(found, r + FY), peek(found, r + FZ)
         )
-        for k in range(count):
-            corner_rows(links, peek(found_cells, k), row_y, row_x, found_rows, 8 * k)
-            for c in range(8):
-                prefetch(density, np.int64(peek(found_rows, 8 * k + c)))
-        for k in range(count):
-            r = k * RECORD
-            sigma = rows_density(
-                found_rows, 8 * k, density, peek(found, r + FX), peek(found, r + FY), peek(found, r + FZ)
+        store(records, n * RECORD, load(found, r))
+        poke(records, n * RECORD + SIGMA, sigma)
+        copy_rows(found_rows, 8 * k, rows, 8 * n)
+        poke(cells, n, np.int32(peek(found_cells, k)))
+        live = sigma > thresh and depth <= most
+        depth += delta * np.float64(sigma) if live else 0.0
+        n += np.int64(live)
+    return n, depth
+
+
+@njit(cache=True, nogil=True)
+def find_live(
+    begin, end, base, geometry, steps, starts, params, cell_map, links, density, sizes, cells, rows, records, counts,
+    log_trans,
+):  # fmt: skip
+    """Record the live samples of rays begin .. end - 1: cell, rows of its corners, position in it, sigma, t.
+
+    Ray q's records begin at starts[q] - base; one behind its last may be written, too. Outputs: counts and log_trans, too.
+    Takes many rays at once because Numba counts references to arrays, atomically, at each call of a function like this.
+    """
+    found_cells = np.empty(BATCH, dtype=np.int64)
+    found_rows = np.empty(8 * BATCH, dtype=np.int32)
+    found = np.empty(BATCH * RECORD + 16, dtype=np.float32)
+    row_y, row_x, step = sizes[2], sizes[2] * sizes[1], params[STEP]
+    thresh, most = np.float32(params[SIGMA_THRESH]), -np.log(params[STOP])
+    for q in range(begin, end):
+        first = starts[q] - base
+        delta = step / geometry[q, PER_UNIT]
+        depth, i, n = 0.0, 0, first
+        while i < steps[q] and depth <= most:
+            count, i = _candidates(geometry, q, i, steps[q], step, cell_map, sizes, links, found_cells, found)
+            _look_up(count, links, row_y, row_x, density, found_cells, found_rows)
+            n, depth = _keep_live(
+                count,
+                delta,
+                thresh,
+                most,
+                depth,
+                density,
+                found_cells,
+                found_rows,
+                found,
+                n,
+                cells,
+                rows,
+                records,
             )
-            store(records, n * RECORD, load(found, r))
-            poke(records, n * RECORD + SIGMA, sigma)
-            copy_rows(found_rows, 8 * k, rows, 8 * n)
-            poke(cells, n, np.int32(peek(found_cells, k)))
-            live = sigma > thresh and depth <= most
-            depth += delta * np.float64(sigma) if live else 0.0
-            n += np.int64(live)
-    return n - at, depth
+        counts[q], log_trans[q] = n - first, -depth
 
 
 @njit(cache=True, nogil=True)
 def own_records(most):
-    """Return room for the cells, rows and records of a ray of up to `most` samples."""
+    """Return room for the cells, rows and records of a run of rays of up to `most` samples."""
+    room = RUN_RAYS * (most + 1)
     return (
-        np.empty(most + 1, dtype=np.int32),
-        np.empty(8 * most + 8, dtype=np.int32),
-        np.empty(most * RECORD + 16, dtype=np.float32),
-    )
-
-
-@njit(cache=True, nogil=True)
-def batch_scratch():
-    """Return what `find_live` needs per thread."""
-    return (
-        np.empty(BATCH, dtype=np.int64),
-        np.empty(8 * BATCH, dtype=np.int32),
-        np.empty(BATCH * RECORD + 16, dtype=np.float32),
+        np.empty(room, dtype=np.int32),
+        np.empty(8 * room, dtype=np.int32),
+        np.empty(room * RECORD, dtype=np.float32),
     )
 
 
@@ -193,7 +218,7 @@ def one_minus_exp(p):
     return select(p < 0.3, series * p, 1.0 - vexp(-p))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def weigh(n, delta, at, records, lanes, room):
     """Write weight and transmittance behind of n recorded samples; lanes is scratch, 2 `room` floats."""
     total = 0.0
@@ -214,7 +239,7 @@ def weigh(n, delta, at, records, lanes, room):
         poke(records, r + AFTER, peek(lanes, room + k))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def write_basis(x, y, z, degree, out, first, step):
     """Write the basis at a unit direction to out[first + k step]; order and signs of `engine.sh`."""
     out[first] = SH_C0
@@ -257,7 +282,7 @@ def add_row(sh, row, at, weight, lanes):
     return fma(load(sh, row + at), weight, lanes) if row >= 0 else lanes
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def fetch_rows(sh, stride, rows, at, n):
     """Ask for the coefficients of n records' corners, all at once: memory answers many requests in the time of one."""
     before = np.int32(-2)
@@ -272,7 +297,7 @@ def fetch_rows(sh, stride, rows, at, n):
                 prefetch(sh, row + lane)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def colour(sh, stride, rows, at, fx, fy, fz, basis):
     """Return the three channels of max(0, 1/2 + Y trilerp(sh)) at a record's rows[8 at ...].
 
@@ -315,7 +340,6 @@ def march_forward(
     """
     if not keep:
         cells, rows, records = own_records(most)
-    batch = batch_scratch()
     room = (most + 31) // 16 * 16
     lanes = np.zeros(2 * room, dtype=np.float32)
     n_basis = (degree + 1) * (degree + 1)
@@ -325,28 +349,19 @@ def march_forward(
         begin = fetch_add(counter, 0, RUN_RAYS) + first
         if begin >= last:
             break
-        for q in range(begin, min(begin + RUN_RAYS, last)):
-            at = starts[q] - starts[first] if keep else 0
-            n, total = find_live(
-                geometry,
-                q,
-                steps[q],
-                params,
-                cell_map,
-                links,
-                density,
-                sizes,
-                batch,
-                at,
-                cells,
-                rows,
-                records,
-            )
-            counts[q] = n
-            log_trans[q] = -total
+        end = min(begin + RUN_RAYS, last)
+        base = starts[first] if keep else starts[begin]
+        find_live(
+            begin, end, base, geometry, steps, starts, params, cell_map, links, density, sizes, cells, rows, records,
+            counts, log_trans,
+        )  # fmt: skip
+        fetch_rows(sh, stride, rows, starts[begin] - base, counts[begin])
+        for q in range(begin, end):
+            if q + 1 < end:
+                fetch_rows(sh, stride, rows, starts[q + 1] - base, counts[q + 1])
+            at, n = starts[q] - base, counts[q]
             r, g, b, z = 0.0, 0.0, 0.0, 0.0
             if n > 0:
-                fetch_rows(sh, stride, rows, at, n)
                 weigh(n, params[STEP] / geometry[q, PER_UNIT], at, records, lanes, room)
                 for channel in range(3):
                     start = channel * (stride + n_basis)

@@ -24,7 +24,6 @@ from engine.cpu.march_rays import (
     RUN_RAYS,
     STEP,
     WEIGHT,
-    batch_scratch,
     find_live,
     own_records,
     weigh,
@@ -51,10 +50,11 @@ def raise_to(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def march_weights(counter, geometry, steps, most, params, cell_map, links, density, sizes, heaviest):
+def march_weights(
+    counter, geometry, steps, starts, most, params, cell_map, links, density, sizes, counts, log_trans, heaviest
+):  # fmt: skip
     """Raise heaviest float32 [N] to the weights of the rays' samples. Parallel over: rays, in runs of RUN_RAYS."""
     cells, rows, records = own_records(most)
-    batch = batch_scratch()
     room = (most + 31) // 16 * 16
     lanes = np.zeros(2 * room, dtype=np.float32)
     n_rays = steps.shape[0]
@@ -62,14 +62,17 @@ def march_weights(counter, geometry, steps, most, params, cell_map, links, densi
         begin = fetch_add(counter, 0, RUN_RAYS)
         if begin >= n_rays:
             break
-        for q in range(begin, min(begin + RUN_RAYS, n_rays)):
-            n, _ = find_live(
-                geometry, q, steps[q], params, cell_map, links, density, sizes, batch, 0, cells, rows, records
-            )
-            if n > 0:
-                weigh(n, params[STEP] / geometry[q, PER_UNIT], 0, records, lanes, room)
-            for k in range(n):
-                weight = records[k * RECORD + WEIGHT]
+        end, base = min(begin + RUN_RAYS, n_rays), starts[begin]
+        find_live(
+            begin, end, base, geometry, steps, starts, params, cell_map, links, density, sizes, cells, rows, records,
+            counts, log_trans,
+        )  # fmt: skip
+        for q in range(begin, end):
+            at = starts[q] - base
+            if counts[q] > 0:
+                weigh(counts[q], params[STEP] / geometry[q, PER_UNIT], at, records, lanes, room)
+            for k in range(at, at + counts[q]):
+                weight = peek(records, k * RECORD + WEIGHT)
                 for c in range(8):
                     row = np.int64(peek(rows, 8 * k + c))
                     if row >= 0 and heaviest[row] < weight:
@@ -89,7 +92,8 @@ def raise_heaviest(
     for first in range(0, len(rays_o), _RAYS_AT_ONCE):
         part = slice(first, first + _RAYS_AT_ONCE)
         rays = PreparedRays(grid, rays_o[part], rays_d[part], options, crew, room)
+        log_trans = room.take("march_log_trans", (rays.n,), np.float32)
         crew.run(
-            march_weights, rays.geometry, rays.steps, rays.most, rays.params, rays.cell_map, grid.links.reshape(-1), grid.density,
-            rays.sizes, heaviest,
+            march_weights, rays.geometry, rays.steps, rays.starts, rays.most, rays.params, rays.cell_map,
+            grid.links.reshape(-1), grid.density, rays.sizes, rays.counts, log_trans, heaviest,
         )  # fmt: skip
