@@ -9,11 +9,12 @@ constexpr int RAYS = 4;  // of a block: a warp each
 
 DEVICE int ray_of_thread() { return blockIdx.x * RAYS + threadIdx.x / WARP; }
 
-// rgb [N,3] = sum w c, without what is behind; log_trans [N]; depth [N] = sum w t in world units along the ray.
+// rgb [N,3] = sum w c, without what is behind; log_trans [N]; depth [N] = sum w t in world units along the ray; live [N]: how
+// many samples had density.
 extern "C" __global__ void __launch_bounds__(128) march_rays(
     int n_rays, const float *rays_o, const float *rays_d, const double *frame, int nx, int ny, int nz, const int *links,
     const float *density, const float *sh, int stride, int degree, const float *march, float *rgb, float *log_trans,
-    float *depth
+    float *depth, int *live
 ) {
     const int number = ray_of_thread(), lane = threadIdx.x % WARP;
     if (number >= n_rays) return;
@@ -22,10 +23,13 @@ extern "C" __global__ void __launch_bounds__(128) march_rays(
     const GridRay ray = grid_ray(grid, frame, rays_o + 3 * static_cast<int64_t>(number), d, march);
     const Coefficients mine = coefficients_of_lane(d, degree, lane);
     float light = 0.0f, far = 0.0f, colour[3] = {0.0f, 0.0f, 0.0f};
+    int count = 0;
     for (int first = 0, next; first < ray.n && light >= march[MARCH_STOP]; first = next) {
         const Sample s = samples_from(first, lane, grid, ray, density, march, &light, &next);
         far += s.weight * (ray.t + (first + lane) * march[MARCH_STEP]) * ray.unit;
-        for (unsigned rest = __ballot_sync(ALL_LANES, s.live); rest != 0; rest &= rest - 1) {
+        const unsigned with_density = __ballot_sync(ALL_LANES, s.live);
+        count += __popc(with_density);
+        for (unsigned rest = with_density; rest != 0; rest &= rest - 1) {
             const int source = __ffs(rest) - 1;
             const float weight = __shfl_sync(ALL_LANES, s.weight, source);
             const Cell cell = cell_of(grid, ray, (first + source) * march[MARCH_STEP]);
@@ -39,6 +43,7 @@ extern "C" __global__ void __launch_bounds__(128) march_rays(
     for (int c = 0; c < 3; ++c) rgb[3 * static_cast<int64_t>(number) + c] = colour[c];
     log_trans[number] = light;
     depth[number] = far;
+    live[number] = count;
 }
 
 // Gradients of what march_rays gave, added to v_rows [rows, stride] with atomics, in an order left to chance: coefficients

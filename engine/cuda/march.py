@@ -25,6 +25,11 @@ _BETA_EPS = 1e-3  # keeps the gradient of log(1 - T) finite where nothing was hi
 TV_REFERENCE = 256.0  # resolution at which total variation takes differences as they are
 
 
+def own(array: np.ndarray, device: torch.device) -> Tensor:
+    """Return an array on the device that changes apart from it, even where the device is the CPU."""
+    return upload(array.copy() if device.type == "cpu" else array, device)
+
+
 @dataclass(eq=False)
 class GridTensors:
     """A `Grid` on a device: the same arrays, float32 and int32. `frame` float64 [6]: scale and offset of each axis."""
@@ -44,9 +49,8 @@ class GridTensors:
         if min(grid.resolution) < 2:
             raise ValueError(f"a grid needs two voxels along each axis, got {grid.resolution}")
         device = torch.device(device)
-        arrays = (upload(array, device) for array in (grid.links, grid.density, grid.sh))
+        links, density, sh = upload(grid.links, device), own(grid.density, device), own(grid.sh, device)
         frame = upload(np.concatenate([grid.scale, grid.offset]).astype(np.float64), device)
-        links, density, sh = arrays
         return cls(links, density, sh, grid.degree, frame, launch)
 
     @property
@@ -91,11 +95,15 @@ def option_tensor(options: MarchOptions, terms: LossTerms, device: torch.device)
 
 @dataclass(frozen=True, eq=False)
 class Marched:
-    """Per ray, float32: `rgb` [N,3] without what is behind the grid, `log_trans` [N], `depth` [N] = sum w t."""
+    """Per ray, float32: `rgb` [N,3] without what is behind the grid, `log_trans` [N], `depth` [N] = sum w t.
+
+    `live` int32 [N] counts the samples that had density.
+    """
 
     rgb: Tensor
     log_trans: Tensor
     depth: Tensor
+    live: Tensor
 
     def over(self, background: Tensor) -> Tensor:
         """Return rgb [N,3] in front of a background [3]."""
@@ -110,10 +118,11 @@ def march(
 ) -> Marched:
     """March rays through a grid, front to back."""
     n, like = len(rays_o), grid.density
-    marched = Marched(like.new_empty((n, 3)), like.new_empty(n), like.new_empty(n))
+    live = torch.empty(n, dtype=torch.int32, device=grid.device)
+    marched = Marched(like.new_empty((n, 3)), like.new_empty(n), like.new_empty(n), live)
     grid.walk(
         "march_rays", rays_o, rays_d, grid.density, grid.sh, grid.stride, grid.degree, options, marched.rgb,
-        marched.log_trans, marched.depth,
+        marched.log_trans, marched.depth, marched.live,
     )  # fmt: skip
     return marched
 

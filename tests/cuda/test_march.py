@@ -97,6 +97,7 @@ def test_what_rays_see_is_what_the_twin_sees(degree: int) -> None:
     got = cuda.march(there, *rays(), cuda.option_tensor(OPTIONS, TERMS, there.device))
     assert worst(got.rgb, seen.rgb) < PICTURE and worst(got.depth, seen.depth) < PICTURE
     assert worst(got.log_trans, seen.log_trans) < LOG_TRANS
+    assert np.array_equal(got.live.numpy(), seen.live.sum(dim=1).numpy())
     stopped = seen.log_trans < np.log(OPTIONS.stop_thresh)
     assert 5 < stopped.sum() < 40 and (seen.log_trans == 0.0).sum() > 0, "some rays stop, some meet nothing"
 

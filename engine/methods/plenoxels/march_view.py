@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from engine.cameras import Camera
 from engine.cpu.crew import crew
 from engine.cpu.lists import Workspace
-from engine.cpu.march import march
+from engine.cpu.march import Marched, march
 from engine.methods.common import Buffers
 from engine.methods.plenoxels.space import Cube
 from engine.methods.plenoxels.structure import level_of
@@ -26,6 +28,7 @@ def march_view(
     background: np.ndarray,  # [3]
     want: frozenset[str],
     room: Workspace,
+    march: Callable[..., Marched] = march,
 ) -> Buffers:
     """Return a view with the fields that are wanted. Normals are those of the surface that the mean depth makes."""
     shape = camera.height, camera.width

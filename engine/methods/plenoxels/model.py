@@ -18,6 +18,7 @@ from engine.cpu.crew import crew
 from engine.cpu.grid_update import add_total_variation
 from engine.cpu.lists import Workspace
 from engine.cpu.march import march_gradients
+from engine.cpu.march_weights import raise_heaviest
 from engine.datasets.scene import Scene
 from engine.errors import OptionError
 from engine.methods.common import AdaptReport, Buffers, StepReport, StructureStats
@@ -52,8 +53,7 @@ class Plenoxels:
         self.finer = 0  # how many of the finer grids have begun
         self.adapted_at = -1  # step of the last structure change
         self.survey: Survey | None = None  # under way
-        self.survey_room = Workspace()
-        self._room = Workspace()
+        self._room, self._survey_room = Workspace(), Workspace()
         self._view_room = Workspace()
         self._viewer = CellViewer()
         self.space = space_of(scene, config.model.ndc)
@@ -122,6 +122,13 @@ class Plenoxels:
         """Pass these training views over from now on, and no others."""
         self.photos.excluded = frozenset(views)
 
+    def settle(self) -> None:
+        """See to it that `grid`, `optimiser` and `survey` hold what training has come to, wherever it runs."""
+
+    def look_along(self, grid: Grid, rays_o: np.ndarray, rays_d: np.ndarray, heaviest: np.ndarray) -> None:
+        """Raise `heaviest` [N] to what rays [Q,3] of the grid's space give each of its rows."""
+        raise_heaviest(grid, rays_o, rays_d, self.survey_options(), heaviest, crew(), self._survey_room)
+
     def train_step(self) -> StepReport:
         """Take one step, structure changes included when they are due."""
         adapted = structure.due(self)
@@ -131,15 +138,27 @@ class Plenoxels:
         terms = LossTerms(
             self.background, losses.beta, losses.sparsity, losses.l1 / schedule.UNIT / len(rays_o)
         )
-        mse = march_gradients(
-            self.grid, rays_o, rays_d, batch.target, self.march_options(), terms, self.optimiser.gradients,
-            crew(), self._room,
-        )  # fmt: skip
-        self._add_variation()
-        self.optimiser.step(self.grid, options.rates, step, crew())
+        mse = self._descend(rays_o, rays_d, batch.target, terms)
         self.step += 1
         psnr = float(-10.0 * np.log10(max(mse, 1e-12)))
         return StepReport(self.step, batch.view, (("mse", mse),), psnr, adapted)
+
+    def _descend(self, rays_o: np.ndarray, rays_d: np.ndarray, target: np.ndarray, terms: LossTerms) -> float:
+        """Go one step down the gradients of rays [N,3] that should have colours `target`; return their squared error."""
+        mse = march_gradients(
+            self.grid,
+            rays_o,
+            rays_d,
+            target,
+            self.march_options(),
+            terms,
+            self.optimiser.gradients,
+            crew(),
+            self._room,
+        )
+        self._add_variation()
+        self.optimiser.step(self.grid, self.active.rates, self.step, crew())
+        return mse
 
     def _add_variation(self) -> None:
         """Add total variation of a run of the grid that begins anywhere, or of all of it."""

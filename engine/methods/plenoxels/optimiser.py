@@ -13,6 +13,17 @@ from engine.methods.plenoxels.schedule import UNIT, density_rate, sh_rate
 from engine.voxel_grid import Grid
 
 
+def row_rates(n_basis: int, width: int, rates: RateOptions, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return rate and epsilon, float32 [S], of each column of a row at a step."""
+    column = 3 * n_basis
+    rate, eps = np.zeros(width, np.float32), np.full(width, rates.epsilon, np.float32)
+    rate[:column] = sh_rate(rates, step) * rates.sh_rest
+    rate[:column:n_basis] = sh_rate(rates, step)
+    rate[column] = density_rate(rates, step) * UNIT
+    eps[column] = rates.epsilon / UNIT  # a density that is UNIT times larger has a gradient as much smaller
+    return rate, eps
+
+
 class Optimiser:
     """RMSProp as published, or Adam, for one grid. `squares [N,S]` and `means` are laid out like the gradients."""
 
@@ -36,16 +47,7 @@ class Optimiser:
     def step(self, grid: Grid, rates: RateOptions, step: int, crew: Crew) -> None:
         """Move the touched rows along their gradients, which are used up."""
         column = 3 * grid.n_basis
-        rate, eps = (
-            np.zeros(grid.sh.shape[1], np.float32),
-            np.full(grid.sh.shape[1], rates.epsilon, np.float32),
-        )
-        rate[:column] = sh_rate(rates, step) * rates.sh_rest
-        rate[: column : grid.n_basis] = sh_rate(rates, step)
-        rate[column] = density_rate(rates, step) * UNIT
-        eps[column] = (
-            rates.epsilon / UNIT
-        )  # a density that is UNIT times larger has a gradient as much smaller
+        rate, eps = row_rates(grid.n_basis, grid.sh.shape[1], rates, step)
         sh, squares, v_rows = grid.sh.reshape(-1), self.squares.reshape(-1), self.gradients.rows.reshape(-1)
         touched = self.gradients.touched
         if self.means is None:

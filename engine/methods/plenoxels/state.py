@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def state_of(model: Plenoxels) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return (tensors, JSON-able header)."""
+    model.settle()
     grid, optimiser, survey = model.grid, model.optimiser, model.survey
     tensors = {
         "grid.links": grid.links,

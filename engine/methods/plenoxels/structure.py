@@ -73,11 +73,12 @@ def _cameras(model: Plenoxels) -> list[Camera | None]:
 
 
 def _look(model: Plenoxels, survey: Survey) -> None:
-    survey.advance(_cameras(model), model.space, model.survey_options(), crew(), model.survey_room)
+    survey.advance(_cameras(model), model.space, model.look_along)
 
 
 def _finer_densities(model: Plenoxels) -> Grid:
     """Return the next grid's densities alone."""
+    model.settle()
     size = model.sizes_at(model.finer + 1)
     return from_dense(model.grid, resampled_density(model.grid, size, crew()))
 
@@ -96,6 +97,7 @@ def cells_to_keep(model: Plenoxels, survey: Survey | None, finer: bool) -> np.nd
 
     `survey` is of that very grid; without one, what is thin is dropped, or nothing if pruning is off.
     """
+    model.settle()
     options, grid = model.active.prune, model.grid
     size = model.sizes_at(model.finer + 1) if finer else grid.resolution
     if not options.on:

@@ -8,18 +8,20 @@ grid in training is, which changes a little meanwhile.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from engine.cameras import Camera
-from engine.cpu.crew import Crew
-from engine.cpu.lists import Workspace
-from engine.cpu.march_weights import raise_heaviest
 from engine.methods.plenoxels.space import Cube
-from engine.voxel_grid import Grid, MarchOptions
+from engine.voxel_grid import Grid
 
 SLICE_RAYS = 5_000  # rays looked along beside a training step: a few ms
+
+
+# Raises heaviest [N] of a grid's rows along rays [Q,3]: (grid, rays_o, rays_d, heaviest).
+Look = Callable[[Grid, np.ndarray, np.ndarray, np.ndarray], None]
 
 
 @dataclass(eq=False)
@@ -39,9 +41,7 @@ class Survey:
         """Return a survey that has seen nothing yet."""
         return cls(grid, np.zeros(grid.n_voxels, dtype=np.float32), finer, at, shrink)
 
-    def advance(
-        self, cameras: list[Camera | None], space: Cube, options: MarchOptions, crew: Crew, room: Workspace
-    ) -> None:
+    def advance(self, cameras: list[Camera | None], space: Cube, look: Look) -> None:
         """Look along about SLICE_RAYS more rays; None stands for a view that is left out."""
         left = SLICE_RAYS
         while left > 0 and self.view < len(cameras):
@@ -54,7 +54,7 @@ class Survey:
             n = min(rows - self.row, max(1, left // small.width))
             part = dataclasses.replace(small, height=n, cy=small.cy - self.row)
             rays = (rays.reshape(-1, 3) for rays in part.rays())
-            raise_heaviest(self.grid, *space.rays(*rays), options, self.heaviest, crew, room)
+            look(self.grid, *space.rays(*rays), self.heaviest)
             self.row += n
             left -= n * small.width
 

@@ -26,6 +26,7 @@ from engine.cuda.gradients import Goal
 from engine.cuda.launch import launch as launch_on_gpu
 from engine.cuda.lists import Launch, ViewLists, VoxelTable, upload
 from engine.cuda.train_view import SH_GROUP, FieldTensors, Scratch, train_on_view
+from engine.cuda.warm_up import compile_all
 from engine.datasets.scene import Scene
 from engine.methods.common import AdaptReport, Buffers
 from engine.methods.svraster import schedule, view
@@ -188,18 +189,7 @@ class SVRasterOnCuda(SVRaster):
 
     def warm_up(self, progress: Callable[[str, int, int], None] | None = None) -> None:
         """Compile every kernel file that was never compiled on this machine."""
-        if self._device.type != "cuda":
-            return
-        from engine.cuda import build, registry
-        from engine.cuda.launch import arch_of
-
-        arch, files = arch_of(torch.cuda.get_device_capability(self._device)), registry.source_names()
-        for done, file in enumerate(files):
-            if progress is not None:
-                progress("CUDA kernels", done, len(files))
-            build.compile_to_cubin(file, arch)
-        if progress is not None:
-            progress("CUDA kernels", len(files), len(files))
+        compile_all(self._device, progress)
 
     # --- state ----------------------------------------------------------------------------------------------------
 
