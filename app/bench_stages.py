@@ -26,7 +26,6 @@ from engine.cpu.march_rays import (
     STEP,
     WEIGHT,
     add_row,
-    batch_scratch,
     corner_weights,
     fetch_rows,
     find_live,
@@ -43,19 +42,30 @@ _RAYS = 32  # that a thread takes at a time
 
 @njit(cache=True, nogil=True)
 def sample_rays(
-    counter, geometry, steps, starts, params, cell_map, links, density, sizes, cells, rows, records, counts
+    counter,
+    geometry,
+    steps,
+    starts,
+    params,
+    cell_map,
+    links,
+    density,
+    sizes,
+    cells,
+    rows,
+    records,
+    counts,
+    light,
 ):
     """Find every ray's live samples: rows of corners, and places between them, from starts[ray] on."""
-    batch = batch_scratch()
     while True:
         first = fetch_add(counter, 0, _RAYS)
         if first >= len(steps):
             return
-        for q in range(first, min(first + _RAYS, len(steps))):
-            counts[q], _ = find_live(
-                geometry, q, steps[q], params, cell_map, links, density, sizes, batch, starts[q], cells, rows,
-                records,
-            )  # fmt: skip
+        find_live(
+            first, min(first + _RAYS, len(steps)), 0, geometry, steps, starts, params, cell_map, links, density,
+            sizes, cells, rows, records, counts, light,
+        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
@@ -130,7 +140,7 @@ class NumbaStages:
         self.rays = PreparedRays(grid, rays_o, rays_d, options, crew(), Workspace())
         n, self.stride = int(self.rays.starts[-1]), grid.sh.shape[1]
         self.cells, self.rows = np.zeros(n, np.int32), np.zeros(8 * n, np.int32)
-        self.records = np.zeros(n * RECORD, np.float32)
+        self.records, self.light = np.zeros(n * RECORD, np.float32), np.zeros(len(rays_o), np.float32)
         self.values = np.zeros(n * self.stride, np.float32)
         self.rgb, self.picture = np.zeros((n, 3), np.float32), np.zeros((len(rays_o), 3), np.float32)
 
@@ -139,7 +149,7 @@ class NumbaStages:
         rays, grid = self.rays, self.grid
         crew().run(
             sample_rays, rays.geometry, rays.steps, rays.starts, rays.params, rays.cell_map, grid.links.reshape(-1),
-            grid.density, rays.sizes, self.cells, self.rows, self.records, rays.counts,
+            grid.density, rays.sizes, self.cells, self.rows, self.records, rays.counts, self.light,
         )  # fmt: skip
 
     def trilinear(self) -> None:
