@@ -16,11 +16,12 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from engine.cpu.crew import Crew
-from engine.cpu.simd import fetch_add
+from engine.cpu.simd import LANES, f32x16, fetch_add
 from engine.voxel_grid import Grid
 
 _F32, _I32, _I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 _EIGHT = 8
+_WHOLES = ir.VectorType(_I32, LANES)
 
 
 def _at(context: Any, builder: ir.IRBuilder, kind: Any, array: Any, index: Any) -> ir.Value:
@@ -46,6 +47,89 @@ def poke(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.int64, array.dtype), codegen
+
+
+def _whole(value: int) -> ir.Constant:
+    return ir.Constant(_WHOLES, [value] * LANES)
+
+
+def _spread(builder: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
+    """Return an int64 in all lanes of a vector of int32."""
+    first = builder.insert_element(
+        ir.Constant(_WHOLES, ir.Undefined), builder.trunc(scalar, _I32), ir.Constant(_I32, 0)
+    )
+    return builder.shuffle_vector(first, first, _whole(0))
+
+
+def _low_and_part(builder: ir.IRBuilder, p: ir.Value, size: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """Return (the lower value's index, how far beyond it) of coordinates along an axis, clamped to the values' range."""
+    end = builder.sitofp(builder.sub(size, _whole(1)), p.type)
+    zero = ir.Constant(p.type, [0.0] * LANES)
+    p = builder.select(builder.fcmp_ordered(">", p, zero), p, zero)
+    p = builder.select(builder.fcmp_ordered("<", p, end), p, end)
+    low, last = builder.fptosi(p, _WHOLES), builder.sub(size, _whole(2))
+    low = builder.select(builder.icmp_signed("<", low, last), low, last)
+    return low, builder.fsub(p, builder.sitofp(low, p.type))
+
+
+@intrinsic
+def sixteen_cells(
+    typingctx: Any,
+    cell_map: Any,
+    x: Any,
+    y: Any,
+    z: Any,
+    size_x: Any,
+    size_y: Any,
+    size_z: Any,
+    cells: Any,
+    parts: Any,
+) -> Any:
+    """Look sixteen points up in the map; return which lanes' cells have rows as bits 0..15, and lane 15's byte above them.
+
+    Writes the cells' indices to cells int32 [16] and the positions in them to parts float32 [48]: x, then y, then z.
+    """
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        sizes = [_spread(builder, size) for size in args[4:7]]
+        lows, two = [], _whole(2)
+        out = _at(context, builder, sig.args[8], args[8], ir.Constant(_I64, 0))
+        for axis in range(3):
+            low, part = _low_and_part(builder, args[1 + axis], sizes[axis])
+            lows.append(low)
+            there = builder.gep(out, [ir.Constant(_I64, axis * LANES)])
+            builder.store(part, builder.bitcast(there, part.type.as_pointer()), align=4)
+        cell, block = lows[0], builder.lshr(lows[0], two)
+        inside = builder.and_(lows[0], _whole(3))
+        for axis in (1, 2):
+            cell = builder.add(builder.mul(cell, sizes[axis]), lows[axis])
+            blocks = builder.lshr(builder.add(sizes[axis], _whole(3)), two)
+            block = builder.add(builder.mul(block, blocks), builder.lshr(lows[axis], two))
+            inside = builder.or_(builder.shl(inside, two), builder.and_(lows[axis], _whole(3)))
+        place = builder.or_(builder.shl(block, _whole(6)), inside)
+        out = _at(context, builder, sig.args[7], args[7], ir.Constant(_I64, 0))
+        builder.store(cell, builder.bitcast(out, _WHOLES.as_pointer()), align=4)
+        found = ir.Constant(ir.VectorType(ir.IntType(8), LANES), ir.Undefined)
+        for lane in range(LANES):
+            index = builder.zext(builder.extract_element(place, ir.Constant(_I32, lane)), _I64)
+            byte = builder.load(_at(context, builder, sig.args[0], args[0], index))
+            found = builder.insert_element(found, byte, ir.Constant(_I32, lane))
+        full = builder.icmp_signed("==", found, ir.Constant(found.type, [0] * LANES))
+        bits = builder.zext(builder.bitcast(full, ir.IntType(LANES)), _I64)
+        return builder.or_(bits, builder.shl(builder.zext(byte, _I64), ir.Constant(_I64, LANES)))
+
+    kinds = (*(f32x16,) * 3, *(types.int64,) * 3)
+    return types.int64(cell_map, *kinds, cells, parts), codegen
+
+
+@intrinsic
+def lowest_bit(typingctx: Any, bits: Any) -> Any:
+    """Return the number of the lowest set bit of an integer that is not 0."""
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), codegen
 
 
 def _picked(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, picks: list[int]) -> ir.Value:
