@@ -4,8 +4,35 @@
 datasets/   posed photos -> Scene                 methods/  what trains and renders (SVRaster, ...)
 octree.py   the adaptive voxel structure          render/   public ops: validate, pick a backend, differentiate
 worker.py   the one thread that owns the model    cpu/ cuda/ reference/  the same ops, three times
+plenoxels/  the library of the Plenoxels document, whose names can be had from here: `engine.PlenoxelModel`
 """
+
+from __future__ import annotations
+
+from typing import Any
 
 from engine.caches import use_kernel_cache
 
 use_kernel_cache()
+
+# What `engine.plenoxels` exports; here once more, because listing it must not import it.
+PLENOXELS = (
+    "CUDABatchTrainer CUDAOptimizedPlenoxels CUDAProfiler CUDASphericalHarmonics Intersections PlenoxelConfig "
+    "PlenoxelDatasetConfig PlenoxelLoss PlenoxelModel PlenoxelTrainer PlenoxelTrainerConfig PlenoxelsCUDARenderer "
+    "PlenoxelsConfig compute_sh_basis compute_voxel_occupancy_stats create_plenoxel_trainer create_voxel_grid "
+    "evaluate_sh generate_rays intersect_rays_voxels optimize_cuda_memory prune_voxel_grid sample_points_along_rays "
+    "sample_voxel_grid trilinear_interpolate volume_render"
+).split()
+
+
+def __getattr__(name: str) -> Any:
+    """Import the Plenoxels library when one of its names is first asked for."""
+    if name in PLENOXELS:
+        from engine import plenoxels
+
+        return getattr(plenoxels, name)
+    raise AttributeError(f"module 'engine' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *PLENOXELS]

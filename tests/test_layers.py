@@ -29,7 +29,19 @@ FLOORS = (
     ("cameras", "morton", "octree", "octree_adapt", "sh", "voxel_grid"),
     ("cpu", "cuda", "reference"),
     ("render", "datasets", "sfm", "losses", "metrics", "optim", "checkpoint"),
-    ("methods", "messages", "runs", "export", "evaluation", "training", "capture", "forecast", "tally"),
+    (
+        "methods",
+        "messages",
+        "runs",
+        "export",
+        "evaluation",
+        "training",
+        "capture",
+        "forecast",
+        "tally",
+        "board",
+        "plenoxels",
+    ),
     ("slots", "worker"),
 )
 # Modules that stand on another floor than their folder.
