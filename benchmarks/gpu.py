@@ -28,6 +28,7 @@ import torch
 
 from app.bench import machine
 from benchmarks import gpu_sections as sections
+from benchmarks.gpu_march import march
 from benchmarks.gpu_sections import Bench
 from engine.cuda.launch import launch as launch_on_gpu
 
@@ -100,6 +101,8 @@ def run_section(name: str, bench: Bench, result: dict[str, Any]) -> Any:
     """Run a section; frames are compared with the bandwidth that this run measured."""
     if name == "frames":
         return sections.frames(bench, result.get("bandwidth", {}).get("gb_per_s", float("nan")))
+    if name == "march":
+        return march(bench)
     return getattr(sections, name)(bench)
 
 
@@ -111,7 +114,7 @@ def main() -> None:
     )
     parser.add_argument("--lego", type=Path, help="folder of the lego scene")
     parser.add_argument(
-        "--only", default="ops,bandwidth,frames,training,present,lego", help="sections, by comma"
+        "--only", default="ops,bandwidth,frames,training,march,present,lego", help="sections, by comma"
     )
     parser.add_argument(
         "--json", type=Path, help="where to write; by default benchmarks/results/<gpu>-<commit>.json"

@@ -12,7 +12,7 @@ import pytest
 from benchmarks import gpu
 from tests.cuda import host
 
-SECTIONS = "ops,bandwidth,training,present"
+SECTIONS = "ops,bandwidth,training,march,present"
 
 
 def test_a_dry_run_fills_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,6 +26,8 @@ def test_a_dry_run_fills_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert set(result["targets"]) == set(gpu.TARGETS)
     assert result["training"]["pairs"] > 0 and result["training"]["step_ms"] > 0.0
     assert all(error < 1e-4 for way in result["ops"].values() for error in way.values())
+    assert all(error < 1e-4 for error in result["march"]["errors"].values())
+    assert result["march"]["step_ms"] > 0.0
     assert result["present"] == {"skipped": "needs a card"}
 
 

@@ -7,14 +7,20 @@ import numpy as np
 import pytest
 import torch
 
+from engine.cuda import march as marching
 from engine.cuda.lists import VoxelTable
+from engine.methods.plenoxels import Plenoxels, PlenoxelsConfig
+from engine.methods.plenoxels.on_cuda import PlenoxelsOnCuda
 from engine.methods.svraster import SVRaster
 from engine.methods.svraster.on_cuda import SVRasterOnCuda
+from engine.options import updated
 from engine.reference.rasterize import rasterize as twin
 from engine.render.rasterize import rasterize
 from tests.cpu.scenes import VIEWS, deep_octree, field_of, mixed_octree
+from tests.cuda import test_march as grids
 from tests.cuda.test_raster import BACKGROUND, DEPTH, GRADIENT, MODES, PICTURE, outcome, worst
 from tests.cuda.test_train_view import OCTREE, PARAMETER, assert_same_field, on_cpu, on_device
+from tests.methods.plenoxels import test_on_cuda as plenoxels
 from tests.methods.svraster.test_on_cuda import CONFIG
 from tests.methods.test_svraster import make_scene
 
@@ -67,3 +73,28 @@ def test_training_reaches_what_the_cpu_reaches(cuda: str) -> None:
     pictures = [model.render(scene.test.views[0].camera).rgb for model in models]
     errors = [np.mean((np.clip(p, 0, 1) - scene.test.images.load(0)) ** 2) for p in pictures]
     assert errors[1] < 1.3 * errors[0]
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_marched_pictures_and_gradients_equal_the_twin(cuda: str, degree: int) -> None:
+    grid = grids.make_grid(degree)
+    seen, density, coefficients = grids.exact(grid)
+    goal = torch.from_numpy(grids.TARGET)
+    loss = grids.twin.march_loss(seen, goal.double(), grids.TERMS)
+    v_density, v_sh = torch.autograd.grad(loss, (density, coefficients))
+    there = marching.GridTensors.of(grid, cuda)
+    into, rays = marching.Gradients.of(there), [ray.to(cuda) for ray in grids.rays()]
+    got = marching.march(there, *rays, marching.option_tensor(grids.OPTIONS, grids.TERMS, there.device))
+    marching.march_gradients(there, *rays, goal.to(cuda), grids.OPTIONS, grids.TERMS, into)
+    rows, n = into.rows.cpu(), there.column
+    assert grids.worst(got.rgb.cpu(), seen.rgb) < 3 * grids.PICTURE
+    assert grids.worst(rows[:, n], v_density) < 3 * grids.GRADIENT * float(v_density.abs().max())
+    assert grids.worst(rows[:, :n], v_sh.flatten(1)) < 3 * grids.GRADIENT * float(v_sh.abs().max())
+
+
+def test_plenoxels_reach_what_the_cpu_reaches(cuda: str) -> None:
+    config = updated(PlenoxelsConfig(), plenoxels.QUICK | {"schedule.rays": 1_000})
+    models = [Plenoxels(plenoxels.SCENE, config), PlenoxelsOnCuda(plenoxels.SCENE, config, device=cuda)]
+    reports = [[model.train_step() for _ in range(60)] for model in models]
+    errors = [np.mean([report.losses[0][1] for report in ten[-10:]]) for ten in reports]
+    assert errors[1] < 1.1 * errors[0]
