@@ -32,7 +32,7 @@ def live_samples(
     stop: float,  # a ray ends once its transmittance is below
     most: int,  # samples of a ray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return `t [N,most]` float32 in voxels and `counts [N]` int32: the samples whose density counts, front to back, then zeros."""
+    """Return `t [N,most]` float32 in voxels and `counts [N]` int32: the samples whose density counts, then zeros."""
     t, counts = np.zeros((len(rays_o), most), dtype=np.float32), np.zeros(len(rays_o), dtype=np.int32)
     crew.run(
         _live_samples, rays_o, rays_d, world, bounds, step, links, density.reshape(-1),
