@@ -8,7 +8,7 @@ rays x samples. See `march_rays` (forward) and `march_grad` (backward) for what 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,11 +37,15 @@ _NO_CELLS, _NO_RECORDS = np.zeros(1, dtype=np.int32), np.zeros(1, dtype=np.float
 
 @dataclass(frozen=True, eq=False)
 class Marched:
-    """Per ray: rgb float32 [Q,3] without background, log transmittance [Q], depth [Q] = sum w t, in engine units."""
+    """Per ray: rgb float32 [Q,3] without background, log transmittance [Q], depth [Q] = sum w t, in engine units.
+
+    `live` int32 [Q] counts the samples that had density, where that was asked for.
+    """
 
     rgb: np.ndarray
     log_trans: np.ndarray
     depth: np.ndarray
+    live: np.ndarray | None = None
 
     def over(self, background: float) -> np.ndarray:
         """Return rgb [Q,3] in front of a background of this brightness."""
@@ -127,7 +131,7 @@ def march(
         np.empty((rays.n, 3), np.float32), np.empty(rays.n, np.float32), np.empty(rays.n, np.float32)
     )
     _forward(grid, rays, 0, rays.n, False, out, _NO_CELLS, _NO_CELLS, _NO_RECORDS, crew)
-    return out
+    return replace(out, live=rays.counts.copy())
 
 
 def march_gradients(
