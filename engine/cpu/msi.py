@@ -2,9 +2,9 @@
 """The spheres around the box: what rays see of them, there and back, and total variation on them.
 
 `engine/reference/msi.py` is the readable twin and has the formulas. Rows float32 [2R R, S] hold a place (u, v) each, u slow:
-layer l in columns 4 l .. 4 l + 3, red, green, blue, raw density; the rest of a row is padding. Gradients are sorted into slabs of u, of
-which first the even and then the odd are added up, each by one thread in the rays' order: neighbours overlap by a place, and
-any number of threads gives the same result.
+layer l in columns 4 l .. 4 l + 3, red, green, blue, raw density; the rest of a row is padding. Gradients are sorted into
+slabs of u, of which first the even and then the odd are added up, each by one thread in the rays' order: neighbours
+overlap by a place, and any number of threads gives the same result.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _values(rows, u, v, layer, poles, layers, out):
 
 @njit(cache=True, nogil=True)
 def _behind(counter, rows, layers, rays_o, rays_d, brightness, out):
-    n, poles = 2 * layers + 2, int(round(np.sqrt(rows.shape[0] / 2.0)))
+    n, poles = 2 * layers + 2, round(np.sqrt(rows.shape[0] / 2.0))
     value = np.empty(4)
     while True:
         first = fetch_add(counter, 0, RUN)
@@ -148,7 +148,7 @@ def _back(counter, rows, layers, rays_o, rays_d, log_trans, seen, v_rgb, records
     With g = T v_rgb, and A what the ray sees beyond a sample times g:
         dL/dsigma_i = (1 / r_(i-1) - 1 / r_i) (T_(i+1) c_i.g - A),  dL/dc_i = w_i C0 g where the colour is above 0.
     """
-    n, poles = 2 * layers + 2, int(round(np.sqrt(rows.shape[0] / 2.0)))
+    n, poles = 2 * layers + 2, round(np.sqrt(rows.shape[0] / 2.0))
     value, g, c = np.empty(4), np.empty(3), np.empty(3)
     while True:
         first = fetch_add(counter, 0, RUN)
@@ -216,7 +216,7 @@ def _sort(records, counts, around, starts, order):
 @njit(cache=True, nogil=True)
 def _add_slabs(counter, odd, records, order, starts, layers, v_rows, touched):
     """Add the samples of every other slab to the texels around them."""
-    poles = int(round(np.sqrt(v_rows.shape[0] / 2.0)))
+    poles = round(np.sqrt(v_rows.shape[0] / 2.0))
     while True:
         slab = 2 * fetch_add(counter, 0, 1) + odd
         if slab >= starts.shape[0] - 1:
@@ -238,7 +238,7 @@ def add_total_variation(rows, layers, v_rows, touched, first, count, weights, ep
 
     weights [2]: those of densities and of colours; epsilon keeps the gradient finite where neighbours are equal.
     """
-    poles = int(round(np.sqrt(rows.shape[0] / 2.0)))
+    poles = round(np.sqrt(rows.shape[0] / 2.0))
     around = 2 * poles
     scale = np.array([around, poles, layers]) / TV_REFERENCE
     for n in range(count):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Spheres around the box that hold what is far away (a multi-sphere image), written to be read; autograd differentiates it.
 
-Lengths are in half sides of the box, whose middle is the origin. Texels [2R,R,L,4] hold colour c and raw density sigma: u runs around,
-v from pole to pole, l over the inverse of the radius. A ray leaves sphere r_i at its far intersection with it,
+Lengths are in half sides of the box, whose middle is the origin. Texels [2R,R,L,4] hold colour c and raw density sigma: u
+runs around, v from pole to pole, l over the inverse of the radius. A ray leaves sphere r_i at its far intersection with it,
     r_i = n / (n - i - 0.5),  i = 0 .. n - 1,  n = floor(2 L) + 2,  uniform in 1 / r,
     u = 2R (0.5 + atan2(x, z) / 2 pi),  v = R (0.5 - asin(y) / pi),  l = (1 - 1 / r_i) L - 0.5,
     p_i = (1 / r_(i-1) - 1 / r_i) max(0, trilerp(sigma)),  c_i = max(0, 1/2 + C0 trilerp(c)),
