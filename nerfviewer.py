@@ -9,8 +9,13 @@
         method.train_step()
     picture = method.render(scene.test.views[0].camera).rgb  # [H,W,3] float32, sRGB in [0,1]
 
-The names live in `engine/`; this page is their table of contents.
+The names live in `engine/`; this page is their table of contents. Those of the Plenoxels document (`docs/plenoxels.md`) can be had
+from here as well: `nv.PlenoxelModel`.
 """
+
+from typing import Any
+
+import engine
 
 from engine.cameras import Camera, look_at
 from engine.checkpoint import load as load_checkpoint
@@ -54,3 +59,10 @@ __all__ = [
     "save_checkpoint",
     "updated",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the Plenoxels library when one of its names is first asked for."""
+    if name in engine.PLENOXELS:
+        return getattr(engine, name)
+    raise AttributeError(f"module 'nerfviewer' has no attribute {name!r}")

@@ -40,6 +40,11 @@ class Frame(NamedTuple):
     world: Tensor
 
 
+def _on_processor(rays: Tensor) -> bool:
+    """Say whether Numba can work on a tensor's memory."""
+    return rays.device.type == "cpu"
+
+
 def in_grid(
     rays_o: Tensor, rays_d: Tensor, bbox_min: Tensor, bbox_max: Tensor, resolution: tuple[int, int, int]
 ) -> Frame:
@@ -227,7 +232,7 @@ def intersect_rays_voxels(
     resolution = _resolution(bbox_max - bbox_min, voxel_size, grid_shape)
     frame = in_grid(ray_origins, ray_directions, bbox_min, bbox_max, resolution)
     rays_d = frame.rays_d / frame.world[:, None]  # so that t is a distance in the world
-    if ray_origins.is_cuda:
+    if not _on_processor(ray_origins):
         found = voxel_rays.crossed_voxels(frame.rays_o, rays_d, (near, far), resolution, max_intersections)
         return Intersections(*found)
     from engine.cpu import voxel_rays as cpu

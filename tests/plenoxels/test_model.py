@@ -202,3 +202,41 @@ def test_no_rays_give_empty_results():
     assert {name: tuple(value.shape) for name, value in out.items()} == {
         "rgb": (0, 3), "depth": (0,), "weights": (0, 0), "alpha": (0,), "t_vals": (0, 0),
     }  # fmt: skip
+
+
+def test_what_another_device_would_compute_is_the_same(monkeypatch, trained):
+    """The path of cards, in torch alone, run on the processor."""
+    o, d = rays()
+    box = torch.tensor([-1.0, -1.0, -1.0]), torch.tensor([1.0, 1.0, 1.0])
+    density = torch.randn(6, 5, 4, generator=torch.Generator().manual_seed(0))
+    results = []
+    for here in (True, False):
+        monkeypatch.setattr("engine.plenoxels.kernels._on_processor", lambda rays, here=here: here)
+        drawn = trained(o, d)
+        samples = engine.sample_voxel_grid(density, o, d, *box, step_size=0.07)
+        crossed = engine.intersect_rays_voxels(o, d, *box, grid_shape=(6, 5, 4))
+        results.append(
+            (drawn["rgb"].detach(), drawn["depth"].detach(), *samples[1:], crossed.counts, crossed.t_in)
+        )
+    for one, two in zip(*results):
+        width = min(one.shape[-1], two.shape[-1])
+        torch.testing.assert_close(one[..., :width], two[..., :width], atol=2e-4, rtol=0.0)
+
+
+@pytest.mark.gpu
+def test_a_card_shows_the_same_picture(cuda, trained):
+    o, d = rays()
+    here = trained(o, d)
+    there = trained.to("cuda")(o.cuda(), d.cuda())
+    torch.testing.assert_close(there["rgb"].cpu(), here["rgb"], atol=2e-4, rtol=0.0)
+    there["rgb"].sum().backward()
+    assert trained.density.grad.abs().sum() > 0.0
+    profiler = engine.CUDAProfiler()
+    profiler.start_profiling()
+    with profiler.profile_section("rendering"), torch.no_grad():
+        trained(o.cuda(), d.cuda())
+    profiler.stop_profiling()
+    stats = profiler.get_stats()
+    assert stats["kernel_calls"] > 0
+    assert stats["avg_render_time"] > 0.0
+    assert stats["peak_memory_gb"] > 0.0

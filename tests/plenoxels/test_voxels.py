@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import engine
+import nerfviewer
 from engine import plenoxels
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "plenoxels.md"
@@ -55,6 +56,7 @@ def test_engine_lists_what_the_package_exports_and_imports_it_only_when_asked():
     assert sorted(engine.PLENOXELS) == sorted(plenoxels.__all__)
     assert all(getattr(engine, name) is getattr(plenoxels, name) for name in engine.PLENOXELS)
     assert set(engine.PLENOXELS) <= set(dir(engine))
+    assert nerfviewer.PlenoxelModel is engine.PlenoxelModel
     with pytest.raises(AttributeError, match="no attribute 'PlenoxelModle'"):
         _ = engine.PlenoxelModle
     code = "import sys, engine; print('torch' in sys.modules, 'engine.plenoxels' in sys.modules)"
