@@ -17,7 +17,7 @@ from torch import Tensor
 
 from engine.cameras import Camera
 from engine.cpu.grid_update import TV_EPSILON
-from engine.cpu.march import Marched
+from engine.cpu.march import Complete, Marched
 from engine.cuda import march as cuda
 from engine.cuda.launch import launch as launch_on_gpu
 from engine.cuda.lists import Launch, upload
@@ -95,9 +95,23 @@ class PlenoxelsOnCuda(Plenoxels):
     def _rays(self, *arrays: np.ndarray) -> list[Tensor]:
         return [upload(array.astype(np.float32, copy=False), self._device) for array in arrays]
 
-    def _descend(self, rays_o: np.ndarray, rays_d: np.ndarray, target: np.ndarray, terms: LossTerms) -> float:
+    def _goal(self, target: np.ndarray | Complete) -> Tensor | cuda.Complete:
+        """Return a target as the device takes it; what completes pictures does so on the host."""
+        if not callable(target):
+            return self._rays(target)[0]
+
+        def complete(rgb: Tensor, log_trans: Tensor) -> tuple[Tensor, Tensor]:
+            seen = rgb.cpu().numpy(), log_trans.cpu().numpy()
+            v_rgb, v_log_trans = self._rays(*target(0, len(rgb), *seen))
+            return v_rgb, v_log_trans
+
+        return complete
+
+    def _descend(
+        self, rays_o: np.ndarray, rays_d: np.ndarray, target: np.ndarray | Complete, terms: LossTerms
+    ) -> float:
         """Go one step down the gradients; see `Plenoxels._descend`."""
-        rays, goal = self._rays(rays_o, rays_d), self._rays(target)[0]
+        rays, goal = self._rays(rays_o, rays_d), self._goal(target)
         squared = cuda.march_gradients(self.there, *rays, goal, self.march_options(), terms, self.gradients)
         self._add_variation()
         rates = self.active.rates
