@@ -9,14 +9,13 @@
         method.train_step()
     picture = method.render(scene.test.views[0].camera).rgb  # [H,W,3] float32, sRGB in [0,1]
 
-The names live in `engine/`; this page is their table of contents. Those of the Plenoxels document (`docs/plenoxels.md`) can be had
-from here as well: `nv.PlenoxelModel`.
+The names live in `engine/`; this page is their table of contents. Those of the Plenoxels document (`docs/plenoxels.md`)
+can be had from here as well: `nv.PlenoxelModel`.
 """
 
 from typing import Any
 
 import engine
-
 from engine.cameras import Camera, look_at
 from engine.checkpoint import load as load_checkpoint
 from engine.checkpoint import save as save_checkpoint
