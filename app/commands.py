@@ -15,9 +15,9 @@ from app.session import Session
 from app.view.scene_box import box_in_data
 from engine import messages
 from engine.messages import TrainState
-from engine.methods.common import VIEW_MODES
+from engine.methods.common import VIEW_MODES, method_names, method_title
 
-MENUS = ("File", "Train", "View", "Structure", "Export", "Help")
+MENUS = ("File", "Train", "View", "Structure", "Compare", "Export", "Help")
 MORE_STEPS = 1000
 
 
@@ -39,7 +39,7 @@ class AppActions(Protocol):
         """Return to the first camera of the scene, upright."""
 
     def open_dialog(self, kind: str) -> None:
-        """Show the file dialog for a "scene" or a "run"."""
+        """Show the file dialog for a "scene", a "run", or a run to put "beside"."""
 
     def import_photos(self) -> None:
         """Ask for photos or a video to make a scene of."""
@@ -80,6 +80,7 @@ class Command:
     act: Callable[[AppActions], None]
     enabled_when: Callable[[Session], str | None] = always  # None, or why it cannot run
     checked: Callable[[Session], bool] | None = None  # of a toggle or a choice: whether it is on
+    label_in: Callable[[Session], str] | None = None  # the label there, where it is not always the same
 
 
 def with_scene(session: Session) -> str | None:
@@ -149,9 +150,9 @@ def _step_view(offset: int) -> Callable[[AppActions], None]:
 
 
 def _next_ground_truth(app: AppActions) -> None:
-    kinds = ("off", "photo", "split")
+    after = {"off": "photo", "photo": "split", "split": "off", "beside": "off"}
     view = app.session.view
-    view.ground_truth = kinds[(kinds.index(view.ground_truth) + 1) % len(kinds)]
+    view.ground_truth = after[view.ground_truth]
 
 
 def _in_training_view(session: Session) -> str | None:
@@ -207,6 +208,74 @@ def _toggle_wireframe(app: AppActions) -> None:
         view.wire_levels = tuple(occupied[:2])
 
 
+def _steps(session: Session) -> int:
+    return session.stats.step if session.stats else 0
+
+
+def train_with(name: str) -> Command:
+    """Return the command that starts a method on the open scene."""
+    title = method_title(name)
+
+    def enabled(session: Session) -> str | None:
+        if session.scene is not None and session.scene.method == name:
+            return f"{title} is the open method already; Reset training starts it again."
+        return with_scene(session)
+
+    def act(app: AppActions) -> None:
+        steps = _steps(app.session)
+        going_on = app.session.state is TrainState.TRAINING
+        command = messages.SwitchMethod(name, start=steps > 0 or going_on)
+        if steps == 0:
+            app.send(command)
+            return
+        before = method_title(app.session.scene.method)
+        question = (
+            f"Start {title} on the same scene? The {steps:,} steps of {before} are saved in its run folder. To see both, "
+            "choose Compare instead."
+        )
+        app.confirm(question, "Start", lambda: app.send(command))
+
+    def checked(session: Session) -> bool:
+        return session.scene is not None and session.scene.method == name
+
+    help_text = f"Start {title} anew on the same scene; what was trained is saved."
+    return Command(f"train_with_{name}", f"Train with {title}", "Train", "", help_text, act, enabled, checked)
+
+
+def compare_with(name: str) -> Command:
+    """Return the command that starts a method beside the open model."""
+    title = method_title(name)
+
+    def act(app: AppActions) -> None:
+        app.send(messages.SwitchMethod(name, beside=True, start=True))
+
+    help_text = f"Start {title} on the same scene and keep the open model beside it, on a split slider."
+    return Command(f"compare_with_{name}", f"Compare with {title}", "Compare", "", help_text, act, with_scene)
+
+
+def with_beside(session: Session) -> str | None:
+    """Return why a command that needs a second model cannot run."""
+    if session.scene is not None and session.beside is None:
+        return "There is nothing to compare with yet; start a method or open a run beside first."
+    return with_scene(session)
+
+
+def trains_beside(session: Session) -> bool:
+    """Whether the model beside trains."""
+    one = session.beside
+    return one is not None and one.stats is not None and one.stats.trains
+
+
+def _toggle_split(app: AppActions) -> None:
+    view = app.session.view
+    view.ground_truth = "off" if view.ground_truth == "beside" else "beside"
+
+
+def refine_word(session: Session) -> str:
+    """Return what the open method calls it when voxels become smaller."""
+    return session.scene.refine if session.scene is not None else "Subdivide"
+
+
 def _mode(mode: str) -> Command:
     number, explanation = VIEW_MODES.index(mode) + 1, _MODE_HELP[mode]
     enabled = in_view if mode == "error" else with_scene
@@ -254,7 +323,7 @@ COMMANDS: tuple[Command, ...] = (
             lambda app: app.import_photos()),
     Command("open_demo", "Open demo scene", "File", "Ctrl+D",
             "Open the built-in still life and train on it.",
-            lambda app: app.send(messages.OpenScene("demo", start=True))),
+            lambda app: app.send(messages.OpenScene("demo", app.session.method, start=True))),
     Command("save_checkpoint", "Save checkpoint", "File", "Ctrl+S",
             "Write a checkpoint into the run folder now.",
             lambda app: app.send(messages.SaveCheckpoint()), with_scene),
@@ -279,6 +348,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("reset_with_options", "Apply options with reset", "Train", "",
             "Start again with the options that wait for a reset in the Options panel, after asking.",
             _reset_with_options, _with_staged),
+    *(train_with(name) for name in method_names()),
     Command("exclude_view", "Leave this view out", "Train", "Shift+X",
             "Train without the view the camera is in from now on, or with it again.",
             _toggle_excluded, _in_training_view, lambda session: session.view.view_index in session.excluded),
@@ -329,8 +399,25 @@ COMMANDS: tuple[Command, ...] = (
             "Drop the voxels below the pruning threshold.",
             lambda app: app.send(messages.PruneNow()), with_scene),
     Command("subdivide_now", "Subdivide now", "Structure", "Ctrl+U",
-            "Split the voxels of highest priority.",
-            lambda app: app.send(messages.SubdivideNow()), with_scene),
+            "Split the voxels of highest priority; of a grid, go to the next finer one.",
+            lambda app: app.send(messages.SubdivideNow()), with_scene,
+            label_in=lambda session: f"{refine_word(session)} now"),
+    *(compare_with(name) for name in method_names()),
+    Command("compare_run", "Compare with a saved run", "Compare", "",
+            "Open a run of this scene beside the open model, on a split slider.",
+            lambda app: app.open_dialog("beside"), with_scene),
+    Command("split_beside", "Split slider", "Compare", "Shift+G",
+            "Show the model beside on the left of a line that can be moved, the open one on its right.",
+            _toggle_split, with_beside, lambda session: session.view.ground_truth == "beside"),
+    Command("train_both", "Train the model beside", "Compare", "Ctrl+T",
+            "Train the model beside too, or let it rest; two that train share the time equally.",
+            lambda app: app.send(messages.TrainBeside(not trains_beside(app.session))), with_beside, trains_beside),
+    Command("swap_beside", "Swap sides", "Compare", "Ctrl+X",
+            "Put the model beside in front, where panels and keys act on it, and the open one beside.",
+            lambda app: app.send(messages.SwapBeside()), with_beside),
+    Command("close_beside", "End comparison", "Compare", "",
+            "Save the model beside and let it go.",
+            lambda app: app.send(messages.CloseBeside()), with_beside),
     Command("export_spiral", "Spiral video", "Export", "Ctrl+Shift+S",
             "Record a video that winds around the scene, with the settings of the Export panel.",
             lambda app: app.export("spiral"), with_scene),

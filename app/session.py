@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from engine.messages import (
     AdaptPreviewed,
+    Beside,
+    BesideStats,
     CaptureSurveyed,
     Evaluated,
     Failed,
@@ -15,6 +17,7 @@ from engine.messages import (
     Stats,
     TrainState,
 )
+from engine.methods.common import method_title
 
 
 @dataclass
@@ -27,7 +30,7 @@ class ViewSettings:
     background: tuple[float, float, float] | None = None  # None: the scene's own
     utilisation: float = 0.94  # share of the worker's time that training gets while nothing moves
     view_index: int | None = None  # the capture view the camera sits in, into SceneOpened.views
-    ground_truth: str = "off"  # "off", "photo" or "split"
+    ground_truth: str = "off"  # "off", "photo" or "split", or "beside": the other model left of the split
     split: float = 0.5  # where the split slider stands, 0 left .. 1 right
     show_frusta: bool = True
     show_box: bool = True
@@ -66,6 +69,16 @@ class CurvePoint:
 
 
 @dataclass
+class BesideModel:
+    """The model beside the open one and what is known of it."""
+
+    info: Beside
+    stats: BesideStats | None = None
+    evaluated: Evaluated | None = None
+    curves: dict[str, list[CurvePoint]] = field(default_factory=dict)
+
+
+@dataclass
 class Session:
     """Everything a panel may show. The window's loop fills it from events and slots; panels never call the engine."""
 
@@ -75,6 +88,8 @@ class Session:
     stats: Stats | None = None
     evaluated: Evaluated | None = None
     preview: AdaptPreviewed | None = None
+    beside: BesideModel | None = None  # what the open model is compared with
+    method: str = "svraster"  # for the next scene that is opened
     survey: CaptureSurveyed | None = None  # what is odd about the capture, once that was looked over
     excluded: frozenset[int] = frozenset()  # training views that are left out
     box: tuple[tuple[float, float, float], float] | None = (
@@ -95,3 +110,10 @@ class Session:
     present: str = "copy"  # "interop", "texture" or "copy", how pictures reach the window
     interop_reason: str = ""  # why the card's pictures do not reach it directly
     card: str = ""  # the graphics card that trains and renders; "": the processor does
+
+
+def model_names(session: Session) -> tuple[str, str]:
+    """Return what the open model and the one beside are called: their methods, told apart if they are one method."""
+    front = method_title(session.scene.method) if session.scene is not None else ""
+    beside = method_title(session.beside.info.method) if session.beside is not None else ""
+    return front, f"{beside}, beside" if beside == front else beside

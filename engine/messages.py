@@ -290,6 +290,28 @@ class SceneOpened(Event):
     excluded: tuple[int, ...] = ()  # training views that are left out
     key: int = 0
     beside: Beside | None = None
+    refine: str = "Subdivide"  # what the method calls SubdivideNow
+
+
+@dataclass(frozen=True)
+class HistoryPoint:
+    """What a run's folder says of one moment: `values` are (name, value) of losses, "psnr", "ssim", "voxels".
+
+    `held_out` says that PSNR and SSIM are of held-out views.
+    """
+
+    step: int
+    seconds: float
+    held_out: bool
+    values: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class HistoryRead(Event):
+    """The model `key` was trained before; oldest moment first."""
+
+    key: int
+    points: tuple[HistoryPoint, ...]
 
 
 @dataclass(frozen=True)
@@ -477,7 +499,7 @@ class BesideStats:
 
 @dataclass(frozen=True)
 class Stats:
-    """Numbers about training, newest wins. Times are of the worker thread; shares sum to at most 1."""
+    """Numbers about training of the model `key`, newest wins. Times are of the worker thread; shares sum to at most 1."""
 
     state: TrainState
     step: int
@@ -497,6 +519,7 @@ class Stats:
     scale: float
     views: ViewTally | None = None
     beside: BesideStats | None = None
+    key: int = 0
 
 
 @dataclass(frozen=True)

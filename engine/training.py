@@ -16,7 +16,16 @@ from engine import options, runs
 from engine.datasets.box import text_of_centre, with_box
 from engine.datasets.scene import Points, Scene
 from engine.errors import CheckpointError, UserError
-from engine.messages import Beside, Logged, OpenRun, OpenScene, SceneOpened, ViewInfo
+from engine.messages import (
+    Beside,
+    HistoryPoint,
+    HistoryRead,
+    Logged,
+    OpenRun,
+    OpenScene,
+    SceneOpened,
+    ViewInfo,
+)
 from engine.methods.common import Method
 from engine.tally import Tally
 
@@ -176,11 +185,32 @@ class Training:
             n_points=0 if scene.points is None else len(scene.points),
             excluded=tuple(sorted(self.excluded)),
             key=self.key,
+            refine=getattr(self.method, "refine", "Subdivide"),
+        )
+
+    def history(self) -> HistoryRead:
+        """Return what the run's folder says of the training so far."""
+        records = [r for r in self.run.metrics() if r.get("step", 0) <= self.method.step]
+        return HistoryRead(
+            self.key, tuple(point for r in records if (point := _history_point(r)) is not None)
         )
 
     def beside(self) -> Beside:
         """Describe the model for a front end that compares it with another."""
         return Beside(self.key, self.method.name, str(self.run.path))
+
+
+def _history_point(record: dict[str, Any]) -> HistoryPoint | None:
+    """Return one record of metrics.jsonl as a moment of a curve, None if there is something else in it."""
+    losses = record.get("losses")
+    named = {**(losses if isinstance(losses, dict) else {}), **record}
+    chosen = [name for name in named if name in ("psnr", "ssim", "voxels") or name in (losses or ())]
+    try:
+        values = tuple((name, float(named[name])) for name in chosen)
+        held_out = record.get("kind") == "evaluated"
+        return HistoryPoint(int(record["step"]), float(record["seconds"]), held_out, values)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _drawn_points(points: Points | None) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from engine import messages as m
 from engine.errors import UserError
 from engine.messages import BesideStats, TrainState
+from engine.methods.common import method_title
 from engine.training import Training
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def open_beside(core: Core, command: m.OpenBeside) -> None:
     training, log = core.opener.beside(command.path, core.training)
     put_beside(core, training)
     core.emit(m.BesideChanged(core.beside.describe()))
+    core.emit(training.history())
     for line in log:
         core.emit(line)
     core.publish()
@@ -115,7 +117,7 @@ def switch_method(core: Core, command: m.SwitchMethod) -> None:
     if command.beside:
         put_beside(core, before)
     core.emit(core.opened())
-    core.enter(TrainState.PAUSED, f"Ready to train {training.method.name}.")
+    core.enter(TrainState.PAUSED, f"Ready to train {method_title(training.method.name)}.")
     if going_on or command.start:
         core.start_training()
 
@@ -157,7 +159,7 @@ def with_beside(core: Core, frame: m.Frame) -> m.Frame:
     if core.beside.training is None:
         return frame
     request = replace(frame.request, on_device=False)
-    other = core.render(core.beside.training, request)
+    other = core.render(core.beside.training, request, frame.legend)
     return replace(frame, beside=other.on_host().rgba, render_ms=frame.render_ms + other.render_ms)
 
 

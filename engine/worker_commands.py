@@ -68,6 +68,8 @@ def _open(core: Core, make: Callable[[Any], tuple[Training, list[m.Logged]]], st
         return
     core.install(training)
     core.emit(core.opened())
+    if training.method.step > 0:
+        core.emit(training.history())
     for line in log:
         core.emit(line)
     core.enter(TrainState.PAUSED)

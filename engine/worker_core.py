@@ -266,9 +266,11 @@ class Core:
         if now - self._published_at >= STATS_EVERY_S:
             self.publish(now)
 
-    def render(self, training: Training, request: ViewRequest) -> Frame:
-        """Render what a viewport asked for of one of the models."""
-        return render_frame(training.method, training.scene, request, self.clock)
+    def render(
+        self, training: Training, request: ViewRequest, scale: tuple[float, float, str] | None = None
+    ) -> Frame:
+        """Render what a viewport asked for of one of the models; `scale` is the legend of a frame to compare it with."""
+        return render_frame(training.method, training.scene, request, self.clock, scale)
 
     def _render_job(self, job: RenderJob, camera: Camera) -> np.ndarray:
         if self.training is None:
@@ -473,6 +475,7 @@ class Core:
             scale=self._scale,
             views=training.tally.copy(training.excluded),
             beside=self.beside.stats(),
+            key=training.key,
         )
         self.outputs.stats.put(stats)
         self._published_at = now

@@ -20,8 +20,14 @@ if TYPE_CHECKING:
 _SAME_POSE = 1e-6  # engine units; a camera that was set to a view's pose is there to rounding
 
 
-def render_frame(method: Method, scene: Scene, request: ViewRequest, clock: Callable[[], float]) -> Frame:
-    """Render what a viewport asked for, at `scale` times its resolution."""
+def render_frame(
+    method: Method,
+    scene: Scene,
+    request: ViewRequest,
+    clock: Callable[[], float],
+    scale: tuple[float, float, str] | None = None,
+) -> Frame:
+    """Render what a viewport asked for, at `scale` times its resolution; a `scale` of colours is another frame's legend."""
     begin = clock()
     camera = request.camera.scaled(request.scale)
     want = wanted_buffers(request.mode) | {"depth_z"}  # the overlays need the depth in every mode
@@ -30,7 +36,9 @@ def render_frame(method: Method, scene: Scene, request: ViewRequest, clock: Call
     if request.mode == "error":
         photo = photo_through(scene, request.view_index, camera, buffers)
     finest = _finest_level(method.structure()) if request.mode == "level" else 16
-    rgba, legend = picture(buffers, request.mode, request.colour_map, photo=photo, max_level=finest)
+    rgba, legend = picture(
+        buffers, request.mode, request.colour_map, photo=photo, max_level=finest, scale=scale
+    )
     depth = np.where(buffers.depth_z > 0.0, buffers.depth_z, np.float32(np.inf))
     milliseconds = 1000.0 * (clock() - begin)
     return Frame(request.serial, request, rgba, depth, method.step, milliseconds, legend)

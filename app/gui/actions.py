@@ -12,6 +12,7 @@ import dearpygui.dearpygui as dpg
 
 from app import commands, views_table
 from app.gui import layout as lay
+from app.gui.chooser import Choice
 from app.gui.columns import Columns
 from app.gui.dialogs import Dialogs
 from app.gui.exports import Exports
@@ -22,6 +23,7 @@ from app.gui.text_size import TextSize
 from app.gui.viewport import Viewport
 from app.session import Session
 from engine import messages
+from engine.methods.common import method_names, method_title
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,21 @@ class Actions:
         self._parts.viewport.go_home()
 
     def open_dialog(self, kind: str) -> None:
-        """Ask for a "scene" or "run" folder and open it."""
+        """Ask for a "scene" or "run" folder and open it, or for a run to put "beside" the open model."""
         scene, folder = self.session.scene, self._last_folder
-        if kind == "run" and scene is not None:  # the others lie beside the present one
+        if kind in ("run", "beside") and scene is not None:  # the others lie beside the present one
             folder = str(Path(scene.run_folder).parent)
-        self._parts.dialogs.choose(kind, folder, self.open_path)
+        then = self.open_path if kind != "beside" else lambda path: self.send(messages.OpenBeside(path))
+        self._parts.dialogs.choose(kind, folder, then, self._method_choice() if kind == "scene" else None)
+
+    def _method_choice(self) -> Choice:
+        """Return the choice of the method for the scene that is opened next."""
+        names = {method_title(name): name for name in method_names()}
+
+        def choose(title: str) -> None:
+            self.session.method = names[title]
+
+        return Choice("Method", tuple(names), method_title(self.session.method), choose)
 
     def import_photos(self) -> None:
         """Ask for photos or a video to make a scene of."""
@@ -166,7 +178,7 @@ class Actions:
         if found.kind == "run":
             self.send(messages.OpenRun(str(found.path)))
         elif found.is_scene or found.kind == "missing":  # of nothing the worker says so
-            self.send(messages.OpenScene(path, start=path == "demo"))
+            self.send(messages.OpenScene(path, self.session.method, start=path == "demo"))
         elif found.kind in ("photos", "video"):
             self._parts.imports.ask(str(found.path))
         elif found.kind == "inside":

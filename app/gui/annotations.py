@@ -98,8 +98,8 @@ class Annotations:
 
         return self._redraw("chips", tuple(chips) or None, draw)
 
-    def split(self, x: float | None, height: int) -> bool:
-        """Show the line between photo and render at `x`."""
+    def split(self, x: float | None, width: int, height: int, sides: tuple[str, str]) -> bool:
+        """Show the line between two pictures at `x`, and what is left and right of it."""
 
         def draw(layer: int | str) -> None:
             px = self._look.sizes.px
@@ -117,13 +117,17 @@ class Annotations:
                     tip, [back, middle - 0.35 * r], [back, middle + 0.35 * r],
                     color=theme.TEXT, fill=theme.TEXT, parent=layer,
                 )  # fmt: skip
-            for text, place in (("photo", x - px(70)), ("render", x + px(12))):
-                low, high = [place, height - px(36)], [place + px(58), height - px(12)]
+            for text, side in zip(sides, (-1, 1)):
+                plate = (dpg.get_text_size(text) or (px(8) * len(text), 0))[0] + px(14)
+                place = x + px(12) if side > 0 else x - px(12) - plate
+                if not 0 <= place <= width - plate:  # the part of that side is too narrow for its name
+                    continue
+                low, high = [place, height - px(36)], [place + plate, height - px(12)]
                 dpg.draw_rectangle(low, high, color=CHIP, fill=CHIP, rounding=px(6), parent=layer)
-                corner = [low[0] + px(8), low[1] + px(4)]
-                dpg.draw_text(corner, text, size=px(14), color=theme.TEXT, parent=layer)
+                corner = [low[0] + px(7), low[1] + px(4)]
+                dpg.draw_text(corner, text, size=px(theme.FONT_PX), color=theme.TEXT, parent=layer)
 
-        return self._redraw("split", None if x is None else (round(x), height), draw)
+        return self._redraw("split", None if x is None else (round(x), width, height, sides), draw)
 
     def legend(
         self, legend: tuple[float, float, str] | None, colours: np.ndarray | None, height: int

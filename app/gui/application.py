@@ -68,6 +68,7 @@ class App:
         self._stale = self._numbers_stale = True
         self._shown_stats: Any = None
         self._refresh_key: Any = None
+        self._capture: tuple[str, str, bytes] | None = None  # that was looked over last
         self._make(lay.load(self.layout_path), ui_scale or theme.detected_scale())
         self._build()
 
@@ -194,7 +195,10 @@ class App:
             self.viewport.on_frame(frame)
 
     def _on_event(self, event: Event) -> None:
+        had = self.session.beside is not None
         session_feed.apply_event(self.session, event)
+        if (self.session.beside is not None) != had:
+            self.columns.fold("compare", had)
         self._wake()
         self._refreshed_s = -1e9
         if isinstance(event, messages.SceneOpened):
@@ -236,8 +240,11 @@ class App:
 
     def _scene_opened(self, scene: messages.SceneOpened) -> None:
         self.viewport.open_scene(scene)
-        self.actions.send(messages.SurveyCapture())
-        self.columns.fold("capture", False)
+        capture = (scene.path, scene.kind, scene.data_from_engine.tobytes())
+        if capture != self._capture:  # else only the model is another one
+            self._capture = capture
+            self.actions.send(messages.SurveyCapture())
+            self.columns.fold("capture", False)
         path = scene.path if scene.path == "demo" or Path(scene.path).exists() else "demo"
         self.columns.layout = self.columns.layout.with_recent(path)
         self._show_recent()

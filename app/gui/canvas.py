@@ -146,9 +146,25 @@ class Canvas:
             self._picture.set_frame(frame.rgba, frame.depth_z)
 
     def photo_mode(self) -> str:
-        """Return how much of the photo is shown: "off" outside capture views, else "photo", "split" or "off"."""
+        """Return how much of something else is shown: "photo" or "split" of a capture view's photo, "beside" of the
+        other model's picture left of the split, or "off".
+        """
         view = self._session.view
+        if view.ground_truth == "beside":
+            return "beside" if self.frame is not None and self.frame.beside is not None else "off"
         return view.ground_truth if view.view_index is not None else "off"
+
+    @property
+    def split(self) -> bool:
+        """Whether the split line is shown."""
+        return self.photo_mode() in ("split", "beside")
+
+    def _beside(self) -> np.ndarray:
+        """Return the picture [h,w,3] of the model beside; nothing of one that was never trained, as of the open one."""
+        picture, one = self.frame.beside[..., :3], self._session.beside
+        if one is not None and one.stats is not None and one.stats.step == 0:
+            return np.broadcast_to(_PLAIN[0, 0, :3], picture.shape)
+        return picture
 
     def present(self, camera: ViewCamera, hovered: int | None, eye: np.ndarray) -> bool:
         """Draw if anything changed; return whether the window must be redrawn. `eye [3]` is the frame's position."""
@@ -172,9 +188,12 @@ class Canvas:
         if self._picture is None:
             return
         view, mode = self._session.view, self.photo_mode()
-        photo = None if mode == "off" else self._photos.get(view.view_index)
-        shown = None if photo is None else (view.view_index, id(photo))
-        key = (shown, mode, view.split if mode == "split" else 0.0)
+        if mode == "beside":
+            photo, shown = self._beside(), (-1, self.frame.serial)
+        else:
+            photo = None if mode == "off" else self._photos.get(view.view_index)
+            shown = None if photo is None else (view.view_index, id(photo))
+        key = (shown, mode, view.split if self.split else 0.0)
         if key == self._photo_shown:
             return
         if self._photo_shown is None or self._photo_shown[0] != shown:
@@ -186,8 +205,8 @@ class Canvas:
     def _draw(self, camera: ViewCamera, target: Target, width: int, height: int) -> None:
         """Picture, photo, lines, in this order, into the surface's target."""
         mode, split = self.photo_mode(), self._session.view.split
-        x, y, w, h = camera.photo_rect(width, height)
-        until = {"off": -1.0, "photo": 2.0, "split": split}[mode]
+        x, y, w, h = (0.0, 0.0, width, height) if mode == "beside" else camera.photo_rect(width, height)
+        until = {"off": -1.0, "photo": 2.0}.get(mode, split)
         self._picture.draw(target, width, height, (x / width, y / height, w / width, h / height), until)
         if self.frame is not None and mode != "photo":
             shown = self.frame.request.camera

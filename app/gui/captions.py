@@ -24,20 +24,27 @@ class Captions:
         self._session, self._annotations, self._look = session, annotations, look
 
     def refresh(
-        self, frame: Frame | None, shown: Camera, rect: Rect, hovered: int | None, split: bool
+        self,
+        frame: Frame | None,
+        shown: Camera,
+        rect: Rect,
+        hovered: int | None,
+        sides: tuple[str, str] | None,
     ) -> bool:
         """Bring all up to date; return whether any changed.
 
-        `shown` is the camera on screen, `hovered` a view of the scene, `split` whether the split line is shown.
+        `shown` is the camera on screen, `hovered` a view of the scene, `sides` what is left and right of the split line,
+        None without one.
         """
         scene, view, annotations = self._session.scene, self._session.view, self._annotations
         if scene is None:
             changed = annotations.gizmo(None, 0, 0)
-            return annotations.chips([]) | annotations.split(None, 0) | changed
+            return annotations.chips([]) | annotations.split(None, 0, 0, ("", "")) | changed
         rotation = opengl_from_opencv(shown.world_from_cam)[:3, :3]
         changed = annotations.gizmo(rotation, rect.width, 0)
         changed |= annotations.chips(self._chips(scene, shown, rect, hovered))
-        changed |= annotations.split(view.split * rect.width if split else None, rect.height)
+        split = view.split * rect.width if sides is not None else None
+        changed |= annotations.split(split, rect.width, rect.height, sides or ("", ""))
         legend, colours = None, None
         if frame is not None and frame.legend is not None:
             low, high, unit = frame.legend

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import dearpygui.dearpygui as dpg
@@ -12,7 +13,11 @@ from app.gui import theme
 from engine.datasets.recognise import recognise
 from engine.datasets.shots import natural_key
 
-TITLES = {"scene": "Open a folder of posed photos", "run": "Open a run folder"}
+TITLES = {
+    "scene": "Open a folder of posed photos",
+    "run": "Open a run folder",
+    "beside": "Open a run of the same scene beside",
+}
 LISTED = 300  # folders; somebody with more types the path
 WIDTH, HEIGHT = 640, 480
 _HINT = "Click a folder to choose it, click it again to look inside; or write its path, and Enter."
@@ -35,11 +40,27 @@ def mark(folder: Path) -> str:
     return found.kind if found.kind in ("run", "photos") else ""
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Something else to choose in the same window: its label, what there is, what is chosen, who hears of a change."""
+
+    label: str
+    items: tuple[str, ...]
+    chosen: str
+    act: Callable[[str], None]
+
+
 class FolderChooser:
     """One modal window. `then` gets the path of what was chosen; the window is closed by then."""
 
     def __init__(
-        self, look: theme.Theme, size: tuple[int, int], kind: str, folder: str, then: Callable[[str], None]
+        self,
+        look: theme.Theme,
+        size: tuple[int, int],
+        kind: str,
+        folder: str,
+        then: Callable[[str], None],
+        choice: Choice | None = None,
     ) -> None:
         self._look, self._then = look, then
         self._folder = _nearest(Path(folder).expanduser().absolute())
@@ -61,6 +82,12 @@ class FolderChooser:
                 button = dpg.add_button(label="Open", width=px(120), callback=self._accept)
                 dpg.bind_item_theme(button, look.primary)
                 dpg.add_button(label="Cancel", width=px(120), callback=self.close)
+                if choice is not None:
+                    dpg.add_text(choice.label, color=theme.MUTED, indent=px(300))
+                    dpg.add_combo(
+                        choice.items, default_value=choice.chosen, width=-1,
+                        callback=lambda sender, value: choice.act(value),
+                    )  # fmt: skip
         self.show(self._folder)
 
     @property

@@ -11,7 +11,7 @@ import dearpygui.dearpygui as dpg
 
 from app import commands
 from app.gui import theme
-from app.gui.chooser import FolderChooser
+from app.gui.chooser import Choice, FolderChooser
 
 
 class Dialogs:
@@ -29,10 +29,12 @@ class Dialogs:
         """Whether the keyboard belongs to a dialog."""
         return any(item is not None and _shown(item) for item in (self._modal, self._chooser))
 
-    def choose(self, kind: str, folder: str, then: Callable[[str], None]) -> None:
-        """Ask for the folder of a "scene" or a "run"; `then` gets its path."""
+    def choose(
+        self, kind: str, folder: str, then: Callable[[str], None], choice: Choice | None = None
+    ) -> None:
+        """Ask for the folder of a "scene", a "run" or a run "beside"; `then` gets its path."""
         self._forget("_chooser")
-        self._chooser = FolderChooser(self._look, self._size(), kind, folder, then).window
+        self._chooser = FolderChooser(self._look, self._size(), kind, folder, then, choice).window
 
     def save(self, title: str, folder: str, name: str, suffix: str, then: Callable[[str], None]) -> None:
         """Ask where to write a file; `then` gets its path, which ends in `suffix`."""

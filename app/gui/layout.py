@@ -60,7 +60,7 @@ class Layout:
     show_right: bool = True
     show_bottom: bool = True
     font_scale: float = 1.0
-    folded: tuple[str, ...] = ()
+    folded: tuple[str, ...] = ("compare",)  # it opens by itself once there is something to compare with
     recent: tuple[str, ...] = field(default=())
 
     def with_recent(self, path: str) -> Layout:

@@ -9,7 +9,7 @@ import dearpygui.dearpygui as dpg
 
 from app import commands
 from app.gui import formats, theme
-from app.session import Session
+from app.session import Session, model_names
 from engine.messages import TrainState
 
 STATE_COLOURS = {
@@ -31,7 +31,7 @@ class MenuBar:
         self._look, self._run = look, run
         self._items: dict[str, int | str] = {}
         self._ticked: list[tuple[int | str, Callable[[], bool]]] = []
-        self._shown: dict[int | str, tuple[bool, bool | None]] = {}
+        self._shown: dict[int | str, tuple[str | None, bool | None, str]] = {}
         self._status: list[int | str] = []
         self._last: object = None
         self._gap_width = 1
@@ -106,9 +106,10 @@ class MenuBar:
             reason = command.enabled_when(session)
             ticked = command.checked(session) if command.checked else None
             item = self._items[command.id]
-            if self._shown.get(item) != (reason, ticked):
-                self._shown[item] = (reason, ticked)
-                dpg.configure_item(item, enabled=reason is None)
+            label = command.label_in(session) if command.label_in else command.label
+            if self._shown.get(item) != (reason, ticked, label):
+                self._shown[item] = (reason, ticked, label)
+                dpg.configure_item(item, enabled=reason is None, label=label)
                 dpg.set_value(self._tips[command.id], command.help if reason is None else reason)
                 if ticked is not None:
                     dpg.set_value(item, ticked)
@@ -122,7 +123,7 @@ class MenuBar:
         scene, stats = session.scene, session.stats
         if scene is not None:
             texts[0] = (scene.name, theme.TEXT)
-            texts[1] = (scene.method, theme.MUTED)
+            texts[1] = (_methods(session), theme.MUTED)
         texts[2] = (session.state.value, STATE_COLOURS[session.state])
         if scene is not None and stats is not None:
             texts[3] = (f"step {formats.count(stats.step)}", theme.TEXT)
@@ -148,3 +149,9 @@ class MenuBar:
         if end > 0 and abs(missing) > 1:
             self._gap_width = max(1, self._gap_width + int(missing))
             dpg.configure_item(self._gap, width=self._gap_width)
+
+
+def _methods(session: Session) -> str:
+    """Return the method of the open model, and the one that it is compared with."""
+    front, beside = model_names(session)
+    return f"{front} against {beside}" if beside else front

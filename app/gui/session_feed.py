@@ -6,16 +6,19 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from app.session import CurvePoint, Session
+from app.session import BesideModel, CurvePoint, Session
 from app.view import presets
 from engine.errors import UserError
 from engine.messages import (
     AdaptPreviewed,
+    Beside,
+    BesideChanged,
     BoxesReady,
     CaptureSurveyed,
     Evaluated,
     Event,
     Failed,
+    HistoryRead,
     Logged,
     OptionsChanged,
     Progress,
@@ -53,7 +56,7 @@ def apply_event(session: Session, event: Event) -> None:
         session.progress = None if 0 < event.total <= event.done else event
     elif isinstance(event, StructureChanged):
         session.preview = None  # it spoke of voxels that are no more
-        _append(session, VOXELS, event.report.step, _seconds(session), event.stats.voxels)
+        _append(session.curves, VOXELS, event.report.step, _seconds(session), event.stats.voxels)
     elif isinstance(event, BoxesReady):
         session.wire_drawn = len(event.boxes), event.total
     elif isinstance(event, AdaptPreviewed):
@@ -63,9 +66,11 @@ def apply_event(session: Session, event: Event) -> None:
     elif isinstance(event, ViewsExcluded):
         session.excluded = frozenset(event.indices)
     elif isinstance(event, Evaluated):
-        session.evaluated = event
-        _append(session, HELD_OUT_PSNR, event.step, event.seconds, event.psnr)
-        _append(session, HELD_OUT_SSIM, event.step, event.seconds, event.ssim)
+        _evaluated(session, event)
+    elif isinstance(event, HistoryRead):
+        _read_history(session, event)
+    elif isinstance(event, BesideChanged):
+        _set_beside(session, event.beside, {})
     elif isinstance(event, OptionsChanged):
         session.values = dict(event.values)
         # What has come into force waits no longer.
@@ -81,30 +86,83 @@ def apply_event(session: Session, event: Event) -> None:
 def apply_stats(session: Session, stats: Stats) -> None:
     """Take over the newest statistics, and add a point to the curves if training got further."""
     before = session.stats
-    if stats is before:
-        return
+    if stats is before or (session.scene is not None and stats.key != session.scene.key):
+        return  # nothing new, or of a model that is not in front any more
     session.stats = stats
+    _follow_beside(session, stats)
     if before is not None and stats.step < before.step:  # trained anew: what was learned before is gone
         _forget_training(session)
     elif before is not None and stats.step == before.step and session.curves:
         return
     if not session.curves.get(VOXELS):
-        _append(session, VOXELS, stats.step, stats.train_seconds, stats.structure.voxels)
+        _append(session.curves, VOXELS, stats.step, stats.train_seconds, stats.structure.voxels)
     if stats.step > 0:
         for name, value in (*stats.losses, (PSNR, stats.psnr)):
-            _append(session, name, stats.step, stats.train_seconds, value)
+            _append(session.curves, name, stats.step, stats.train_seconds, value)
+
+
+def _follow_beside(session: Session, stats: Stats) -> None:
+    """Take over the numbers of the model beside, with a point of its curve if it got further."""
+    one, now = session.beside, stats.beside
+    if one is None or now is None or now.key != one.info.key:
+        return
+    if now.step > 0 and (one.stats is None or now.step > one.stats.step):
+        _append(one.curves, PSNR, now.step, now.train_seconds, now.psnr)
+    one.stats = now
+
+
+def _evaluated(session: Session, event: Evaluated) -> None:
+    one = session.beside
+    if one is not None and event.key == one.info.key:
+        one.evaluated, curves = event, one.curves
+    else:
+        session.evaluated, curves = event, session.curves
+    _append(curves, HELD_OUT_PSNR, event.step, event.seconds, event.psnr)
+    _append(curves, HELD_OUT_SSIM, event.step, event.seconds, event.ssim)
+
+
+def _read_history(session: Session, event: HistoryRead) -> None:
+    """Draw the curves of a run that was trained before, unless they are there."""
+    one = session.beside
+    curves = one.curves if one is not None and event.key == one.info.key else session.curves
+    if any(name != VOXELS for name in curves):
+        return
+    curves.clear()
+    for point in event.points:
+        for name, value in point.values:
+            name = f"held-out {name}" if point.held_out and name in ("psnr", "ssim") else name
+            if not (point.held_out and name == VOXELS):  # said by the training's records too
+                _append(curves, name, point.step, point.seconds, value)
+
+
+def _set_beside(session: Session, info: Beside | None, known: dict[int, BesideModel]) -> None:
+    """Set what stands beside the open model; the split slider shows it, or no longer."""
+    had, view = session.beside, session.view
+    session.beside = None if info is None else known.get(info.key) or BesideModel(info)
+    if session.beside is not None:
+        session.beside.info = info
+    if info is None and view.ground_truth == "beside":
+        view.ground_truth = "off"
+    elif info is not None and (had is None or had.info.key != info.key):
+        view.ground_truth = "beside"
 
 
 def _open(session: Session, scene: SceneOpened) -> None:
-    again = session.scene is not None and (session.scene.path, session.scene.kind) == (scene.path, scene.kind)
-    session.scene = scene
+    before = session.scene
+    again = before is not None and (before.path, before.kind) == (scene.path, scene.kind)
+    known = _known_models(session)
+    session.scene, session.method = scene, scene.method
     session.values = dict(scene.values)
     session.staged.clear()
-    session.stats = session.last_error = session.wire_drawn = None
+    session.stats = session.last_error = session.wire_drawn = session.preview = None
     session.warnings = list(scene.warnings)
     session.excluded, session.box = frozenset(scene.excluded), None
+    front = known.get(scene.key) or BesideModel(Beside(scene.key, scene.method, scene.run_folder))
+    session.curves, session.evaluated = front.curves, front.evaluated
+    _set_beside(session, scene.beside, known)
+    if scene.key in known:  # it was beside: nothing else has changed
+        return
     session.view.edit_box, session.view.show_points = False, True
-    _forget_training(session)
     if again:  # a reset: the person goes on looking from where they are
         return
     session.survey = None
@@ -120,6 +178,15 @@ def _open(session: Session, scene: SceneOpened) -> None:
     session.export.file = ""
 
 
+def _known_models(session: Session) -> dict[int, BesideModel]:
+    """Return what is known of the models that are shown, by their keys; one without a key is never met again."""
+    known = [] if session.beside is None else [session.beside]
+    if session.scene is not None and session.scene.key:
+        info = Beside(session.scene.key, session.scene.method, session.scene.run_folder)
+        known.append(BesideModel(info, None, session.evaluated, session.curves))
+    return {model.info.key: model for model in known}
+
+
 def _forget_training(session: Session) -> None:
     session.curves.clear()
     session.evaluated = session.preview = None
@@ -129,11 +196,11 @@ def _seconds(session: Session) -> float:
     return session.stats.train_seconds if session.stats else 0.0
 
 
-def _append(session: Session, name: str, step: int, seconds: float, value: float) -> None:
+def _append(curves: dict[str, list[CurvePoint]], name: str, step: int, seconds: float, value: float) -> None:
     """Add a point; a full curve first has its neighbours averaged in pairs, so that its newer end stays the denser."""
     if not math.isfinite(value):
         return
-    points = session.curves.setdefault(name, [])
+    points = curves.setdefault(name, [])
     if len(points) >= CURVE_LIMIT:
         pairs = zip(points[0::2], points[1::2])
         points[:] = [CurvePoint(b.step, b.seconds, 0.5 * (a.value + b.value)) for a, b in pairs]

@@ -24,7 +24,7 @@ from app.gui.layout import Rect
 from app.gui.overlay_layers import OverlayLayers
 from app.gui.photos import PhotoCache
 from app.gui.surfaces import Surface
-from app.session import Session
+from app.session import Session, model_names
 from app.view.camera import ViewCamera
 from app.view.controllers import CameraController
 from app.view.frusta import pick_camera
@@ -254,10 +254,7 @@ class Viewport:
     def over_split(self, x: float) -> bool:
         """Whether the split line is under the mouse."""
         reach = self._look.sizes.px(SPLIT_GRAB_PX)
-        return (
-            self.canvas.photo_mode() == "split"
-            and abs(x - self.session.view.split * self.rect.width) <= reach
-        )
+        return self.canvas.split and abs(x - self.session.view.split * self.rect.width) <= reach
 
     # --- once a turn ------------------------------------------------------------------------------------------
 
@@ -269,8 +266,15 @@ class Viewport:
         shown = self._shown_camera()
         redraw = self.canvas.present(self.controller.camera, self.hovered, shown.position)
         pointed_at = self.layers.view_of(self.hovered)
-        split = self.canvas.photo_mode() == "split"
-        return redraw | self._captions.refresh(self.frame, shown, self.rect, pointed_at, split)
+        sides = self._sides() if self.canvas.split else None
+        return redraw | self._captions.refresh(self.frame, shown, self.rect, pointed_at, sides)
+
+    def _sides(self) -> tuple[str, str]:
+        """Return what is left and what is right of the split line."""
+        if self.canvas.photo_mode() == "beside" and self.session.beside is not None:
+            front, beside = model_names(self.session)
+            return beside, front
+        return "photo", "render"
 
     def after_frame(self) -> None:
         """Be told that the window was drawn."""
@@ -298,7 +302,14 @@ class Viewport:
 
     def _ask_for_picture(self) -> None:
         view, stats = self.session.view, self.session.stats
-        settings = (view.mode, view.colour_map, view.background, view.mode == "error" and view.view_index)
+        beside = view.ground_truth == "beside" and self.session.beside is not None
+        settings = (
+            view.mode,
+            view.colour_map,
+            view.background,
+            view.mode == "error" and view.view_index,
+            beside,
+        )
         if settings != self._settings:
             self._settings = settings
             self.scheduler.setting_changed()
@@ -311,7 +322,7 @@ class Viewport:
             self._request(
                 ViewRequest(
                     decision.serial, camera, view.mode, view.colour_map, decision.scale, decision.moving,
-                    view.background, view.view_index, self.canvas.takes_device_frames,
+                    view.background, view.view_index, self.canvas.takes_device_frames, beside,
                 )
             )  # fmt: skip
 

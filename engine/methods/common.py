@@ -74,7 +74,10 @@ class Buffers:
 
 
 class Method(Protocol):
-    """One radiance field in training on one scene."""
+    """One radiance field in training on one scene.
+
+    Its class may have `refine`, the word for `subdivide_now` that people are shown; without it, that is "Subdivide".
+    """
 
     name: str
     scene: Scene
@@ -134,6 +137,11 @@ _METHODS = {
 def method_names() -> tuple[str, ...]:
     """Return the names that `create_method` knows."""
     return tuple(_METHODS)
+
+
+def method_title(name: str) -> str:
+    """Return a method's name as people write it; an unknown one's as it is."""
+    return _METHODS[name][1] if name in _METHODS else name
 
 
 def method_class(name: str) -> type:

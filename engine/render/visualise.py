@@ -46,12 +46,13 @@ def picture(
     *,
     photo: np.ndarray | None = None,
     max_level: int = 16,
+    scale: Legend | None = None,
 ) -> tuple[np.ndarray, Legend | None]:
     """Return a view mode's picture [h,w,4] uint8 and its legend (low, high, unit).
 
     The legend is None where colours are no scale. `photo [H,W,3]` (float in [0,1] or uint8, any size) is what
     "error" compares with; without one "error" shows the colours, with no legend. `max_level` is the finest
-    level that "level" gives a colour of its own.
+    level that "level" gives a colour of its own. `scale` is the legend of another picture, to be comparable with.
     """
     _check_mode(mode)
     for name in wanted_buffers(mode):
@@ -65,6 +66,7 @@ def picture(
         pack_normal(_floats(buffers.normal), _floats(buffers.trans), DARK, rgba)
         return rgba, None
     values, legend, fade = _scalar(buffers, mode, photo, max_level)
+    legend = scale or legend
     low, high = (np.log(legend[0]), np.log(legend[1])) if mode == "size" else legend[:2]
     table = colour_table(colour_map)
     pack_scalar(values, _floats(buffers.trans), fade, np.float32(low), np.float32(high), table, DARK, rgba)

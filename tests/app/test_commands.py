@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from app import commands
-from app.session import Session
+from app.session import BesideModel, Session
 from engine import messages
 from engine.cameras import Camera
 from engine.messages import SceneOpened, Stats, TrainState, ViewInfo
@@ -88,6 +89,7 @@ def open_session() -> Session:
         TrainState.PAUSED, 40, None, 1.0, 40.0, None, (), 20.0, structure, 0, 20.0, 10.0, 0.9, 0.1, 30.0, 1.0
     )
     session = Session(scene=scene, state=TrainState.PAUSED, stats=stats)
+    session.beside = BesideModel(messages.Beside(2, "plenoxels", "runs/other"))
     session.view.view_index = 1
     session.staged = {"model.degree": 3}
     session.box = (0.1, 0.0, 0.0), 0.5
@@ -124,6 +126,8 @@ def test_every_menu_holds_a_command():
 def test_every_command_changes_something(command):
     app = FakeApp(open_session())
     app.session.view.mode = "error" if command.id == "mode_colour" else "colour"
+    if command.id == "train_with_svraster":
+        app.session.scene = replace(app.session.scene, method="plenoxels")
     before = repr(app.session.view)
     assert commands.perform(command.id, app) is None
     assert app.calls or repr(app.session.view) != before
@@ -277,3 +281,68 @@ def test_table_lists_every_command_once():
     table = commands.markdown_table()
     assert len(table.splitlines()) == len(commands.COMMANDS) + 2
     assert all(f"| {command.label} |" in table for command in commands.COMMANDS)
+
+
+def test_another_method_is_started_after_asking_if_there_is_anything_to_lose():
+    app = FakeApp(open_session())
+    assert "already" in commands.perform("train_with_svraster", app)
+    commands.perform("train_with_plenoxels", app)
+    (name, question, button, then) = app.calls[-1]
+    assert name == "confirm" and "40 steps of SVRaster are saved" in question and button == "Start"
+    assert sent(app) == []
+    then()
+    assert sent(app) == [messages.SwitchMethod("plenoxels", start=True)]
+
+
+def test_an_untrained_model_gives_way_at_once_and_training_waits_for_start():
+    app = FakeApp(open_session())
+    app.session.stats = replace(app.session.stats, step=0)
+    commands.perform("train_with_plenoxels", app)
+    assert sent(app) == [messages.SwitchMethod("plenoxels", start=False)]
+
+
+def test_the_demo_opens_with_the_chosen_method():
+    app = FakeApp(Session(method="plenoxels"))
+    commands.perform("open_demo", app)
+    assert sent(app) == [messages.OpenScene("demo", "plenoxels", start=True)]
+
+
+def test_comparing_keeps_the_open_model_beside_the_new_one():
+    app = FakeApp(open_session())
+    commands.perform("compare_with_plenoxels", app)
+    commands.perform("compare_run", app)
+    assert sent(app) == [messages.SwitchMethod("plenoxels", beside=True, start=True)]
+    assert app.calls[-1] == ("open_dialog", "beside")
+
+
+def test_what_acts_on_two_models_needs_two():
+    app = FakeApp(open_session())
+    app.session.beside = None
+    for name in ("split_beside", "train_both", "swap_beside", "close_beside"):
+        assert "compare with" in commands.perform(name, app)
+
+
+def test_the_model_beside_is_trained_and_rests_by_turns():
+    app = FakeApp(open_session())
+    commands.perform("train_both", app)
+    app.session.beside.stats = messages.BesideStats(2, 10, 1.0, 20.0, 5, True)
+    assert commands.find("train_both").checked(app.session)
+    commands.perform("train_both", app)
+    assert sent(app) == [messages.TrainBeside(True), messages.TrainBeside(False)]
+
+
+def test_the_split_between_models_goes_and_comes_and_the_photo_key_leaves_it():
+    app = FakeApp(open_session())
+    kinds = []
+    for name in ("split_beside", "split_beside", "split_beside", "ground_truth", "ground_truth"):
+        commands.perform(name, app)
+        kinds.append(app.session.view.ground_truth)
+    assert kinds == ["beside", "off", "beside", "off", "photo"]
+
+
+def test_a_method_names_what_makes_its_voxels_smaller():
+    session = open_session()
+    command = commands.find("subdivide_now")
+    assert command.label_in(session) == "Subdivide now"
+    session.scene = replace(session.scene, method="plenoxels", refine="Upsample")
+    assert command.label_in(session) == "Upsample now"

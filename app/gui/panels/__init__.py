@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from app.gui.panel import Panel
 from app.gui.panels.capture import CapturePanel
+from app.gui.panels.compare import ComparePanel
 from app.gui.panels.curves import CurvesPanel
 from app.gui.panels.export import ExportPanel
 from app.gui.panels.log import LogPanel
@@ -23,6 +24,7 @@ PANELS: tuple[tuple[str, Callable[[], Panel]], ...] = (
     ("left", TrainingPanel),
     ("left", OptionsPanel),
     ("right", ViewPanel),
+    ("right", ComparePanel),
     ("right", StructurePanel),
     ("right", ExportPanel),
     ("bottom", CurvesPanel),

@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 import dearpygui.dearpygui as dpg
 
+from app.gui import theme
+from app.gui.curve_points import BESIDE, curves_of_both, smoothed, ssim_limits
 from app.gui.panels.base import COLOURS, BasePanel
 from app.gui.session_feed import HELD_OUT_PSNR, HELD_OUT_SSIM, PSNR, VOXELS
-from app.session import CurvePoint, Session
+from app.session import CurvePoint, Session, model_names
 
 REDRAW_S = 0.25
 DRAWN_POINTS = 600  # about one per pixel of a plot
@@ -23,6 +25,7 @@ MEASURED = (HELD_OUT_PSNR, HELD_OUT_SSIM)
 PLOTS = {"loss": "Loss terms", "psnr": "PSNR (dB)", "ssim": "SSIM"}
 LEGEND_CORNER = {"loss": dpg.mvPlot_Location_NorthEast}  # losses fall, qualities rise
 MARKER_PX = 3.5
+LOOKS = {"front": theme.ACCENT, "held out": theme.HELD_OUT, "beside": theme.PLOT_COLOURS[3]}
 _TINY = 1e-12  # a logarithmic axis has no zero; a loss term that is off is left out instead
 
 
@@ -37,6 +40,7 @@ class CurvesPanel(BasePanel):
         self._drawn_at = float("-inf")
         self._drawn: object = None
         self._series: dict[str, str] = {}  # curve -> plot it is drawn in
+        self._named: tuple[str, str] | None = None
 
     def layout(self) -> None:
         """One line of controls, then the plots."""
@@ -67,14 +71,24 @@ class CurvesPanel(BasePanel):
             with dpg.table_row():
                 for plot, label in PLOTS.items():
                     self._make_plot(plot, label)
-        with dpg.theme(tag=self.tag("marked")), dpg.theme_component(dpg.mvLineSeries):
-            for style, value in (
-                (dpg.mvPlotStyleVar_Marker, dpg.mvPlotMarker_Circle),
-                (dpg.mvPlotStyleVar_MarkerSize, self.px(MARKER_PX)),
-            ):
-                dpg.add_theme_style(style, value, category=dpg.mvThemeCat_Plots)
+        for look, colour in LOOKS.items():
+            self._make_look(look, colour)
         for curve in QUALITY:
             self._make_series(curve)
+            self._make_series(BESIDE + curve)
+
+    def _make_look(self, look: str, colour: theme.Colour) -> None:
+        """Make the colour of a line, once plain and once with a mark at each point."""
+        for kind in ("plain", "marked"):
+            with dpg.theme(tag=self.tag(f"{look}-{kind}")), dpg.theme_component(dpg.mvLineSeries):
+                for target in (dpg.mvPlotCol_Line, dpg.mvPlotCol_MarkerFill, dpg.mvPlotCol_MarkerOutline):
+                    dpg.add_theme_color(target, colour, category=dpg.mvThemeCat_Plots)
+                if kind == "marked":
+                    for style, value in (
+                        (dpg.mvPlotStyleVar_Marker, dpg.mvPlotMarker_Circle),
+                        (dpg.mvPlotStyleVar_MarkerSize, self.px(MARKER_PX)),
+                    ):
+                        dpg.add_theme_style(style, value, category=dpg.mvThemeCat_Plots)
 
     def _make_plot(self, plot: str, label: str) -> None:
         with dpg.plot(label=label, tag=self.tag(plot), width=-1, height=-1, no_mouse_pos=True, no_menus=True):
@@ -85,13 +99,11 @@ class CurvesPanel(BasePanel):
             dpg.add_plot_axis(dpg.mvYAxis, tag=self.tag(f"{plot}-y"), auto_fit=fitted, scale=scale)
 
     def _make_series(self, curve: str) -> None:
-        plot, label = QUALITY.get(curve, ("loss", curve.replace("_", " ")))
+        plot, label = QUALITY.get(curve.removeprefix(BESIDE), ("loss", curve.replace("_", " ")))
         self._series[curve] = plot
         dpg.add_line_series(
             [], [], label=label, parent=self.tag(f"{plot}-y"), tag=self.tag(f"series-{curve}")
         )
-        if curve in MEASURED:  # seldom: one point alone must be seen too
-            dpg.bind_item_theme(self.tag(f"series-{curve}"), self.tag("marked"))
 
     def refresh(self, session: Session) -> None:
         """Draw the curves anew, at most four times a second and only if something changed."""
@@ -100,36 +112,53 @@ class CurvesPanel(BasePanel):
             return
         by_steps = dpg.get_value(self.tag("x")) == "steps"
         smoothing = float(dpg.get_value(self.tag("smoothing")))
-        ends = tuple(
-            (name, len(points), points[-1].step)
-            for name, points in session.curves.items()
-            if points and name != VOXELS
-        )
+        curves = {name: c for name, c in curves_of_both(session).items() if _drawn_here(name)}
+        ends = tuple((name, len(points), points[-1].step) for name, points in curves.items() if points)
+        self._name_models(session)
         if (ends, by_steps, smoothing) == self._drawn:
             return
         self.configure("empty", show=not ends)
         self.configure("plots", show=bool(ends))
         self._drawn_at, self._drawn = now, (ends, by_steps, smoothing)
-        for name, points in session.curves.items():
-            if name != VOXELS and name not in self._series and any(point.value > _TINY for point in points):
+        for name, points in curves.items():
+            if name not in self._series and any(point.value > _TINY for point in points):
                 self._make_series(name)
         for name, plot in self._series.items():
-            self._draw(name, session.curves.get(name, []), by_steps, smoothing, positive=plot == "loss")
-        self._set_limits(session, by_steps)
+            self._draw(name, curves.get(name, []), by_steps, smoothing, positive=plot == "loss")
+        self._set_limits(curves, by_steps)
 
-    def _set_limits(self, session: Session, by_steps: bool) -> None:
+    def _name_models(self, session: Session) -> None:
+        """Say whose quality a line is while there are two models: then each has one colour and one name in the legend."""
+        front, beside = model_names(session)
+        if (front, beside) == self._named:
+            return
+        self._named = front, beside
+        for curve, (plot, label) in QUALITY.items():
+            kind = "marked" if curve in MEASURED else "plain"  # seldom: one point alone must be seen too
+            nameless = curve in MEASURED and plot == "psnr"  # the training view's line says the name
+            for prefix, name, look in (("", front, "front"), (BESIDE, beside, "beside")):
+                alone = look == "front" and not beside
+                said = label if alone else f"##{prefix}{curve}" if nameless else name
+                tag = self.tag(f"series-{prefix}{curve}")
+                dpg.configure_item(tag, label=said, show=alone or bool(beside))
+                chosen = "held out" if alone and kind == "marked" else look
+                dpg.bind_item_theme(tag, self.tag(f"{chosen}-{kind}"))
+
+    def _set_limits(self, curves: dict[str, list[CurvePoint]], by_steps: bool) -> None:
         """Let all plots share what is across, so that they can be compared, and keep SSIM's axis to what SSIM can be."""
-        newest = [points[-1] for name, points in session.curves.items() if points and name in self._series]
+        newest = [points[-1] for name, points in curves.items() if points and name in self._series]
         across = [float(point.step) if by_steps else point.seconds for point in newest]
         for plot in PLOTS:
             dpg.set_axis_limits(self.tag(f"{plot}-x"), 0.0, max([1.0, *across]) * 1.02)
-        ssim = [point.value for point in session.curves.get(HELD_OUT_SSIM, [])]
+        both = (HELD_OUT_SSIM, BESIDE + HELD_OUT_SSIM)
+        ssim = [point.value for name in both for point in curves.get(name, [])]
         dpg.set_axis_limits(self.tag("ssim-y"), *ssim_limits(ssim))
 
     def _draw(
         self, name: str, points: list[CurvePoint], by_steps: bool, smoothing: float, positive: bool
     ) -> None:
-        values = smoothed([point.value for point in points], 0.0 if name in MEASURED else smoothing)
+        measured = name.removeprefix(BESIDE) in MEASURED
+        values = smoothed([point.value for point in points], 0.0 if measured else smoothing)
         places = [float(point.step) if by_steps else point.seconds for point in points]
         if positive:
             kept = [(x, y) for x, y in zip(places, values) if y > _TINY]
@@ -144,17 +173,6 @@ class CurvesPanel(BasePanel):
         dpg.configure_item(self.tag("loss-y"), scale=scale)
 
 
-def ssim_limits(values: list[float]) -> tuple[float, float]:
-    """Return the ends of an axis for values of SSIM: from a little below the lowest to 1."""
-    lowest = min(values, default=0.0)
-    return max(0.0, lowest - max(0.02, 0.1 * (1.0 - lowest))), 1.0
-
-
-def smoothed(values: list[float], smoothing: float) -> list[float]:
-    """Return the exponential running mean; early values are not drawn towards zero (each is divided by its weight)."""
-    result, mean, weight = [], 0.0, 0.0
-    for value in values:
-        mean = smoothing * mean + (1.0 - smoothing) * value
-        weight = smoothing * weight + (1.0 - smoothing)
-        result.append(mean / weight)
-    return result
+def _drawn_here(name: str) -> bool:
+    """Whether a curve has a place: of the model beside only quality has, other losses say nothing side by side."""
+    return name != VOXELS and (not name.startswith(BESIDE) or name.removeprefix(BESIDE) in QUALITY)

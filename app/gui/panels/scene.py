@@ -11,6 +11,7 @@ from app.gui import formats
 from app.gui.panels.base import COLOURS, BasePanel
 from app.session import Session
 from engine.messages import SceneOpened
+from engine.methods.common import method_title
 
 PATH_CHARS = 34  # a longer path keeps its end, which tells more than its start
 
@@ -67,7 +68,7 @@ class ScenePanel(BasePanel):
         self.put("name", scene.name)
         self.put("path", shortened)
         self.explain("path", f"{scene.path}\nRuns are saved in {scene.run_folder or 'memory only'}.")
-        self.put("kind", f"{scene.kind}, {scene.method}")
+        self.put("kind", f"{scene.kind}, {method_title(scene.method)}")
         self.put("views", f"{formats.count(scene.n_train)} to train, {formats.count(held_out)} held out")
         self.put("photos", _sizes(scene))
         self.put("images", formats.size(scene.image_bytes) if scene.image_bytes else "decoded when needed")

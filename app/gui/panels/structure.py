@@ -19,11 +19,14 @@ PLOT_PX = 96
 SLIDERS = {
     "adapt.prune_threshold": ("Prune below", 0.0, 0.3, "%.4f"),
     "adapt.subdivide_share": ("Split share", 0.0, 0.5, "%.3f"),
+    "prune.weight": ("Prune below", 0.0, 4.0, "%.3f / side"),
+    "prune.density": ("Thin below", 0.0, 100.0, "%.1f"),
 }
 INTEGERS = {
     "adapt.every_steps": ("Every (steps)", 1, 100_000),
     "adapt.until_step": ("Until step", 0, 10_000_000),
     "adapt.max_voxels": ("Most voxels", 1_000, 20_000_000),
+    "prune.max_cells": ("Most voxels", 1_000, 400_000_000),
 }
 HELP = {
     "adapt.prune_threshold": "Voxels whose heaviest blending weight in any view is below this are dropped.",
@@ -31,6 +34,10 @@ HELP = {
     "adapt.every_steps": "Steps between structure changes.",
     "adapt.until_step": "The structure stays as it is after this step.",
     "adapt.max_voxels": "Voxels are not split beyond this number.",
+    "prune.weight": "Voxels whose heaviest blending weight in any view, times the voxels of a side, is below this are "
+    "dropped, if pruning goes by weight.",
+    "prune.density": "Voxels of less density are dropped, if pruning goes by density.",
+    "prune.max_cells": "No more voxels than this: the lightest go first.",
 }
 
 
@@ -111,6 +118,7 @@ class StructurePanel(BasePanel):
                 self.put(name, session.values[name])
                 self.allow(name, commands.with_scene(session), HELP[name])
         self.allow_commands(session, "preview_adapt", "prune_now", "subdivide_now")
+        self.configure("subdivide_now", label=commands.refine_word(session))
         self._show_preview(session)
         self._show_history(session)
 

@@ -10,6 +10,7 @@ from app.gui import formats
 from app.gui.panels.base import COLOURS, BasePanel
 from app.session import Session
 from engine.messages import CheckpointSaved, Event, SceneOpened, Stats, Train, TrainState
+from engine.methods.common import method_names, method_title
 
 STATE_COLOUR = {
     TrainState.EMPTY: "quiet",
@@ -20,6 +21,7 @@ STATE_COLOUR = {
     TrainState.FAILED: "bad",
 }
 DEFAULT_STEPS = 1000
+_TITLES = {name: method_title(name) for name in method_names()}
 
 
 class TrainingPanel(BasePanel):
@@ -38,6 +40,13 @@ class TrainingPanel(BasePanel):
             dpg.add_text("", tag=self.tag("reason"), color=COLOURS["quiet"])
         dpg.add_progress_bar(tag=self.tag("progress"), width=-1, show=False)
         with self.form(0.3):
+            with self.field(
+                "Method", "method", "What learns the scene. Another one starts anew on the same scene."
+            ):
+                dpg.add_combo(
+                    tuple(_TITLES.values()), tag=self.tag("method"), width=-1,
+                    callback=lambda sender, title: self._switch(title),
+                )  # fmt: skip
             self.number("Step", "step")
             self.number("Speed", "speed")
             self.number("Elapsed", "elapsed", "Time spent on training steps alone.")
@@ -78,6 +87,7 @@ class TrainingPanel(BasePanel):
         self.put("state", session.state.value.capitalize(), STATE_COLOUR[session.state])
         self.put("reason", session.state_reason)
         self._show_progress(session)
+        self._show_method(session)
         if session.stats is not None:
             self._show_numbers(session.stats)
         self.put(
@@ -104,6 +114,21 @@ class TrainingPanel(BasePanel):
         train, view = formats.percent(stats.train_share), formats.percent(stats.view_share)
         self.put("share", round(stats.train_share, 2))
         self.configure("share", overlay=f"train {train}   view {view}")
+
+    def _show_method(self, session: Session) -> None:
+        name = session.method if session.scene is None else session.scene.method
+        self.put("method", method_title(name))
+        loading = "The scene is still loading." if session.state is TrainState.LOADING else None
+        self.allow("method", loading, "What learns the scene. Another one starts anew on the same scene.")
+
+    def _switch(self, title: str) -> None:
+        """Start another method, or, without a scene, remember it for the next one."""
+        name, session = next(n for n, t in _TITLES.items() if t == title), self.context.session
+        self.forget("method")  # until it is in force, the present one is shown
+        if session.scene is None:
+            session.method = name
+        elif session.scene.method != name:
+            self.context.run(f"train_with_{name}")
 
     def _show_progress(self, session: Session) -> None:
         progress = session.progress

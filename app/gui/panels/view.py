@@ -24,6 +24,7 @@ BACKGROUNDS: dict[str, tuple[float, float, float] | None] = {
     "black": (0.0, 0.0, 0.0),
 }
 GROUND_TRUTH = ("off", "photo", "split")
+BESIDE = (*GROUND_TRUTH, "beside")  # while there is a model beside the open one
 OVERLAYS = ("toggle_frusta", "toggle_box", "toggle_axes", "toggle_points", "toggle_wireframe")
 LEVELS_PER_ROW = 5
 # Field of ViewSettings -> (label, lowest, highest, format, help).
@@ -63,9 +64,14 @@ class ViewPanel(BasePanel):
                 dpg.add_color_edit(
                     tag=self.tag("custom"), no_alpha=True, no_inputs=True, callback=self._set_custom
                 )
-            self._choice("Photo", "ground_truth", GROUND_TRUTH, self._setter("ground_truth"))
+            self._choice("Compare with", "ground_truth", GROUND_TRUTH, self._setter("ground_truth"))
             self._slider(
-                "split", "Split at", 0.0, 1.0, "%.2f", "Photo on the left of this line, render on the right."
+                "split",
+                "Split at",
+                0.0,
+                1.0,
+                "%.2f",
+                "Photo or the model beside on the left of this line, render on the right.",
             )
             for name, spec in SLIDERS.items():
                 self._slider(name, *spec)
@@ -121,9 +127,10 @@ class ViewPanel(BasePanel):
         if known == "custom" and view.background is not None:
             self.put("custom", tuple(round(255.0 * channel) for channel in view.background))
         self.put("ground_truth", view.ground_truth)
-        photo = commands.find("ground_truth")
-        self.allow("ground_truth", photo.enabled_when(session), commands.tooltip(photo))
-        self.configure("split-row", show=view.ground_truth == "split")
+        photo, beside = commands.find("ground_truth"), session.beside is not None
+        self.configure("ground_truth", items=BESIDE if beside else GROUND_TRUTH)
+        self.allow("ground_truth", None if beside else photo.enabled_when(session), commands.tooltip(photo))
+        self.configure("split-row", show=view.ground_truth in ("split", "beside"))
         for name in ("split", *SLIDERS):
             self.put(name, getattr(view, name))
         for command_id in OVERLAYS:

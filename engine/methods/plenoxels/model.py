@@ -42,6 +42,7 @@ class Plenoxels:
     """A sparse grid in training on one scene. See `engine.methods.common.Method` for the contract."""
 
     name = "plenoxels"
+    refine = "Upsample"  # what a person is told of `subdivide_now`
     Config = PlenoxelsConfig
 
     def __init__(self, scene: Scene, config: PlenoxelsConfig, seed: int = 0) -> None:

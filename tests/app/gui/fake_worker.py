@@ -98,7 +98,8 @@ class FakeWorker:
         self.requests.append(request)
         rgba, depth = ball(request.camera.scaled(request.scale))
         legend = None if request.mode == "colour" else (0.0, 2.0, "units")
-        self._frame = Frame(request.serial, request, rgba, depth, 1, 5.0, legend)
+        beside = np.ascontiguousarray(rgba[::-1]) if request.beside else None  # upside down
+        self._frame = Frame(request.serial, request, rgba, depth, 1, 5.0, legend, beside=beside)
 
     def frame(self) -> Frame | None:
         """Return the newest picture once."""

@@ -21,7 +21,9 @@ class Desk:
         self.sent: list[messages.Command] = []
         self.chosen: list[tuple[str, str]] = []
         self.notes: list[str] = []
-        dialogs = SimpleNamespace(choose=lambda kind, folder, then: self.chosen.append((kind, folder)))
+        dialogs = SimpleNamespace(
+            choose=lambda kind, folder, then, choice: self.chosen.append((kind, folder))
+        )
         self.parts = SimpleNamespace(
             session=Session(),
             send=self.sent.append,

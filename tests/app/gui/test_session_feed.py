@@ -151,3 +151,69 @@ def test_another_box_takes_the_wish_away_and_keeps_what_is_left_out():
     assert session.box is None and session.excluded == {2, 3} and session.survey is not None
     apply_event(session, replace(scene(), path="another"))
     assert session.excluded == frozenset() and session.survey is None
+
+
+def opened(key: int, method: str, beside: messages.Beside | None = None) -> messages.SceneOpened:
+    return replace(scene(), key=key, method=method, beside=beside)
+
+
+def other(key: int = 2, method: str = "plenoxels") -> messages.Beside:
+    return messages.Beside(key, method, f"runs/{key}")
+
+
+def trained(key: int, step: int, psnr: float, beside: messages.BesideStats | None = None) -> messages.Stats:
+    return replace(STATS, key=key, step=step, psnr=psnr, beside=beside)
+
+
+def test_swapping_takes_each_models_curves_and_quality_to_its_side() -> None:
+    session = Session()
+    apply_event(session, opened(1, "svraster"))
+    apply_stats(session, trained(1, 10, 18.0))
+    apply_event(session, messages.Evaluated(10, 1.0, 30.0, 0.9, 40, (), key=1))
+    apply_event(session, opened(2, "plenoxels", other(1, "svraster")))
+    assert session.curves == {} and session.evaluated is None
+    assert session.beside.curves["held-out psnr"][0].value == 30.0
+    apply_stats(session, trained(1, 10, 18.0))  # of the model that was in front, late
+    assert session.curves == {} and session.stats is None
+    apply_stats(session, trained(2, 3, 12.0, messages.BesideStats(1, 12, 1.0, 18.5, 40, True)))
+    assert [p.value for p in session.curves["psnr"]] == [12.0]
+    assert [p.value for p in session.beside.curves["psnr"]] == [18.0, 18.5]
+    apply_event(session, opened(1, "svraster", other()))
+    assert [p.value for p in session.curves["psnr"]] == [18.0, 18.5]
+    assert session.evaluated.psnr == 30.0 and session.beside.info.method == "plenoxels"
+    assert [p.value for p in session.beside.curves["psnr"]] == [12.0]
+
+
+def test_a_model_beside_brings_the_split_and_takes_it_along() -> None:
+    session = Session()
+    apply_event(session, opened(1, "svraster"))
+    apply_event(session, messages.BesideChanged(other()))
+    assert session.view.ground_truth == "beside"
+    session.view.ground_truth = "off"
+    apply_event(session, opened(2, "plenoxels", other(1, "svraster")))
+    apply_event(session, messages.BesideChanged(None))
+    assert session.view.ground_truth == "off" and session.beside is None
+
+
+def test_a_saved_run_brings_its_curves() -> None:
+    session = Session()
+    apply_event(session, opened(1, "svraster"))
+    apply_event(session, messages.BesideChanged(other()))
+    points = (
+        messages.HistoryPoint(5, 1.0, False, (("psnr", 20.0), ("voxels", 9.0), ("mse", 0.1))),
+        messages.HistoryPoint(8, 2.0, True, (("psnr", 19.0), ("ssim", 0.7), ("voxels", 9.0))),
+    )
+    apply_event(session, messages.HistoryRead(2, points))
+    values = {name: [p.value for p in curve] for name, curve in session.beside.curves.items()}
+    assert values == {
+        "psnr": [20.0], "voxels": [9.0], "mse": [0.1], "held-out psnr": [19.0], "held-out ssim": [0.7],
+    }  # fmt: skip
+    assert "psnr" not in session.curves
+    apply_event(session, messages.HistoryRead(2, points))
+    assert len(session.beside.curves["psnr"]) == 1
+
+
+def test_the_method_of_a_scene_is_that_of_the_next_one() -> None:
+    session = Session()
+    apply_event(session, opened(1, "plenoxels"))
+    assert session.method == "plenoxels"

@@ -72,6 +72,20 @@ def test_pictures_of_a_card_are_shown_from_there_until_that_fails(environment):
     assert "the card is lost" in seen["reason"]
 
 
+@pytest.mark.parametrize("present", ["texture", "copy"])
+def test_two_models_stand_side_by_side_at_the_split(environment, present):
+    seen = drive(environment, present, "compare")
+    red, green, blue, white = CORNERS
+    np.testing.assert_allclose(seen["alone"], CORNERS, atol=1)
+    np.testing.assert_allclose(
+        seen["both"], [blue, green, red, white], atol=1
+    )  # the one beside is upside down
+    np.testing.assert_allclose(seen["right"], [blue, white, red, green], atol=1)
+    for moment in ("off", "gone"):
+        np.testing.assert_allclose(seen[moment], CORNERS, atol=1, err_msg=moment)
+    assert (seen["open"], seen["folded"], seen["asked"], seen["kind"]) == (True, True, False, "off")
+
+
 def test_when_memory_runs_out_what_is_offered_is_done(environment):
     assert drive(environment, "copy", "no_memory") == {"scale": 0.5, "sent": ["Train"], "closed": True}
 

@@ -28,7 +28,17 @@ from app.gl.context import GLError
 from app.gui import application, panels, surfaces, theme
 from app.gui.application import App
 from engine.cameras import Camera
-from engine.messages import DeviceFrame, Frame, Offer, OpenRun, OpenScene, OutOfMemory, Train
+from engine.messages import (
+    Beside,
+    BesideChanged,
+    DeviceFrame,
+    Frame,
+    Offer,
+    OpenRun,
+    OpenScene,
+    OutOfMemory,
+    Train,
+)
 
 PATIENCE_S = 10.0
 CORNERS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
@@ -176,6 +186,34 @@ def no_memory(app: App) -> dict[str, Any]:
     }
 
 
+def compare(app: App) -> dict[str, Any]:
+    """Put a model beside, move the split to either end, take the model away again."""
+    view = app.session.view
+    view.show_frusta = view.show_box = view.show_axes = False
+    turn_for(app, 0.6)
+    seen = {"alone": settled_corners(app)}
+    app.worker.emit(BesideChanged(Beside(2, "plenoxels", "runs/x")))
+
+    def shows(corner: list[int]) -> bool:
+        return shown_corners(app)[0] == corner
+
+    turn_until(app, lambda: shows([0, 0, 255]))
+    seen |= {"both": shown_corners(app), "open": dpg.get_value(app.columns._headers["compare"])}
+    view.split = 1.0
+    turn_until(app, lambda: shown_corners(app)[1] == [255, 255, 255])
+    seen["right"] = shown_corners(app)
+    view.split = 0.5
+    app.actions.run("split_beside")
+    turn_until(app, lambda: shows([255, 0, 0]))
+    seen["off"] = shown_corners(app)
+    app.actions.run("split_beside")
+    turn_until(app, lambda: shows([0, 0, 255]))
+    app.worker.emit(BesideChanged(None))
+    turn_until(app, lambda: shows([255, 0, 0]))
+    seen |= {"gone": shown_corners(app), "folded": not dpg.get_value(app.columns._headers["compare"])}
+    return seen | {"asked": app.worker.requests[-1].beside, "kind": view.ground_truth}
+
+
 class OnTheCard:
     """A provider that draws with OpenGL what it would copy from a card; after `works` copies it fails."""
 
@@ -307,6 +345,7 @@ def main() -> None:
             "drop": drop,
             "no_memory": no_memory,
             "interop": interop,
+            "compare": compare,
         }.get(scenario, just_look)(app)
     finally:
         app.close()

@@ -6,8 +6,12 @@ from __future__ import annotations
 import dearpygui.dearpygui as dpg
 import pytest
 
-from app.gui.panels.curves import DRAWN_POINTS, REDRAW_S, CurvesPanel, smoothed, ssim_limits
-from app.session import CurvePoint
+from app.gui import theme
+from app.gui.curve_points import smoothed, ssim_limits
+from app.gui.panels.curves import DRAWN_POINTS, REDRAW_S, CurvesPanel
+from app.gui.session_feed import apply_event
+from app.session import BesideModel, CurvePoint
+from engine.messages import Beside
 
 
 class Clock:
@@ -118,5 +122,43 @@ def test_an_axis_of_ssim_holds_what_ssim_can_be_and_fits_its_values():
 
 
 def test_held_out_points_have_markers_so_that_one_alone_is_seen(curves):
-    themes = {name: dpg.get_item_theme(curves.tag(f"series-{name}")) for name in ("psnr", "held-out ssim")}
-    assert themes["held-out ssim"] and not themes["psnr"]
+    curves.refresh()
+    assert look(curves, "held-out ssim")[0] and not look(curves, "psnr")[0]
+
+
+def look(curves, name):
+    """Return whether a line has marks, and its colour."""
+    (component,) = dpg.get_item_children(dpg.get_item_theme(curves.tag(f"series-{name}")), 1)
+    items = dpg.get_item_children(component, 1)
+    styles = [i for i in items if dpg.get_item_info(i)["type"] == "mvAppItemType::mvThemeStyle"]
+    colour = next(i for i in items if i not in styles)
+    return bool(styles), tuple(round(v) for v in dpg.get_value(colour))
+
+
+def test_two_models_are_drawn_in_one_plot_each_in_its_colour_and_with_its_name(curves, lego, clock):
+    apply_event(curves.session, lego)
+    curves.session.curves |= {"psnr": line(10.0, 30.0), "held-out psnr": line(12.0)}
+    curves.session.beside = BesideModel(Beside(2, "plenoxels", "runs/x"))
+    curves.session.beside.curves |= {"psnr": line(20.0, 21.0), "held-out ssim": line(0.8), "mse": line(0.1)}
+    curves.refresh()
+    assert drawn(curves, "beside psnr")[1][0] == 20.0 and drawn(curves, "beside held-out ssim")[1] == [0.8]
+    assert not dpg.does_item_exist(curves.tag("series-beside mse"))
+    labels = {
+        name: curves.config(f"series-{name}", "label") for name in ("psnr", "beside psnr", "held-out psnr")
+    }
+    assert labels == {"psnr": "SVRaster", "beside psnr": "Plenoxels", "held-out psnr": "##held-out psnr"}
+    assert look(curves, "psnr")[1] == look(curves, "held-out psnr")[1] == theme.ACCENT
+    assert look(curves, "beside psnr")[1] == look(curves, "beside held-out ssim")[1] != theme.ACCENT
+    curves.session.beside = None
+    clock.now = 1.0
+    curves.refresh()
+    assert not curves.shown("series-beside psnr") and curves.config("series-psnr", "label") == "training view"
+    assert look(curves, "held-out psnr") == (True, theme.HELD_OUT)
+
+
+def test_two_models_of_one_method_are_told_apart(curves, lego):
+    apply_event(curves.session, lego)
+    curves.session.beside = BesideModel(Beside(2, "svraster", "runs/x"))
+    curves.session.beside.curves["psnr"] = line(20.0)
+    curves.refresh()
+    assert curves.config("series-beside psnr", "label") == "SVRaster, beside"

@@ -23,7 +23,7 @@ def test_a_scene_shows_counts_sizes_and_memory(bench, lego):
     assert not bench.shown("empty") and bench.shown("facts")
     assert bench.text("views") == "6 to train, 2 held out"
     assert bench.text("photos") == "400 x 400 px" and bench.text("images") == "1.9 MB"
-    assert bench.text("kind") == "blender, svraster"
+    assert bench.text("kind") == "blender, SVRaster"
 
 
 def test_a_long_path_keeps_its_end_and_is_whole_in_the_tooltip(bench, lego):

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""What the curves panel draws: points of one model or of two, smoothed, and the ends of an axis. No widgets."""
+
+from __future__ import annotations
+
+from app.session import CurvePoint, Session
+
+BESIDE = "beside "  # before the name of a curve of the model beside
+
+
+def curves_of_both(session: Session) -> dict[str, list[CurvePoint]]:
+    """Return the curves of the open model, and those of the one beside with BESIDE before their names."""
+    one = session.beside
+    other = {} if one is None else {BESIDE + name: points for name, points in one.curves.items()}
+    return session.curves | other
+
+
+def ssim_limits(values: list[float]) -> tuple[float, float]:
+    """Return the ends of an axis for values of SSIM: from a little below the lowest to 1."""
+    lowest = min(values, default=0.0)
+    return max(0.0, lowest - max(0.02, 0.1 * (1.0 - lowest))), 1.0
+
+
+def smoothed(values: list[float], smoothing: float) -> list[float]:
+    """Return the exponential running mean; early values are not drawn towards zero (each is divided by its weight)."""
+    result, mean, weight = [], 0.0, 0.0
+    for value in values:
+        mean = smoothing * mean + (1.0 - smoothing) * value
+        weight = smoothing * weight + (1.0 - smoothing)
+        result.append(mean / weight)
+    return result
