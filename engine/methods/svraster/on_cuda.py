@@ -41,7 +41,7 @@ _STATISTICS = ("priority", "heaviest", "footprint")
 
 
 class SVRasterOnCuda(SVRaster):
-    """Sparse voxels in training on one scene, on a CUDA device. `ordered` adds gradients in a fixed order, more slowly."""
+    """Sparse voxels in training on one scene, on a CUDA device."""
 
     field: FieldTensors
 
@@ -52,7 +52,6 @@ class SVRasterOnCuda(SVRaster):
         seed: int = 0,
         *,
         device: torch.device | str = "cuda",
-        ordered: bool = False,
         half_moments: bool = True,
         launch: Launch = launch_on_gpu,
     ) -> None:
@@ -60,7 +59,7 @@ class SVRasterOnCuda(SVRaster):
         self.card = devices.card_name(str(device))
         if self._device.type == "cuda":
             torch.cuda.set_device(self._device)  # of this thread, which is the model's own
-        self._ordered, self._half_moments, self._launch = ordered, half_moments, launch
+        self._half_moments, self._launch = half_moments, launch
         super().__init__(scene, config, seed)
 
     def use(self, config: SVRasterConfig) -> None:
@@ -79,7 +78,7 @@ class SVRasterOnCuda(SVRaster):
         self.table = VoxelTable.of(octree, self._device, self._launch)
         if isinstance(self.field, FieldArrays):
             self.field = FieldTensors.of(vars(self.field), self._device, self._half_moments)
-        self._scratch = Scratch.of(self.table, self._ordered)
+        self._scratch = Scratch.of(self.table, self.config.model.deterministic)
         self._per_level = np.bincount(octree.level, minlength=17)
 
     def move_to(self, octree: Octree, carry: Any) -> None:
