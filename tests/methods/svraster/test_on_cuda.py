@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from engine.cpu.train_view import FieldArrays
 from engine.methods.svraster import SVRaster, SVRasterConfig
 from engine.methods.svraster.on_cuda import SVRasterOnCuda
 from engine.options import updated
+from engine.parallel import Solo
 from tests.cuda import host
 from tests.cuda.on_host import launcher
 from tests.methods.test_svraster import make_scene
+from tests.ranks_in_threads import step_together
 
 CONFIG = updated(
     SVRasterConfig(),
@@ -42,8 +45,14 @@ def on_device() -> type:
     if host.compiler() is None:
         pytest.skip("needs g++ to run kernels on the CPU (Debian, Ubuntu: apt-get install g++)")
 
+    plain, one_at_a_time = launcher(), threading.Lock()
+
+    def launch(*arguments: object) -> None:
+        with one_at_a_time:  # the harness has one set of fibres
+            plain(*arguments)
+
     def make(scene: object, config: SVRasterConfig = CONFIG, **options: object) -> SVRasterOnCuda:
-        return SVRasterOnCuda(scene, config, device="cpu", launch=launcher(), **options)
+        return SVRasterOnCuda(scene, config, device="cpu", launch=launch, **options)
 
     return make
 
@@ -110,3 +119,30 @@ def test_pruning_by_hand_carries_the_field(on_device: type) -> None:
     assert 0 < report.after < before.voxels and model.structure().voxels == report.after
     assert model.subdivide_now().split > 0
     assert np.isfinite(model.train_step().psnr)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_single_rank_takes_the_very_steps_of_a_model_without_ranks(on_device: type, half: bool) -> None:
+    fused, shared = (on_device(make_scene(4), ordered=True, half_moments=half) for _ in range(2))
+    shared.join(Solo())
+    for _ in range(6):
+        assert fused.train_step() == shared.train_step()
+    a, b = fields_of(fused), fields_of(shared)
+    assert [name for name in a if not np.array_equal(a[name], b[name])] == []
+
+
+def test_two_ranks_on_devices_take_the_steps_of_two_on_cpus(on_device: type) -> None:
+    scene, fields = make_scene(4), []
+    for make in (SVRaster, lambda *options: on_device(*options, ordered=True, half_moments=False)):
+        models = [make(scene, CONFIG) for _ in range(2)]
+        for _ in range(6):
+            step_together(models)
+        a, b = (fields_of(model) for model in models)
+        assert [name for name in a if not np.array_equal(a[name], b[name])] == []
+        fields.append((a, models[0].octree.path))
+    (cpu, path), (device, same_path) = fields
+    assert np.array_equal(path, same_path) and len(path) < 512
+    assert np.array_equal(cpu["sh_age"], device["sh_age"])
+    assert np.median(np.abs(cpu["sh"] - device["sh"])) < 1e-5
+    assert np.abs(cpu["heaviest"] - device["heaviest"]).max() < PICTURE
+    assert np.abs(cpu["priority"] - device["priority"]).max() < 0.02 * cpu["priority"].max()
