@@ -150,7 +150,11 @@ def train_at(job: TrainJob, place: Place) -> int:
     try:
         follow(join(place))
     except Exception as error:
-        text = str(error) if isinstance(error, ParallelError) else f"{place.name}: {' / '.join(cause_chain(error))}"
+        text = (
+            str(error)
+            if isinstance(error, ParallelError)
+            else f"{place.name}: {' / '.join(cause_chain(error))}"
+        )
         raise RunError(text, traceback.format_exc()) from error
     return 0
 

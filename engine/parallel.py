@@ -154,7 +154,9 @@ class Ranks:
         try:
             collective()
             return
-        except RuntimeError:  # torch's texts are of sockets, and differ with the way in which the other one went
+        except (
+            RuntimeError
+        ):  # torch's texts are of sockets, and differ with the way in which the other one went
             pass
         raise ParallelError(
             f"Another process of this training ended or does not answer, so {self.name} cannot go on. If it could, it said "
@@ -184,7 +186,11 @@ def join(place: Place, *, nccl: bool = False) -> Ranks:
     where = {"init_method": "env://"} if meet is None else {"store": dist.FileStore(meet, place.size)}
     try:
         dist.init_process_group(
-            "nccl" if nccl else "gloo", rank=place.rank, world_size=place.size, timeout=_seconds(STEP_S), **where
+            "nccl" if nccl else "gloo",
+            rank=place.rank,
+            world_size=place.size,
+            timeout=_seconds(STEP_S),
+            **where,
         )
         control = dist.new_group(backend="gloo", timeout=_seconds(WAIT_S))
     except (RuntimeError, ValueError) as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Two processes that meet in a file; and, run as a program, what one of them does: train a small scene and write what it holds."""
+"""Two processes that meet in a file. Run as a program: one of them, which trains a small scene and writes what it holds."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tests.methods.test_svraster import QUICK, make_scene
 ROOT = Path(__file__).resolve().parent.parent
 N_TRAIN, SEED = 9, 1  # an odd number: the last view of a round goes with the first of the next
 EARLY, NEXT, LATE = 21, 22, 62  # steps after which the states are written
+MESSAGES = ({"do": "it"}, {"text": "ä" * 3_000, "values": [1, 2.5, None]})  # the second travels in two parts
 VALUES = QUICK | {
     "model.initial_level": 3,
     "adapt.every_steps": 12,
@@ -76,6 +77,11 @@ def main(out: Path) -> None:
     """Train as one of two ranks and write states and reports."""
     set_threads(1)
     ranks = join(place_from_env())
+    for message in MESSAGES:
+        if ranks.rank == 0:
+            ranks.tell(message)
+        else:
+            assert ranks.hear() == message
     method, reports = model(), []
     method.join(ranks)
     for step in range(1, LATE + 1):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A training step on the CPU that several processes take together, each with a view of its own.
 
-Instead of the fused update of `train_view`: what the view says of each voxel is collected, the gradients of all ranks are added up,
+Instead of the fused update of `train_view`: what the view says of each voxel is collected, gradients are added up over all ranks,
 and every rank takes the same Adam step along their mean. First the ranks tell each other which voxels they saw; then only rows
 that somebody saw travel, in one message: (3 K + 1) floats a voxel and one a grid point.
 """
@@ -63,7 +63,16 @@ class SharedStep:
         message = self.room.take("shared_gradients", (colours + points + len(extra),), np.float32)
         gradients = message[:colours].reshape(shape)
         v_density = message[colours : colours + points]
-        run(spread_groups, groups, table.soa, table.stride, self.lists.view, self.degree, self.found, gradients)
+        run(
+            spread_groups,
+            groups,
+            table.soa,
+            table.stride,
+            self.lists.view,
+            self.degree,
+            self.found,
+            gradients,
+        )
         run(collect_points, *self.owners, self.v_corners, v_density)
         message[colours + points :] = extra
         ranks.total(message)

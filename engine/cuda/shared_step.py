@@ -35,7 +35,13 @@ class SharedStep:
 
         Nothing is changed if a rank is lost on the way.
         """
-        table, field, lists, n, points = self.table, self.field, self.lists, self.table.n_voxels, self.table.n_points
+        table, field, lists, n, points = (
+            self.table,
+            self.field,
+            self.lists,
+            self.table.n_voxels,
+            self.table.n_points,
+        )
         view = n, lists.n_tiles, lists.slot_end, lists.view, lists.packets, self.v_slot
         seen = torch.empty((2, n), dtype=torch.float32, device=table.device)
         table.run("view_seen", n, *view, seen)

@@ -15,7 +15,7 @@ extern "C" __global__ void __launch_bounds__(256) view_seen(
 ) {
     const int voxel = blockIdx.x * blockDim.x + threadIdx.x;
     if (voxel >= n_voxels) return;
-    float weight = 0.0f, closeness = -INFINITY;
+    float weight = 0.0f, closeness = -__uint_as_float(0x7f800000u);  // minus infinity
     if (n_tiles[voxel] != 0) {
         const int64_t slot = slot_end[voxel] - 1;
         if (v_slot[4 * slot + 3] > 0.0f) {

@@ -30,7 +30,13 @@ def begun(out: Path, *arguments: str, before: tuple[str, ...] = ()) -> subproces
     env = {name: value for name, value in os.environ.items() if name != "NUMBA_NUM_THREADS"}
     line = [*before, *command("--out", str(out), *arguments)[1 if before else 0 :]]
     return subprocess.Popen(
-        line, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        line,
+        cwd=ROOT,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -115,7 +121,9 @@ def test_processes_end_when_the_program_that_started_them_is_killed(tmp_path: Pa
 def test_what_cannot_be_opened_is_said_once(tmp_path: Path) -> None:
     scene = tmp_path / "nothing"
     line = [sys.executable, "-m", "app", "train", str(scene), "--processes", "2"]
-    done = subprocess.run(line, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WAIT_S)
+    done = subprocess.run(
+        line, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WAIT_S
+    )
     assert done.returncode == 2 and done.stderr.count("nerfviewer:") == 1, done.stderr
 
 

@@ -82,7 +82,9 @@ class Team:
         self._checked, self._n_voxels = model.step, n
         if first:
             self.ranks.check_same("photos and options", _fingerprint(model))
-        self.ranks.check_same("voxels", zlib.crc32(model.octree.path) ^ zlib.crc32(model.octree.level) ^ model.step)
+        self.ranks.check_same(
+            "voxels", zlib.crc32(model.octree.path) ^ zlib.crc32(model.octree.level) ^ model.step
+        )
         self.ranks.check_same("densities and colours", bits(model.field.density) ^ bits(model.field.sh))
 
 

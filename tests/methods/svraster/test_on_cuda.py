@@ -125,7 +125,7 @@ def test_pruning_by_hand_carries_the_field(on_device: type) -> None:
 def test_a_single_rank_takes_the_very_steps_of_a_model_without_ranks(on_device: type, half: bool) -> None:
     fused, shared = (on_device(make_scene(4), ordered=True, half_moments=half) for _ in range(2))
     shared.join(Solo())
-    for _ in range(6):
+    for _ in range(4):
         assert fused.train_step() == shared.train_step()
     a, b = fields_of(fused), fields_of(shared)
     assert [name for name in a if not np.array_equal(a[name], b[name])] == []
@@ -135,13 +135,13 @@ def test_two_ranks_on_devices_take_the_steps_of_two_on_cpus(on_device: type) -> 
     scene, fields = make_scene(4), []
     for make in (SVRaster, lambda *options: on_device(*options, ordered=True, half_moments=False)):
         models = [make(scene, CONFIG) for _ in range(2)]
-        for _ in range(6):
+        for _ in range(5):
             step_together(models)
         a, b = (fields_of(model) for model in models)
         assert [name for name in a if not np.array_equal(a[name], b[name])] == []
         fields.append((a, models[0].octree.path))
     (cpu, path), (device, same_path) = fields
-    assert np.array_equal(path, same_path) and len(path) < 512
+    assert np.array_equal(path, same_path) and len(path) > 1_000
     assert np.array_equal(cpu["sh_age"], device["sh_age"])
     assert np.median(np.abs(cpu["sh"] - device["sh"])) < 1e-5
     assert np.abs(cpu["heaviest"] - device["heaviest"]).max() < PICTURE

@@ -70,7 +70,9 @@ def test_exposures_are_fitted_by_whoever_has_the_view_and_known_to_all(trained: 
 def test_models_that_differ_stop_all_ranks_with_a_sentence(trained: Path) -> None:
     for rank in (0, 1):
         said = (trained / f"differs-{rank}").read_text()
-        assert said.startswith("ParallelError: The 2 processes do not have the same voxels: process 2 differs")
+        assert said.startswith(
+            "ParallelError: The 2 processes do not have the same voxels: process 2 differs"
+        )
 
 
 def gradients_on(state: tuple[dict[str, np.ndarray], dict[str, Any]], view: int) -> SVRaster:
@@ -102,7 +104,11 @@ def test_two_ranks_take_the_step_of_the_mean_of_both_views_gradients(trained: Pa
     alone = two_ranks.model()
     alone.load_state(*before)
     probes = [gradients_on(before, view) for view in (alone._next_view(), alone._next_view())]
-    exact, share, rates = arrays_of(before[0]), np.float32(0.5), schedule.adam_values(alone.active, EARLY, 48 * 48)
+    exact, share, rates = (
+        arrays_of(before[0]),
+        np.float32(0.5),
+        schedule.adam_values(alone.active, EARLY, 48 * 48),
+    )
     seen = np.maximum(*[p.field.sh_age for p in probes]) > 0
     rows = sum(sh_rows(p.field.sh_m, len(seen)) for p in probes) * share
     density = sum(p.field.density_m for p in probes) * share
@@ -152,6 +158,9 @@ def test_one_process_continues_what_two_began(trained: Path) -> None:
 def test_pruning_waits_until_every_view_was_seen_however_many_a_step_takes() -> None:
     method = two_ranks.model()
     tensors, header = method.state()
-    old = {name: value for name, value in header.items() if name != "window_views"} | {"step": 9, "window_start": 4}
+    old = {name: value for name, value in header.items() if name != "window_views"} | {
+        "step": 9,
+        "window_start": 4,
+    }
     method.load_state(tensors, old)
     assert method.window_views == 5, "checkpoints of earlier versions tell the step at which counting began"
