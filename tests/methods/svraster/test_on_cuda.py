@@ -14,7 +14,6 @@ from engine.cpu.train_view import FieldArrays
 from engine.methods.svraster import SVRaster, SVRasterConfig
 from engine.methods.svraster.on_cuda import SVRasterOnCuda
 from engine.options import updated
-from engine.parallel import Solo
 from tests.cuda import host
 from tests.cuda.on_host import launcher
 from tests.methods.test_svraster import make_scene
@@ -119,16 +118,6 @@ def test_pruning_by_hand_carries_the_field(on_device: type) -> None:
     assert 0 < report.after < before.voxels and model.structure().voxels == report.after
     assert model.subdivide_now().split > 0
     assert np.isfinite(model.train_step().psnr)
-
-
-@pytest.mark.parametrize("half", [False, True])
-def test_a_single_rank_takes_the_very_steps_of_a_model_without_ranks(on_device: type, half: bool) -> None:
-    fused, shared = (on_device(make_scene(4), ordered=True, half_moments=half) for _ in range(2))
-    shared.join(Solo())
-    for _ in range(4):
-        assert fused.train_step() == shared.train_step()
-    a, b = fields_of(fused), fields_of(shared)
-    assert [name for name in a if not np.array_equal(a[name], b[name])] == []
 
 
 def test_two_ranks_on_devices_take_the_steps_of_two_on_cpus(on_device: type) -> None:
