@@ -105,6 +105,14 @@ class TrainFlags(ModelFlags):
         Help(metavar="S", help="Seconds of training between evaluations; a sixth of --max-seconds, else 30."),
     ] = None
     autosave: Annotated[float, Help(metavar="SECONDS", help="Time between checkpoints.")] = 120.0
+    processes: Annotated[
+        int,
+        Help(
+            metavar="N",
+            help="Train in N processes on this machine: each step takes a photo in each of them and goes along the mean "
+            "of their gradients. --threads counts per process. On several machines: torchrun.",
+        ),
+    ] = 1
     json: Annotated[Path | None, Help(metavar="FILE", help="Write the numbers here.")] = None
 
 
@@ -325,7 +333,16 @@ def _run_at(path: str | None) -> Path | None:
 
 def _train(arguments: Any, argv: list[str]) -> int:
     from app.headless_train import TrainJob, train
+    from engine.parallel import RENDEZVOUS, place_from_env
 
+    place = place_from_env()
+    if arguments.processes < 1:
+        raise UserError(f"--processes must be a whole number of at least 1, got {arguments.processes}.")
+    if place is not None and arguments.processes > 1 and RENDEZVOUS not in os.environ:
+        raise UserError(
+            f"torchrun has started {place.size} processes, and --processes {arguments.processes} was asked for. "
+            "Leave --processes out."
+        )
     for name in ("max_steps", "max_seconds", "eval_every", "autosave"):
         _check_above_zero(name, getattr(arguments, name))
     scene_options, values = _options(arguments, argv)
@@ -342,8 +359,13 @@ def _train(arguments: Any, argv: list[str]) -> int:
         arguments.resume,
         arguments.json,
         arguments.autosave,
+        arguments.processes if place is None else place.size,
     )
-    return train(job)
+    if place is None and arguments.processes == 1:
+        return train(job)
+    from app.processes import start, train_at
+
+    return train_at(job, place) if place is not None else start(["train", *argv], arguments.processes)
 
 
 def _eval(arguments: Any, argv: list[str]) -> int:

@@ -180,7 +180,8 @@ class Core:
                 self.enter(TrainState.FAILED, cause_chain(error)[0])
             return
         training.unsaved = True
-        training.tally.note(report.view, report.psnr)
+        for view, psnr in ((report.view, report.psnr), *report.others):
+            training.tally.note(view, psnr)
         self._losses, self._psnr = report.losses, report.psnr
         if report.adapted is not None:
             self.structure_changed(report.adapted)

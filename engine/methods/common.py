@@ -22,13 +22,17 @@ VIEW_MODES = ("colour", "depth", "normal", "alpha", "error", "level", "size", "s
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one training step did. `losses` are (name, weighted value) pairs; `psnr` is of the view that was trained on."""
+    """What one training step did. `losses` are (name, weighted value) pairs; `psnr` is of the view that was trained on.
+
+    `others` are (view, PSNR) of the views that other processes took in the same step.
+    """
 
     step: int
     view: int
     losses: tuple[tuple[str, float], ...]
     psnr: float
     adapted: AdaptReport | None = None
+    others: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True)

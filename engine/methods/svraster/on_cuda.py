@@ -27,6 +27,7 @@ from engine.cuda import lists as device_lists
 from engine.cuda.gradients import Goal
 from engine.cuda.launch import launch as launch_on_gpu
 from engine.cuda.lists import Launch, ViewLists, VoxelTable, upload
+from engine.cuda.shared_step import shared_step
 from engine.cuda.train_view import SH_GROUP, FieldTensors, Scratch, train_on_view
 from engine.datasets.scene import Scene
 from engine.methods.common import AdaptReport, Buffers
@@ -167,17 +168,18 @@ class SVRasterOnCuda(SVRaster):
         rays: int,
         degree: int,
         adam: np.ndarray,
-    ) -> np.ndarray:
+    ) -> Any:
         given = self._up(terms.v_rgb), self._up(terms.v_trans), self._up(terms.v_depth)
         goal = Goal(
             self._up(np.asarray(self.background, dtype=np.float32)), self._up(weights.astype(np.float32)),
             PHOTOMETRIC[self.active.losses.photometric], rays, self._up(terms.target), self._up(keep), *given,
         )  # fmt: skip
-        sums = train_on_view(
+        descend = train_on_view if self.team is None else shared_step
+        sums = descend(
             self.table, self.field, self._scratch, shaded, goal, samples=self.active.model.samples_per_voxel, degree=degree,
             adam=self._up(adam), corrections=self._corrections_there, total_variation=float(adam[TV]),
         )  # fmt: skip
-        return sums.cpu().numpy()
+        return sums.cpu().numpy() if self.team is None else sums
 
     def render(
         self,

@@ -21,6 +21,7 @@ import numpy as np
 
 from engine.cameras import Camera
 from engine.datasets.scene import ImageSource, Scene, Split, View
+from engine.parallel import Solo
 
 if TYPE_CHECKING:
     from engine.methods.svraster.model import SVRaster
@@ -30,8 +31,8 @@ STAGES = ("training kernels", "structure kernels", "view kernels")
 
 def warm_up(model: SVRaster, progress: Callable[[str, int, int], None] | None) -> None:
     """Run every kernel that a model uses once, on a small twin; tell `progress` (stage, done, total)."""
-    _compile_elsewhere(progress)
-    stages = _stages(model)
+    _compile_elsewhere(progress, model.team is not None)
+    stages = _stages(model, model.team is not None)
     for done, stage in enumerate(STAGES):
         if progress is not None:
             progress(stage, done, len(STAGES))
@@ -40,10 +41,10 @@ def warm_up(model: SVRaster, progress: Callable[[str, int, int], None] | None) -
         progress(STAGES[-1], len(STAGES), len(STAGES))
 
 
-def _compile_elsewhere(progress: Callable[[str, int, int], None] | None) -> None:
+def _compile_elsewhere(progress: Callable[[str, int, int], None] | None, together: bool) -> None:
     """Fill the kernel cache from another process, once per state of the sources. A failure costs only its advantage."""
     cache = os.environ.get("NUMBA_CACHE_DIR", "")
-    marker = Path(cache) / "svraster-compiled"
+    marker = Path(cache) / ("svraster-together-compiled" if together else "svraster-compiled")
     if not cache or marker.exists():
         return
     if progress is not None:
@@ -53,7 +54,7 @@ def _compile_elsewhere(progress: Callable[[str, int, int], None] | None) -> None
     code = (
         "from engine.methods.svraster.model import SVRaster\n"
         "from engine.methods.svraster.warm_up import compile_all\n"
-        "compile_all(SVRaster)\n"
+        f"compile_all(SVRaster, together={together})\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -66,16 +67,21 @@ def _compile_elsewhere(progress: Callable[[str, int, int], None] | None) -> None
             marker.touch()
 
 
-def compile_all(method: type[SVRaster]) -> None:
-    """Compile every kernel into the disk cache, by using it; what `_compile_elsewhere` runs."""
-    for _ in _stages(method(_tiny_scene("white"), method.Config(), seed=0)):
+def compile_all(method: type[SVRaster], together: bool = False) -> None:
+    """Compile every kernel into the disk cache, by using it; what `_compile_elsewhere` runs.
+
+    `together`: those of a training of several processes.
+    """
+    for _ in _stages(method(_tiny_scene("white"), method.Config(), seed=0), together):
         pass
 
 
-def _stages(model: SVRaster) -> Iterator[None]:
+def _stages(model: SVRaster, together: bool) -> Iterator[None]:
     config = model.config
     small = dataclasses.replace(config, model=dataclasses.replace(config.model, initial_level=1))
     twin = type(model)(_tiny_scene(model.scene.background), small, seed=0)
+    if together:
+        twin.join(Solo())
     twin.train_step()
     yield
     twin.octree.subdivide(np.ones(8, dtype=bool))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from engine.worker_views import render_frame
 from tests.cuda import host
 from tests.cuda.on_host import launcher
 from tests.methods.test_svraster import make_scene
+from tests.ranks_in_threads import step_together
 
 CONFIG = updated(
     SVRasterConfig(),
@@ -45,8 +47,14 @@ def on_device() -> type:
     if host.compiler() is None:
         pytest.skip("needs g++ to run kernels on the CPU (Debian, Ubuntu: apt-get install g++)")
 
+    plain, one_at_a_time = launcher(), threading.Lock()
+
+    def launch(*arguments: object) -> None:
+        with one_at_a_time:  # the harness has one set of fibres
+            plain(*arguments)
+
     def make(scene: object, config: SVRasterConfig = CONFIG, **options: object) -> SVRasterOnCuda:
-        return SVRasterOnCuda(scene, config, device="cpu", launch=launcher(), **options)
+        return SVRasterOnCuda(scene, config, device="cpu", launch=launch, **options)
 
     return make
 
@@ -132,3 +140,21 @@ def test_pruning_by_hand_carries_the_field(on_device: type) -> None:
     assert 0 < report.after < before.voxels and model.structure().voxels == report.after
     assert model.subdivide_now().split > 0
     assert np.isfinite(model.train_step().psnr)
+
+
+def test_two_ranks_on_devices_take_the_steps_of_two_on_cpus(on_device: type) -> None:
+    scene, fields = make_scene(4), []
+    config = updated(CONFIG, {"model.deterministic": True})
+    for make in (SVRaster, lambda *options: on_device(*options, half_moments=False)):
+        models = [make(scene, config) for _ in range(2)]
+        for _ in range(5):
+            step_together(models)
+        a, b = (fields_of(model) for model in models)
+        assert [name for name in a if not np.array_equal(a[name], b[name])] == []
+        fields.append((a, models[0].octree.path))
+    (cpu, path), (device, same_path) = fields
+    assert np.array_equal(path, same_path) and len(path) > 1_000
+    assert np.array_equal(cpu["sh_age"], device["sh_age"])
+    assert np.median(np.abs(cpu["sh"] - device["sh"])) < 1e-5
+    assert np.abs(cpu["heaviest"] - device["heaviest"]).max() < PICTURE
+    assert np.abs(cpu["priority"] - device["priority"]).max() < 0.02 * cpu["priority"].max()
