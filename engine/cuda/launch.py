@@ -52,7 +52,7 @@ def launch(name: str, grid: Sequence[int], block: Sequence[int], *args: torch.Te
     if 0 in grid:
         return
     _enter(device)
-    stream = _stream(torch.cuda.current_stream().cuda_stream)
+    stream = _stream(device, torch.cuda.current_stream().cuda_stream)
     config = core.LaunchConfig(grid=tuple(grid), block=tuple(block))
     core.launch(stream, config, _loaded(name, device), *values)
 
@@ -105,7 +105,7 @@ def _module(file: str, device: int) -> Any:
 
 
 @cache
-def _stream(handle: int) -> Any:
+def _stream(device: int, handle: int) -> Any:  # 0, the default stream, is another one on each device
     return build.cuda_core().Stream.from_handle(handle)
 
 
