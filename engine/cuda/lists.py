@@ -27,13 +27,18 @@ THREADS = 256  # of every kernel's blocks; the rasterisers' are a tile's pixels
 VIEW_SIZE = 24
 PACKET, COLOUR_TERMS = 16, 24  # floats, see include/packet.cuh
 _KEY_BITS = 63  # keys are sorted as signed numbers
-_MOST_PAIRS = 2**31 - 1
+_MOST_PAIRS = 2**31 - THREADS  # the numbers of a last block's threads fit an int, too
+_MOST_PINNED = 1 << 26  # bytes
 
 
 def upload(array: np.ndarray, device: torch.device) -> Tensor:
-    """Return an array on the device, without waiting for what runs there."""
+    """Return an array on the device, without waiting for what runs there.
+
+    What is larger than a photo waits: torch keeps pinned memory for the next array of that size, and an octree comes once.
+    """
     host = torch.from_numpy(np.ascontiguousarray(array))
-    return host.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else host.to(device)
+    pinned = device.type == "cuda" and array.nbytes <= _MOST_PINNED
+    return host.pin_memory().to(device, non_blocking=True) if pinned else host.to(device)
 
 
 def view_array(camera: Camera) -> np.ndarray:
