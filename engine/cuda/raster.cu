@@ -40,46 +40,48 @@ DEVICE void raster_tile(
         const int n = min(BATCH, last - start);
         stage(start, n, pair_slot, packets, rect, staged, rects);
         __syncthreads();
-        for (int k = 0; k < n; ++k) {
-            if (!__any_sync(ALL_LANES, trans >= STOP_TRANS)) break;
-            if (!touches(rects[k], pixel)) continue;
-            Packet p;
-            geometry_of(staged, k, &p);
-            const Segment s = segment_of_box(ray, p.low_x, p.low_y, p.low_z, p.size);
-            float weight = 0.0f;
-            if (trans >= STOP_TRANS && s.t_out > s.t_in) {
-                content_of(staged, k, &p);
-                const float inverse_size = 1.0f / p.size;
-                Sample sample;
-                const float depth = optical_depth(ray, s, inverse_size, p.terms, samples, &sample);
-                weight = trans * alpha_of(depth);
-                const float after = trans - weight;
-                if (weight > 0.0f) {
-                    float rgb[3] = {p.r, p.g, p.b};
-                    if (colour_terms != nullptr) {
-                        const int64_t slot = pair_slot[start + k];
-                        mean_colour(ray, s, inverse_size, colour_terms + COLOUR_TERMS * slot, samples, rgb);
+        for (int from = 0; from < n; from += WARP) {
+            for (unsigned hits = touching(rects, from, n, pixel); hits != 0; hits &= hits - 1) {
+                if (!__any_sync(ALL_LANES, trans >= STOP_TRANS)) break;
+                const int k = from + __ffs(hits) - 1;
+                Packet p;
+                geometry_of(staged, k, &p);
+                const Segment s = segment_of_box(ray, p.low_x, p.low_y, p.low_z, p.size);
+                float weight = 0.0f;
+                if (trans >= STOP_TRANS && s.t_out > s.t_in) {
+                    content_of(staged, k, &p);
+                    const float inverse_size = 1.0f / p.size;
+                    Sample sample;
+                    const float depth = optical_depth(ray, s, inverse_size, p.terms, samples, &sample);
+                    weight = trans * alpha_of(depth);
+                    const float after = trans - weight;
+                    if (weight > 0.0f) {
+                        float rgb[3] = {p.r, p.g, p.b};
+                        if (colour_terms != nullptr) {
+                            const int64_t slot = pair_slot[start + k];
+                            mean_colour(ray, s, inverse_size, colour_terms + COLOUR_TERMS * slot, samples, rgb);
+                        }
+                        r = fmaf(weight, rgb[0], r);
+                        g = fmaf(weight, rgb[1], g);
+                        b = fmaf(weight, rgb[2], b);
+                        if (WITH_FIELDS) {
+                            float normal[3];
+                            facing_normal(p.terms, normal);
+                            f.depth = fmaf(weight, 0.5f * (s.t_in + s.t_out), f.depth);
+                            if (trans > 0.5f && after <= 0.5f) f.median = median_depth(trans, depth, s);
+                            f.nx = fmaf(weight, normal[0], f.nx);
+                            f.ny = fmaf(weight, normal[1], f.ny);
+                            f.nz = fmaf(weight, normal[2], f.nz);
+                            f.count += 1.0f;
+                        }
                     }
-                    r = fmaf(weight, rgb[0], r);
-                    g = fmaf(weight, rgb[1], g);
-                    b = fmaf(weight, rgb[2], b);
-                    if (WITH_FIELDS) {
-                        float normal[3];
-                        facing_normal(p.terms, normal);
-                        f.depth = fmaf(weight, 0.5f * (s.t_in + s.t_out), f.depth);
-                        if (trans > 0.5f && after <= 0.5f) f.median = median_depth(trans, depth, s);
-                        f.nx = fmaf(weight, normal[0], f.nx);
-                        f.ny = fmaf(weight, normal[1], f.ny);
-                        f.nz = fmaf(weight, normal[2], f.nz);
-                        f.count += 1.0f;
-                    }
+                    trans = after;
                 }
-                trans = after;
-            }
-            if (WITH_FIELDS && heaviest != nullptr && __any_sync(ALL_LANES, weight > 0.0f)) {
-                const float most = warp_max(weight);
-                const float4 rest = staged[PACKET_QUADS * k + 3];
-                if (threadIdx.x % WARP == 0) atomic_max_positive(heaviest + __float_as_int(rest.w), most);
+                if (WITH_FIELDS && heaviest != nullptr && __any_sync(ALL_LANES, weight > 0.0f)) {
+                    const float most = warp_max(weight);
+                    const float4 rest = staged[PACKET_QUADS * k + 3];
+                    if (threadIdx.x % WARP == 0) atomic_max_positive(heaviest + __float_as_int(rest.w), most);
+                }
             }
         }
     }
