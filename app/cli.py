@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from app.flags import given, with_options
+from engine import devices
 from engine.errors import UserError, cause_chain
 
 Help = tyro.conf.arg
@@ -37,7 +38,17 @@ class CommonFlags:
 
 
 @dataclass(frozen=True)
-class ModelFlags(CommonFlags):
+class DeviceFlags(CommonFlags):
+    """Flags of commands that train or render."""
+
+    device: Annotated[
+        str,
+        Help(metavar="auto|cpu|cuda|cuda:N", help="Where to; auto: on an NVIDIA card that can be used."),
+    ] = "auto"
+
+
+@dataclass(frozen=True)
+class ModelFlags(DeviceFlags):
     """Flags of commands that make a model."""
 
     method: Annotated[str, Help(help="The radiance field.")] = "svraster"
@@ -98,7 +109,7 @@ class TrainFlags(ModelFlags):
 
 
 @dataclass(frozen=True)
-class EvalFlags(CommonFlags):
+class EvalFlags(DeviceFlags):
     """Measure PSNR and SSIM of a run on its held-out views."""
 
     run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
@@ -106,7 +117,7 @@ class EvalFlags(CommonFlags):
 
 
 @dataclass(frozen=True)
-class RenderFlags(CommonFlags):
+class RenderFlags(DeviceFlags):
     """Render a camera path of a run: --spiral, --orbit or --path FILE."""
 
     run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
@@ -207,6 +218,8 @@ def _dispatch(argv: list[str]) -> int:
         if not threads.isdecimal() or int(threads) < 1:
             raise UserError(f"--threads must be a whole number of at least 1, got {threads}.")
         os.environ["NUMBA_NUM_THREADS"] = threads  # read when the kernels' threads are first needed
+    if issubclass(flags, DeviceFlags) and (device := _early(rest, "device")) is not None:
+        os.environ[devices.VARIABLE] = devices.checked(device)  # child processes have it too
     if issubclass(flags, ModelFlags):
         from engine.datasets.options import SceneOptions
 

@@ -239,6 +239,7 @@ class SceneOpened(Event):
     points_rgb: np.ndarray | None = None  # [P,3] uint8
     n_points: int = 0  # before thinning
     excluded: tuple[int, ...] = ()  # training views that are left out
+    card: str = ""  # the graphics card that trains and renders; "": the processor does
 
 
 @dataclass(frozen=True)
@@ -451,7 +452,7 @@ class DeviceFrame:
     """A finished picture in a card's memory: addresses of rgba [h,w,4] uint8 and of depth_z [h,w] float32.
 
     `read_on` makes a CUDA stream, by its handle, wait for the picture, and keeps the memory until that stream is through;
-    `download` returns both as arrays, which waits for the card. Both work on any thread.
+    `wait` returns when it is there, `download` then returns both as arrays. All work on any thread.
     """
 
     width: int
@@ -461,6 +462,7 @@ class DeviceFrame:
     device: int
     read_on: Callable[[int], None]
     download: Callable[[], tuple[np.ndarray, np.ndarray]]
+    wait: Callable[[], None]
 
 
 @dataclass(frozen=True)

@@ -167,6 +167,7 @@ class Training:
             points_rgb=rgb,
             n_points=0 if scene.points is None else len(scene.points),
             excluded=tuple(sorted(self.excluded)),
+            card=self.method.card,
         )
 
 

@@ -25,10 +25,10 @@ CUDA = ("cuda.core", "cuda.bindings.nvrtc", "pycuda")  # torch itself imports so
 
 # The floors of the engine, lowest first: a module may import from its own floor and from those below it.
 FLOORS = (
-    ("caches", "constants", "conventions", "errors", "files", "memory", "options", "shapes", "device"),
+    ("caches", "constants", "conventions", "errors", "files", "memory", "options", "shapes"),
     ("cameras", "morton", "octree", "octree_adapt", "sh"),
     ("cpu", "cuda", "reference"),
-    ("render", "datasets", "sfm", "losses", "metrics", "optim", "checkpoint"),
+    ("render", "datasets", "sfm", "losses", "metrics", "optim", "checkpoint", "devices"),
     ("methods", "messages", "runs", "export", "evaluation", "training", "capture", "forecast", "tally"),
     ("slots", "worker"),
 )

@@ -98,7 +98,7 @@ def apply_stats(session: Session, stats: Stats) -> None:
 def _open(session: Session, scene: SceneOpened) -> None:
     again = session.scene is not None and (session.scene.path, session.scene.kind) == (scene.path, scene.kind)
     session.scene = scene
-    session.values = dict(scene.values)
+    session.values, session.card = dict(scene.values), scene.card
     session.staged.clear()
     session.stats = session.last_error = session.wire_drawn = None
     session.warnings = list(scene.warnings)

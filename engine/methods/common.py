@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from engine import devices
 from engine.cameras import Camera
 from engine.datasets.scene import Scene
 from engine.errors import UserError
@@ -80,6 +81,7 @@ class Method(Protocol):
     scene: Scene
     config: Any
     step: int
+    card: str  # the graphics card that it runs on, "" on the processor
 
     def train_step(self) -> StepReport:
         """Take one step, structure changes included when they are due."""
@@ -126,6 +128,7 @@ class Method(Protocol):
 
 
 _METHODS = {"svraster": ("engine.methods.svraster", "SVRaster")}
+_ON_CARD = {"svraster": ("engine.methods.svraster.on_cuda", "SVRasterOnCuda")}  # takes `device` as well
 
 
 def method_names() -> tuple[str, ...]:
@@ -142,6 +145,14 @@ def method_class(name: str) -> type:
 
 
 def create_method(name: str, scene: Scene, config: Any = None, seed: int = 0) -> Method:
-    """Return a fresh, untrained method on a scene. `config` None takes the method's defaults."""
+    """Return a fresh, untrained method on a scene, on the device of `engine.devices.chosen`.
+
+    `config` None takes the method's defaults.
+    """
     cls = method_class(name)
-    return cls(scene, cls.Config() if config is None else config, seed)
+    config = cls.Config() if config is None else config
+    device = devices.chosen() if name in _ON_CARD else "cpu"
+    if device == "cpu":
+        return cls(scene, config, seed)
+    module, attribute = _ON_CARD[name]
+    return getattr(import_module(module), attribute)(scene, config, seed, device=device)

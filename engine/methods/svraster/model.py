@@ -43,6 +43,7 @@ class SVRaster:
     """Sparse voxels in training on one scene. See `engine.methods.common.Method` for the contract."""
 
     name = "svraster"
+    card = ""
     Config = SVRasterConfig
 
     def __init__(self, scene: Scene, config: SVRasterConfig, seed: int = 0) -> None:

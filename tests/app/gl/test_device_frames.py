@@ -60,7 +60,9 @@ class FakeProvider:
 def make_frame(read: list[int] | None = None, value: int = 9) -> DeviceFrame:
     picture = np.full((H, W, 4), value, np.uint8), np.full((H, W), 2.0, np.float32)
     read_on = [].append if read is None else read.append
-    return DeviceFrame(W, H, rgba=1000, depth_z=2000, device=0, read_on=read_on, download=lambda: picture)
+    return DeviceFrame(
+        W, H, rgba=1000, depth_z=2000, device=0, read_on=read_on, download=lambda: picture, wait=lambda: None
+    )
 
 
 def test_both_textures_are_filled_after_the_frame_is_ready_and_registered_once():

@@ -8,11 +8,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from engine.cameras import Camera, look_at
 from engine.cpu.shade import sh_rows
 from engine.cpu.train_view import FieldArrays
+from engine.messages import ViewRequest
 from engine.methods.svraster import SVRaster, SVRasterConfig
 from engine.methods.svraster.on_cuda import SVRasterOnCuda
 from engine.options import updated
+from engine.worker_views import render_frame
 from tests.cuda import host
 from tests.cuda.on_host import launcher
 from tests.methods.test_svraster import make_scene
@@ -91,14 +94,33 @@ def test_a_run_may_change_sides(on_device: type) -> None:
     assert back.train_step().psnr == cpu.train_step().psnr
 
 
-def test_the_same_seed_gives_the_same_run_when_ordered(on_device: type) -> None:
+def test_the_same_seed_gives_the_same_run_when_that_is_asked_for(on_device: type) -> None:
     scene, runs = make_scene(4), []
     for _ in range(2):
-        model = on_device(scene, ordered=True)
+        model = on_device(scene, updated(CONFIG, {"model.deterministic": True}))
+        assert model._scratch.owners is not None, "atomics would add in an order left to chance"
         for _ in range(6):
             model.train_step()
         runs.append(fields_of(model))
     assert all(np.array_equal(runs[0][name], runs[1][name]) for name in runs[0])
+
+
+@pytest.mark.parametrize("rays", [1, 2])
+def test_the_picture_that_stays_on_the_card_is_the_one_of_the_host(on_device: type, rays: int) -> None:
+    scene = make_scene(4)
+    model = on_device(scene, updated(CONFIG, {"model.supersample": rays, "schedule.supersample_from": 0}))
+    for _ in range(4):
+        model.train_step()
+    assert model.supersample == rays
+    pose = look_at(np.array([1.5, 1.0, 0.8]), np.zeros(3), np.array([0.0, 0.0, 1.0]))
+    camera = Camera.from_fov(64, 40, np.radians(50.0), pose)  # the cube and what is beside it
+    request = ViewRequest(1, camera, background=(0.1, 0.6, 0.3))
+    frame = render_frame(model, scene, request, lambda: 0.0)
+    rgba, depth_z = (t.numpy() for t in model.render_on_card(camera, request.background))
+    assert np.abs(rgba.astype(int) - frame.rgba).max() <= 1 and (rgba != frame.rgba).mean() < 0.01
+    there = np.isfinite(frame.depth_z)
+    assert 0.05 < there.mean() < 1.0 and np.array_equal(np.isfinite(depth_z), there)
+    assert np.allclose(depth_z[there], frame.depth_z[there], rtol=1e-5)
 
 
 def test_pruning_by_hand_carries_the_field(on_device: type) -> None:
