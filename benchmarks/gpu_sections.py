@@ -152,7 +152,7 @@ def ops(bench: Bench) -> dict[str, Any]:
 
 def bandwidth(bench: Bench) -> dict[str, float]:
     """The ceiling: a copy within the card's memory, bytes read and written."""
-    n = 1 << (16 if bench.dry else 30)
+    n = 1 << (23 if bench.dry else 30)
     source = torch.zeros(n, dtype=torch.uint8, device=bench.device)
     target = torch.empty_like(source)
     ms = bench.ms(lambda: target.copy_(source))
@@ -183,6 +183,7 @@ def frame_row(
     row["of_which_sort_ms"] = bench.ms(lambda: torch.sort(keys))
     row["pack_ms"] = bench.ms(lambda: pack(table, lists, field.density, sh=field.sh, degree=DEGREE))
     row["raster_ms"] = bench.ms(lambda: render_lists(table, lists))
+    row["depth_ms"] = bench.ms(lambda: render_lists(table, lists, depth=True))
     row["fields_ms"] = bench.ms(lambda: render_lists(table, lists, fields=True))
     row["frame_ms"] = round(row["lists_ms"] + row["pack_ms"] + row["raster_ms"], 4)
     row["frames_per_second"] = round(1e3 / row["frame_ms"], 1)

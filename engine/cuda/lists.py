@@ -208,8 +208,11 @@ def render_lists(
     samples: int = 1,
     fields: bool = False,
     heaviest: Tensor | None = None,
+    depth: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Rasterise packed lists: image [H,W,4] = T, r, g, b without background, and with `fields` also planes [6,H,W].
+
+    With `depth` alone there is only the first plane, at little cost.
 
     Planes, as the CPU's, are sum of weight * z-depth, median z-depth, sum of weight * normal (3), number of voxels; with
     them, `heaviest` [V], if given, is raised to each voxel's heaviest pixel.
@@ -217,11 +220,15 @@ def render_lists(
     size = lists.camera.height, lists.camera.width
     image = torch.empty((*size, 4), dtype=torch.float32, device=table.device)
     grid, block = lists.tiles
-    if not fields:
-        table.launch("raster_colour", grid, block, *lists.frame, lists.colour_terms, samples, image)
-        return image, image.new_empty((0, *size))
-    more = torch.empty((6, *size), dtype=torch.float32, device=table.device)
-    table.launch(
-        "raster_fields", grid, block, *lists.frame, lists.colour_terms, samples, image, more, heaviest
-    )
-    return image, more
+    n_planes, eight = 6 if fields else int(depth), lists.colour_terms is not None
+    planes = image.new_empty((6 if eight else n_planes, *size))
+    if eight:
+        inputs = *lists.frame, lists.colour_terms, samples, image, planes, heaviest
+        table.launch("raster_fields_eight", grid, block, *inputs)
+    elif fields:
+        table.launch("raster_fields", grid, block, *lists.frame, samples, image, planes, heaviest)
+    elif depth:
+        table.launch("raster_depth", grid, block, *lists.frame, samples, image, planes)
+    else:
+        table.launch("raster_colour", grid, block, *lists.frame, samples, image)
+    return image, planes[:n_planes]

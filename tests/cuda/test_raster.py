@@ -94,13 +94,16 @@ def test_more_voxels_in_a_tile_than_a_batch_are_blended() -> None:
 
 
 @pytest.mark.parametrize("eight", [False, True])
-def test_the_picture_without_fields_is_the_same_bits(eight: bool) -> None:
+def test_the_picture_without_fields_or_with_depth_alone_is_the_same_bits(eight: bool) -> None:
     octree, camera = mixed_octree(), VIEWS["outside"]
     densities, colours = (t.float() for t in field_of(octree, eight))
     table = host_table(octree, checks=True)
     lists = build_lists(table, camera)
     pack(table, lists, densities, colours)
-    assert torch.equal(render_lists(table, lists, 2)[0], render_lists(table, lists, 2, fields=True)[0])
+    image, planes = render_lists(table, lists, 2, fields=True)
+    assert torch.equal(render_lists(table, lists, 2)[0], image)
+    alone, depth = render_lists(table, lists, 2, depth=True)
+    assert torch.equal(alone, image) and torch.equal(depth, planes[:1])
 
 
 # --- gradients --------------------------------------------------------------------------------------------------------
