@@ -37,9 +37,7 @@ class DeviceFrames:
         self._links: dict[int, Link] = {}
         if wish not in SHARED:
             self.reason = "asked for"
-        elif wish == "auto" and not vendor.lower().startswith(
-            "nvidia"
-        ):  # Mesa's renderers, too, name the card
+        elif wish == "auto" and not vendor.lower().startswith("nvidia"):  # Mesa names the card as well
             self.reason = f"the window is drawn by {vendor}, not by the NVIDIA card; {HYBRID}"
 
     @property
