@@ -17,8 +17,14 @@ import pytest
 from tests.cuda import host
 
 OPTIONS = "detect_leaks=0:detect_stack_use_after_return=0"
-KERNELS = ("small_kernels", "project", "raster", "raster_grad", "train_view")
-CHOSEN = "checked_build or stays_in_bounds or out_of_bounds or few_voxels or test_small_kernels or (every_tile and outside)"
+KERNELS = (
+    "small_kernels",
+    "raster",
+    "raster_grad",
+)  # all kernels, and no kernel of the CPU to be compiled first
+CHOSEN = (
+    "without_fields or checked_build or stays_in_bounds or out_of_bounds or few_voxels or test_small_kernels"
+)
 
 
 @pytest.fixture(scope="module")
