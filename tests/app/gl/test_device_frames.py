@@ -94,6 +94,11 @@ def test_a_window_of_another_chip_is_not_even_tried_and_the_advice_names_the_way
     assert "__NV_PRIME_RENDER_OFFLOAD=1" in frames.reason
 
 
+def test_another_driver_for_the_same_card_is_another_chip():
+    frames = DeviceFrames("auto", "Microsoft Corporation D3D12 (NVIDIA GeForce RTX 4090)", FakeProvider())
+    assert not frames.wanted
+
+
 def test_who_insists_gets_a_try_with_any_chip():
     assert DeviceFrames("interop", MESA, FakeProvider()).show(make_frame(), 5, 6)
 
