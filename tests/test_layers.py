@@ -45,6 +45,7 @@ FLOORS = (
 )
 # Modules that stand on another floor than their folder.
 PLACED = {
+    "engine.cuda.ssim": 3,  # a loss, on a device
     "engine.render.output": 1,  # plain data that every implementation of the rasteriser returns
     "engine.render.visualise": 4,  # turns the buffers of a method into pictures
 }

@@ -29,7 +29,7 @@ from engine.methods.svraster.background import Background
 from engine.methods.svraster.config import SVRasterConfig, in_scene
 from engine.methods.svraster.exposure import Exposure
 from engine.methods.svraster.objective import PHOTOMETRIC, loss_weights, named_losses, psnr_of
-from engine.methods.svraster.picture_terms import PictureTerms, picture_terms
+from engine.methods.svraster.picture_terms import PictureTerms, Similar, picture_terms
 from engine.methods.svraster.sparse_points import PointDepths, put_points, refined_around
 from engine.methods.svraster.targets import Targets, camera_of_target
 from engine.methods.svraster.team import Team
@@ -245,7 +245,7 @@ class SVRaster:
         shaded = self._shaded(camera, degree)
         terms = picture_terms(
             config, self.step, index, target, keep, camera, self.background, self.exposure, self._depths,
-            lambda want: self._picture(shaded, want),
+            lambda want: self._picture(shaded, want), self._similar(shaded),
         )  # fmt: skip
         pixels = target.shape[0] * target.shape[1] if keep is None else max(1, np.count_nonzero(keep))
         weights = loss_weights(config.losses, self.step, pixels, rays)
@@ -256,7 +256,7 @@ class SVRaster:
         self.window_views += 1 if team is None else team.ranks.size
         if self.backdrop.learned:
             self._update_background(sums[SUM_BACKGROUND : SUM_BACKGROUND + 3].astype(np.float32))
-        losses = named_losses(config.losses, sums, terms.ssim_loss, terms.depth_loss)
+        losses = named_losses(config.losses, sums, float(terms.ssim_loss), terms.depth_loss)
         psnr = psnr_of(sums[SUM_SQUARED] / (3 * pixels))
         return StepReport(self.step, index, losses, psnr, adapted, () if team is None else team.others)
 
@@ -269,6 +269,10 @@ class SVRaster:
         lists, rgb = shaded
         samples = self.active.model.samples_per_voxel
         return render_lists(lists, self.table, self.field.density, rgb, crew(), self._room, samples, want)
+
+    def _similar(self, shaded: Any) -> Similar | None:
+        """Return what compares the view with its photo where it is drawn, None where its picture lies here."""
+        return None
 
     def _descend(
         self,

@@ -28,6 +28,7 @@ from engine.cuda.gradients import Goal
 from engine.cuda.launch import launch as launch_on_gpu
 from engine.cuda.lists import Launch, ViewLists, VoxelTable, upload
 from engine.cuda.shared_step import shared_step
+from engine.cuda.ssim import ssim_term
 from engine.cuda.train_view import SH_GROUP, FieldTensors, Scratch, train_on_view
 from engine.datasets.scene import Scene
 from engine.methods.common import AdaptReport, Buffers
@@ -35,7 +36,7 @@ from engine.methods.svraster import schedule, view
 from engine.methods.svraster.config import SVRasterConfig
 from engine.methods.svraster.model import SVRaster
 from engine.methods.svraster.objective import PHOTOMETRIC
-from engine.methods.svraster.picture_terms import PictureTerms
+from engine.methods.svraster.picture_terms import PictureTerms, Similar
 from engine.octree import Octree
 
 _STATISTICS = ("priority", "heaviest", "footprint")
@@ -68,8 +69,8 @@ class SVRasterOnCuda(SVRaster):
         super().use(config)
         self._corrections_there = tuple(upload(table, self._device) for table in self._corrections)
 
-    def _up(self, array: np.ndarray | None) -> Tensor | None:
-        return None if array is None else upload(array, self._device)
+    def _up(self, array: np.ndarray | Tensor | None) -> Tensor | None:
+        return upload(array, self._device) if isinstance(array, np.ndarray) else array
 
     # --- structure ------------------------------------------------------------------------------------------------
 
@@ -151,13 +152,31 @@ class SVRasterOnCuda(SVRaster):
     def _drawn(self, shaded: ViewLists, want: int, rays: float = 1.0) -> tuple[Tensor, Tensor]:
         """Return the view as image [H,W,4] and planes [n,H,W] on the device; so many whole rays a pixel side are averaged."""
         samples = self.active.model.samples_per_voxel
-        image, planes = device_lists.render_lists(self.table, shaded, samples, fields=want != 0)
+        image, planes = device_lists.render_lists(
+            self.table, shaded, samples, fields=want & ~WANT_DEPTH != 0, depth=want != 0
+        )
         planes = planes[: planes_of(want)]
         if rays == 1.0 or rays != int(rays):
             return image, planes
         both = torch.cat([image.permute(2, 0, 1), planes])
         small = avg_pool2d(both, int(rays))
         return small[:4].permute(1, 2, 0).contiguous(), small[4:].contiguous()
+
+    def _similar(self, shaded: ViewLists) -> Similar:
+        def compare(
+            target: np.ndarray, mask: np.ndarray | None, rays: int, weight: float
+        ) -> tuple[Tensor, Tensor]:
+            image, _ = self._drawn(shaded, 0)
+            picture = image[..., 1:] + image[..., :1] * self._up(
+                np.asarray(self.background, dtype=np.float32)
+            )
+            v_rgb, loss = ssim_term(picture, self._up(target), rays, weight)
+            if mask is not None:
+                counts = self._up(mask).bool().repeat_interleave(rays, 0).repeat_interleave(rays, 1)
+                v_rgb *= counts[..., None]
+            return v_rgb, loss
+
+        return compare
 
     def _descend(
         self,
@@ -175,10 +194,14 @@ class SVRasterOnCuda(SVRaster):
             PHOTOMETRIC[self.active.losses.photometric], rays, self._up(terms.target), self._up(keep), *given,
         )  # fmt: skip
         descend = train_on_view if self.team is None else shared_step
-        sums = descend(
-            self.table, self.field, self._scratch, shaded, goal, samples=self.active.model.samples_per_voxel, degree=degree,
-            adam=self._up(adam), corrections=self._corrections_there, total_variation=float(adam[TV]),
-        )  # fmt: skip
+        try:
+            sums = descend(
+                self.table, self.field, self._scratch, shaded, goal, samples=self.active.model.samples_per_voxel,
+                degree=degree, adam=self._up(adam), corrections=self._corrections_there, total_variation=float(adam[TV]),
+            )  # fmt: skip
+        except Exception:  # such as no memory left: the next step must not find half of this one's gradients
+            self._scratch.v_density.zero_()
+            raise
         return sums.cpu().numpy() if self.team is None else sums
 
     def render(

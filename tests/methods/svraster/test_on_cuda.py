@@ -13,8 +13,9 @@ from engine.cameras import Camera, look_at
 from engine.cpu.shade import sh_rows
 from engine.cpu.train_view import FieldArrays
 from engine.messages import ViewRequest
-from engine.methods.svraster import SVRaster, SVRasterConfig
+from engine.methods.svraster import SVRaster, SVRasterConfig, on_cuda
 from engine.methods.svraster.on_cuda import SVRasterOnCuda
+from engine.methods.svraster.picture_terms import _similar_here
 from engine.options import updated
 from engine.worker_views import render_frame
 from tests.cuda import host
@@ -158,3 +159,46 @@ def test_two_ranks_on_devices_take_the_steps_of_two_on_cpus(on_device: type) -> 
     assert np.median(np.abs(cpu["sh"] - device["sh"])) < 1e-5
     assert np.abs(cpu["heaviest"] - device["heaviest"]).max() < PICTURE
     assert np.abs(cpu["priority"] - device["priority"]).max() < 0.02 * cpu["priority"].max()
+
+
+def test_a_view_is_compared_with_its_photo_on_the_device_as_here(on_device: type) -> None:
+    scene = make_scene(4)
+    model = on_device(scene)
+    for _ in range(3):
+        model.train_step()
+    rays, camera = 2, scene.train.views[0].camera
+    shaded = model._shaded(camera.scaled(rays), 2)
+    image, _ = model._picture(shaded, 0)
+    picture = image[..., 1:] + image[..., :1] * model.background
+    target = (scene.train.images.load(0) * 255.0).astype(np.uint8)
+    mask = np.full(target.shape[:2], 255, dtype=np.uint8)
+    mask[10:20, 5:30] = 0
+    v_rgb, loss = model._similar(shaded)(target, mask, rays, 0.3)
+    wanted, same = _similar_here(picture, target, mask, rays, 0.3)
+    assert float(loss) == pytest.approx(same, rel=1e-5)
+    assert np.abs(v_rgb.numpy() - wanted).max() < 1e-3 * np.abs(wanted).max()
+    assert not v_rgb[20:40, 10:60].any() and v_rgb[:20].any()
+
+
+def test_a_step_that_fails_leaves_nothing_to_the_next(
+    on_device: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = make_scene(4)
+    failed, other = (
+        on_device(scene, updated(CONFIG, {"model.deterministic": True}), half_moments=False) for _ in range(2)
+    )
+
+    def run_out(*arguments: object, **options: object) -> None:
+        arguments[2].v_density.fill_(1.0)
+        raise MemoryError("no memory left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(on_cuda, "train_on_view", run_out)
+        with pytest.raises(MemoryError):
+            failed.train_step()
+    assert not failed._scratch.v_density.any()
+    for model in (failed, other):
+        model.step, model.queue = 0, [2, 1]
+        model.train_step()
+    a, b = fields_of(failed), fields_of(other)
+    assert [name for name in a if not np.array_equal(a[name], b[name])] == []
