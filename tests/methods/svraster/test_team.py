@@ -87,16 +87,30 @@ def gradients_on(state: tuple[dict[str, np.ndarray], dict[str, Any]], view: int)
     return probe
 
 
-def adam(state: dict[str, np.ndarray], name: str, gradient: np.ndarray, seen: np.ndarray, rate: Any) -> None:
-    """Take Adam's step in float64 on the rows that were seen; their number of updates was raised before."""
+def adam(
+    state: dict[str, np.ndarray], name: str, parts: list[np.ndarray], seen: np.ndarray, rate: Any
+) -> np.ndarray:
+    """Take Adam's step in float64 by the mean of the parts on the rows that were seen; their age was raised before.
+
+    Returns how far the last bits of the parts, which differ between kernels, may move each value: where parts
+    cancel, or where a row is seen for the first time, the step has the sign of what is left and its full length.
+    """
     m, v, age = (state[f"field.{name}{end}"] for end in ("_m", "_v", "_age"))
-    wide = (slice(None), *[None] * (gradient.ndim - 1))
-    rounds, gradient = age[wide].astype(float), gradient.astype(float)
-    new_m, new_v = 0.5 * m + 0.5 * gradient, 0.99 * v + 0.01 * gradient**2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        step = rate * new_m / (1 - 0.5**rounds) / (np.sqrt(new_v / (1 - 0.99**rounds)) + 1e-15)
-    for key, value in (("", state[f"field.{name}"] - step), ("_m", new_m), ("_v", new_v)):
+    wide = (slice(None), *[None] * (parts[0].ndim - 1))
+    rounds = age[wide].astype(float)
+    gradient = sum(part.astype(float) for part in parts) / len(parts)
+    doubt = 16 * np.finfo(np.float32).eps * sum(np.abs(part.astype(float)) for part in parts)
+
+    def step(gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        new_m, new_v = 0.5 * m + 0.5 * gradient, 0.99 * v + 0.01 * gradient**2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            way = new_m / (1 - 0.5**rounds) / (np.sqrt(new_v / (1 - 0.99**rounds)) + 1e-15)
+        return np.where(seen[wide], rate * way, 0.0), new_m, new_v
+
+    way, new_m, new_v = step(gradient)
+    for key, value in (("", state[f"field.{name}"] - way), ("_m", new_m), ("_v", new_v)):
         state[f"field.{name}{key}"] = np.where(seen[wide], value, state[f"field.{name}{key}"])
+    return np.abs(step(gradient + doubt)[0] - step(gradient - doubt)[0])
 
 
 def test_two_ranks_take_the_step_of_the_mean_of_both_views_gradients(trained: Path) -> None:
@@ -110,13 +124,17 @@ def test_two_ranks_take_the_step_of_the_mean_of_both_views_gradients(trained: Pa
         schedule.adam_values(alone.active, EARLY, 48 * 48),
     )
     seen = np.maximum(*[p.field.sh_age for p in probes]) > 0
-    rows = sum(sh_rows(p.field.sh_m, len(seen)) for p in probes) * share
-    density = sum(p.field.density_m for p in probes) * share
-    assert seen.any() and not seen.all() and np.abs(rows[:, 8]).max() > 0.0
+    rows = [sh_rows(p.field.sh_m, len(seen)) for p in probes]
+    densities = [p.field.density_m for p in probes]
+    moved = sum(densities) != 0
+    assert seen.any() and not seen.all() and np.abs(rows[0][:, 8]).max() > 0.0
     exact["field.sh_age"] = exact["field.sh_age"] + seen.astype(np.uint16)
-    exact["field.density_age"] = exact["field.density_age"] + (density != 0).astype(np.uint16)
-    adam(exact, "sh", rows, seen, np.array([rates[4], *[rates[5]] * 8])[:, None])
-    adam(exact, "density", density, density != 0, rates[3])
+    exact["field.density_age"] = exact["field.density_age"] + moved.astype(np.uint16)
+    room = {
+        "field.sh": adam(exact, "sh", rows, seen, np.array([rates[4], *[rates[5]] * 8])[:, None]),
+        "field.density": adam(exact, "density", densities, moved, rates[3]),
+    }
+    assert all((wide < TOLERANCE).mean() > 0.99 for wide in room.values()), "the bits hardly ever decide"
     exact["field.priority"] = sum(p.field.priority for p in probes) - exact["field.priority"]
     exact["field.heaviest"] = np.maximum(*[p.field.heaviest for p in probes])
     exact["field.footprint"] = np.minimum(*[p.field.footprint for p in probes])
@@ -127,7 +145,10 @@ def test_two_ranks_take_the_step_of_the_mean_of_both_views_gradients(trained: Pa
     for name in (n for n in exact if n.startswith("field.") or n == "background"):
         finite = np.isfinite(exact[name])
         assert got[name].shape == exact[name].shape and np.array_equal(finite, np.isfinite(got[name])), name
-        assert np.abs(got[name][finite] - exact[name][finite]).max() < TOLERANCE, name
+        excess = (
+            np.abs(got[name][finite] - exact[name][finite]) - room.get(name, np.zeros(finite.shape))[finite]
+        )
+        assert excess.max() < TOLERANCE, name
         moved = not np.array_equal(got[name], arrays_of(before[0])[name])
         assert moved or name == "field.footprint", f"{name} stood still"
 
