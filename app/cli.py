@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from app.flags import given, with_options
+from engine import devices
 from engine.errors import UserError, cause_chain
 
 Help = tyro.conf.arg
@@ -37,7 +38,17 @@ class CommonFlags:
 
 
 @dataclass(frozen=True)
-class ModelFlags(CommonFlags):
+class DeviceFlags(CommonFlags):
+    """Flags of commands that train or render."""
+
+    device: Annotated[
+        str,
+        Help(metavar="auto|cpu|cuda|cuda:N", help="Where to; auto: on an NVIDIA card that can be used."),
+    ] = "auto"
+
+
+@dataclass(frozen=True)
+class ModelFlags(DeviceFlags):
     """Flags of commands that make a model."""
 
     method: Annotated[str, Help(help="The radiance field.")] = "svraster"
@@ -94,6 +105,14 @@ class TrainFlags(ModelFlags):
         Help(metavar="S", help="Seconds of training between evaluations; a sixth of --max-seconds, else 30."),
     ] = None
     autosave: Annotated[float, Help(metavar="SECONDS", help="Time between checkpoints.")] = 120.0
+    processes: Annotated[
+        int,
+        Help(
+            metavar="N",
+            help="Train in N processes on this machine: each step takes a photo in each of them and goes along the mean "
+            "of their gradients. --threads counts per process. On several machines: torchrun.",
+        ),
+    ] = 1
     json: Annotated[Path | None, Help(metavar="FILE", help="Write the numbers here.")] = None
     tensorboard: Annotated[
         tyro.conf.FlagCreatePairsOff[bool],
@@ -102,7 +121,7 @@ class TrainFlags(ModelFlags):
 
 
 @dataclass(frozen=True)
-class EvalFlags(CommonFlags):
+class EvalFlags(DeviceFlags):
     """Measure PSNR and SSIM of a run on its held-out views."""
 
     run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
@@ -110,7 +129,7 @@ class EvalFlags(CommonFlags):
 
 
 @dataclass(frozen=True)
-class RenderFlags(CommonFlags):
+class RenderFlags(DeviceFlags):
     """Render a camera path of a run: --spiral, --orbit or --path FILE."""
 
     run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
@@ -226,6 +245,8 @@ def _dispatch(argv: list[str]) -> int:
         if not threads.isdecimal() or int(threads) < 1:
             raise UserError(f"--threads must be a whole number of at least 1, got {threads}.")
         os.environ["NUMBA_NUM_THREADS"] = threads  # read when the kernels' threads are first needed
+    if issubclass(flags, DeviceFlags) and (device := _early(rest, "device")) is not None:
+        os.environ[devices.VARIABLE] = devices.checked(device)  # child processes have it too
     if issubclass(flags, ModelFlags):
         from engine.datasets.options import SceneOptions
 
@@ -331,7 +352,16 @@ def _run_at(path: str | None) -> Path | None:
 
 def _train(arguments: Any, argv: list[str]) -> int:
     from app.headless_train import TrainJob, train
+    from engine.parallel import RENDEZVOUS, place_from_env
 
+    place = place_from_env()
+    if arguments.processes < 1:
+        raise UserError(f"--processes must be a whole number of at least 1, got {arguments.processes}.")
+    if place is not None and arguments.processes > 1 and RENDEZVOUS not in os.environ:
+        raise UserError(
+            f"torchrun has started {place.size} processes, and --processes {arguments.processes} was asked for. "
+            "Leave --processes out."
+        )
     for name in ("max_steps", "max_seconds", "eval_every", "autosave"):
         _check_above_zero(name, getattr(arguments, name))
     scene_options, values = _options(arguments, argv)
@@ -349,8 +379,13 @@ def _train(arguments: Any, argv: list[str]) -> int:
         arguments.json,
         arguments.autosave,
         arguments.tensorboard,
+        arguments.processes if place is None else place.size,
     )
-    return train(job)
+    if place is None and arguments.processes == 1:
+        return train(job)
+    from app.processes import start, train_at
+
+    return train_at(job, place) if place is not None else start(["train", *argv], arguments.processes)
 
 
 def _eval(arguments: Any, argv: list[str]) -> int:

@@ -167,6 +167,11 @@ def check_device() -> Iterator[Finding]:
     if not found.usable:
         yield Finding("Computes on", OK, "the processor; nothing else is needed")
         return
+    problem = _why_no_kernel()
+    if problem:
+        yield Finding("Kernels", MISSING, f"do not run on the card ({problem})", "Start with --device cpu.")
+        return
+    yield Finding("Kernels", OK, "run on the card")
     reason = _why_copied()
     if reason:
         remedy = (
@@ -175,6 +180,21 @@ def check_device() -> Iterator[Finding]:
         yield Finding("Pictures on the card", NOTE, reason, remedy)
     else:
         yield Finding("Pictures on the card", OK, "reach OpenGL without leaving it")
+
+
+def _why_no_kernel(device: str = "cuda") -> str:
+    """Return why kernels do not run on the card, "" if they do: the smallest is compiled and launched."""
+    import torch
+
+    from engine.cuda.launch import launch
+
+    values, out = torch.tensor([1.0, 2.0, 3.0], device=device), torch.zeros(3, device=device)
+    index = torch.tensor([2, 0, 1], dtype=torch.int32, device=device)
+    try:
+        launch("gather_corners", (1,), (32,), 3, index, values, out)
+        return "" if out.tolist() == [3.0, 1.0, 2.0] else "its result is wrong"
+    except Exception as error:  # NVIDIA's packages have several of their own
+        return f"{type(error).__name__}: {error}"
 
 
 def _why_copied() -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ from engine.board import Board
 from engine.datasets.options import SceneOptions
 from engine.errors import UserError
 from engine.messages import TrainState
+from engine.training import MethodFactory, make_method
 from engine.worker import Worker
 
 EVALUATE_EVERY_S = 30.0  # of training, where no end is set
 EVALUATIONS = 6  # in a run with a set end, about
+
+Opened = Callable[[m.OpenScene | m.OpenRun], None]
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class TrainJob:
     json_file: Path | None = None
     autosave_s: float = 120.0
     tensorboard: bool = False
+    processes: int = 1
 
     def evaluate_every_s(self) -> float:
         """Return the training time between evaluations."""
@@ -48,8 +53,10 @@ class TrainJob:
         return EVALUATE_EVERY_S if self.max_seconds is None else self.max_seconds / EVALUATIONS
 
 
-def train(job: TrainJob, worker: Worker | None = None, console: Console | None = None) -> int:
-    """Train until a limit or Ctrl-C, then save, evaluate and write the numbers."""
+def train(
+    job: TrainJob, worker: Worker | None = None, console: Console | None = None, opened: Opened | None = None
+) -> int:
+    """Train until a limit or Ctrl-C, then save, evaluate and write the numbers. `opened` hears what was opened."""
     console = console or Console()
     board = Board(lambda: Path(driver.scene.run_folder) / "tensorboard") if job.tensorboard else None
     opening = how_to_open(job, console)
@@ -57,7 +64,7 @@ def train(job: TrainJob, worker: Worker | None = None, console: Console | None =
     closing = contextlib.nullcontext() if board is None else contextlib.closing(board)
     with closing, driving(worker, console) as driver:
         driver.board = board
-        open_job(driver, opening, job)
+        open_job(driver, opening, job, opened)
         train_to_the_end(driver, job)
         if board is not None:
             board.see(worker.stats())
@@ -68,9 +75,14 @@ def train(job: TrainJob, worker: Worker | None = None, console: Console | None =
     return 0
 
 
-def make_worker(job: TrainJob) -> Worker:
+def make_worker(job: TrainJob, factory: MethodFactory = make_method) -> Worker:
     """Return the worker for a job."""
-    return Worker(out=job.out, autosave_s=job.autosave_s, evaluate_every_s=job.evaluate_every_s())
+    return Worker(
+        out=job.out,
+        autosave_s=job.autosave_s,
+        evaluate_every_s=job.evaluate_every_s(),
+        method_factory=factory,
+    )
 
 
 def how_to_open(job: TrainJob, console: Console) -> m.OpenScene | m.OpenRun:
@@ -97,9 +109,13 @@ def how_to_open(job: TrainJob, console: Console) -> m.OpenScene | m.OpenRun:
     return begin
 
 
-def open_job(driver: Driver, opening: m.OpenScene | m.OpenRun, job: TrainJob) -> None:
+def open_job(
+    driver: Driver, opening: m.OpenScene | m.OpenRun, job: TrainJob, opened: Opened | None = None
+) -> None:
     """Open what a job trains; a run that is continued takes the options that were given."""
     driver.open(opening)
+    if opened is not None:
+        opened(opening)
     if isinstance(opening, m.OpenRun) and job.values:
         driver.ask(m.SetOptions(job.values), m.OptionsChanged)
 
@@ -150,6 +166,7 @@ def summary(driver: Driver, job: TrainJob) -> dict[str, Any]:
         "scene": driver.scene.name,
         "device": "cpu",
         "threads": default_threads(),
+        "processes": job.processes,
         "seed": runs.open_run(folder).spec.seed if runs.is_run(folder) else job.seed,
         "steps": stats.step,
         "seconds": round(stats.train_seconds, 3),

@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -66,7 +67,10 @@ def about(bench: Bench) -> dict[str, Any]:
     if bench.device.type == "cuda":
         properties = torch.cuda.get_device_properties(bench.device)
         query = ["nvidia-smi", "--query-gpu=driver_version,power.limit", "--format=csv,noheader"]
-        driver = subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()
+        ask = shutil.which(query[0]) is not None  # not in every container
+        driver = (
+            subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip() if ask else ""
+        )
         told |= {"gpu": properties.name, "gpu_bytes": properties.total_memory, "driver": driver}
         told |= {"multiprocessors": properties.multi_processor_count}
     return told

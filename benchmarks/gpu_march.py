@@ -40,7 +40,11 @@ def _errors(bench: Bench) -> dict[str, float]:
     rows, column = into.rows.cpu(), there.column
     pairs = zip((rows[:, column], rows[:, :column]), (exact[0], exact[1].flatten(1)), strict=True)
     densities, colours = (float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
-    return {"rgb": float((got.cpu() - seen.rgb.detach()).abs().max()), "densities": densities, "colours": colours}
+    return {
+        "rgb": float((got.cpu() - seen.rgb.detach()).abs().max()),
+        "densities": densities,
+        "colours": colours,
+    }
 
 
 def _times(bench: Bench, grid: Grid) -> dict[str, Any]:

@@ -68,6 +68,13 @@ class Bench:
                 times.append(1e3 * (time.perf_counter() - begin))
         return round(statistics.median(times), 4)
 
+    def kept_bytes(self, work: Callable[[], Any]) -> int:
+        """Return the memory that torch holds after `work`, beyond what it held before; 0 without a card."""
+        cuda = self.device.type == "cuda"
+        before = torch.cuda.memory_allocated() if cuda else 0
+        work()
+        return torch.cuda.memory_allocated() - before if cuda else 0
+
     def peak_bytes(self, work: Callable[[], Any]) -> int:
         """Return the most memory that torch held during `work`, beyond what it held before; 0 without a card."""
         if self.device.type != "cuda":
@@ -145,7 +152,7 @@ def ops(bench: Bench) -> dict[str, Any]:
 
 def bandwidth(bench: Bench) -> dict[str, float]:
     """The ceiling: a copy within the card's memory, bytes read and written."""
-    n = 1 << (16 if bench.dry else 30)
+    n = 1 << (23 if bench.dry else 30)
     source = torch.zeros(n, dtype=torch.uint8, device=bench.device)
     target = torch.empty_like(source)
     ms = bench.ms(lambda: target.copy_(source))
@@ -176,6 +183,7 @@ def frame_row(
     row["of_which_sort_ms"] = bench.ms(lambda: torch.sort(keys))
     row["pack_ms"] = bench.ms(lambda: pack(table, lists, field.density, sh=field.sh, degree=DEGREE))
     row["raster_ms"] = bench.ms(lambda: render_lists(table, lists))
+    row["depth_ms"] = bench.ms(lambda: render_lists(table, lists, depth=True))
     row["fields_ms"] = bench.ms(lambda: render_lists(table, lists, fields=True))
     row["frame_ms"] = round(row["lists_ms"] + row["pack_ms"] + row["raster_ms"], 4)
     row["frames_per_second"] = round(1e3 / row["frame_ms"], 1)
@@ -204,7 +212,7 @@ def training(bench: Bench) -> dict[str, Any]:
         state["table"] = VoxelTable.of(octree, bench.device, bench.launch)
         state["field"], state["scratch"] = field_of(octree, bench), Scratch.of(state["table"])
 
-    kept = bench.peak_bytes(load)
+    kept = bench.kept_bytes(load)  # on the way, moments in float32 were there, too
     table, field, scratch = state["table"], state["field"], state["scratch"]
     shares = np.zeros(N_WEIGHTS, dtype=np.float32)
     shares[W_PHOTO], shares[DISTORTION_KNEE] = 1.0 / (3 * camera.width * camera.height), 1.0
@@ -263,7 +271,7 @@ def lego(bench: Bench) -> dict[str, Any]:
 
 
 def present(bench: Bench) -> dict[str, Any]:
-    """A 4K frame into an OpenGL texture: within the card, and by way of the host (EGL, no window)."""
+    """A 4K frame and its depth into OpenGL textures: within the card, and by way of the host (EGL, no window)."""
     if bench.device.type != "cuda":
         return {"skipped": "needs a card"}
     import moderngl
@@ -272,10 +280,11 @@ def present(bench: Bench) -> dict[str, Any]:
 
     width, height = SIZES["3840x2160"]
     context = moderngl.create_context(standalone=True, backend="egl")
-    texture = context.texture((width, height), 4)
+    texture, depth = context.texture((width, height), 4), context.texture((width, height), 1, dtype="f4")
     frame = torch.randint(0, 255, (height, width, 4), dtype=torch.uint8, device=bench.device)
+    depth_z = torch.rand((height, width), device=bench.device)
     provider = open_provider()
-    link = provider.link(texture.glo)
+    links = provider.link(texture.glo), provider.link(depth.glo)
 
     def wall(work: Callable[[], Any]) -> float:
         times = []
@@ -286,15 +295,24 @@ def present(bench: Bench) -> dict[str, Any]:
             times.append(1e3 * (time.perf_counter() - begin))
         return round(statistics.median(times[3:]), 4)
 
-    def shared() -> None:
-        link.copy(frame.data_ptr(), 4 * width, height)
+    def share() -> None:
+        for link, tensor in zip(links, (frame, depth_z), strict=True):
+            link.copy(tensor.data_ptr(), 4 * width, height)
+
+    def copy() -> None:
+        texture.write(frame.cpu().numpy())
+        depth.write(depth_z.cpu().numpy())
         context.finish()
 
     out = {"renderer": context.info["GL_RENDERER"], "size": "3840x2160"}
-    out["interop_ui_thread_ms"] = wall(lambda: link.copy(frame.data_ptr(), 4 * width, height))
-    out["interop_until_done_ms"] = wall(shared)
-    out["copy_ms"] = wall(lambda: (texture.write(frame.cpu().numpy()), context.finish()))
-    out["same_pixels"] = texture.read() == frame.cpu().numpy().tobytes()
-    link.close()
+    out["interop_ui_thread_ms"] = wall(share)
+    out["interop_until_done_ms"] = wall(lambda: (share(), context.finish()))
+    out["same_pixels"] = (
+        texture.read() == frame.cpu().numpy().tobytes()
+    )  # before the copies write them as well
+    out["same_depth"] = depth.read() == depth_z.cpu().numpy().tobytes()
+    out["copy_ms"] = wall(copy)
+    for link in links:
+        link.close()
     provider.close()
     return out

@@ -291,6 +291,7 @@ class SceneOpened(Event):
     key: int = 0
     beside: Beside | None = None
     refine: str = "Subdivide"  # what the method calls SubdivideNow
+    card: str = ""  # the graphics card that trains and renders; "": the processor does
 
 
 @dataclass(frozen=True)
@@ -547,7 +548,7 @@ class DeviceFrame:
     """A finished picture in a card's memory: addresses of rgba [h,w,4] uint8 and of depth_z [h,w] float32.
 
     `read_on` makes a CUDA stream, by its handle, wait for the picture, and keeps the memory until that stream is through;
-    `download` returns both as arrays, which waits for the card. Both work on any thread.
+    `wait` returns when it is there, `download` then returns both as arrays. All work on any thread.
     """
 
     width: int
@@ -557,6 +558,7 @@ class DeviceFrame:
     device: int
     read_on: Callable[[int], None]
     download: Callable[[], tuple[np.ndarray, np.ndarray]]
+    wait: Callable[[], None]
 
 
 @dataclass(frozen=True)

@@ -186,6 +186,7 @@ class Training:
             excluded=tuple(sorted(self.excluded)),
             key=self.key,
             refine=getattr(self.method, "refine", "Subdivide"),
+            card=self.method.card,
         )
 
     def history(self) -> HistoryRead:

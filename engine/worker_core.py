@@ -187,7 +187,8 @@ class Core:
             self._training_failed(training, error)
             return
         training.unsaved = True
-        training.tally.note(report.view, report.psnr)
+        for view, psnr in ((report.view, report.psnr), *report.others):
+            training.tally.note(view, psnr)
         training.losses, training.psnr = report.losses, report.psnr
         if report.adapted is not None and in_front:
             self.structure_changed(report.adapted)

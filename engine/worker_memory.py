@@ -16,10 +16,11 @@ LOWER_SCALE = 0.5  # of still pictures: a quarter of the pixels
 
 
 def event(what: str, error: BaseException, cause: BaseException, training: Training | None) -> OutOfMemory:
-    """Return the event for an error that came of `cause`, a lack of memory."""
+    """Return the event for an error that came of `cause`, a lack of memory; what the error holds on to is let go."""
     lack = memory.shortage(cause)
     chain = (f"{lack.sentence()} {ADVICE}", *cause_chain(error))
     trace = "".join(traceback.format_exception(error))
+    memory.let_go(error)
     known = {"asked_bytes": lack.asked_bytes, "free_bytes": lack.free_bytes}
     return OutOfMemory(what, chain, user=True, trace=trace, offers=offers(training), **known)
 

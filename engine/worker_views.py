@@ -30,6 +30,8 @@ def render_frame(
     """Render what a viewport asked for, at `scale` times its resolution; a `scale` of colours is another frame's legend."""
     begin = clock()
     camera = request.camera.scaled(request.scale)
+    if request.on_device and request.mode == "colour" and method.card and hasattr(method, "render_on_card"):
+        return _frame_on_card(method, request, camera, begin, clock)
     want = wanted_buffers(request.mode) | {"depth_z"}  # the overlays need the depth in every mode
     buffers = method.render(camera, want, background=request.background)
     photo = None
@@ -42,6 +44,18 @@ def render_frame(
     depth = np.where(buffers.depth_z > 0.0, buffers.depth_z, np.float32(np.inf))
     milliseconds = 1000.0 * (clock() - begin)
     return Frame(request.serial, request, rgba, depth, method.step, milliseconds, legend)
+
+
+def _frame_on_card(
+    method: Method, request: ViewRequest, camera: Camera, begin: float, clock: Callable[[], float]
+) -> Frame:
+    rgba, depth_z = method.render_on_card(camera, request.background)
+    frame = device_frame(rgba, depth_z)
+    frame.wait()  # whoever decides how fine the next picture may be must know what this one took
+    size = camera.height, camera.width
+    nothing = np.broadcast_to(np.uint8(0), (*size, 4)), np.broadcast_to(np.float32(0.0), size)
+    milliseconds = 1000.0 * (clock() - begin)
+    return Frame(request.serial, request, *nothing, method.step, milliseconds, on_device=frame)
 
 
 def device_frame(rgba: torch.Tensor, depth_z: torch.Tensor) -> DeviceFrame:
@@ -63,7 +77,7 @@ def device_frame(rgba: torch.Tensor, depth_z: torch.Tensor) -> DeviceFrame:
 
     height, width = depth_z.shape
     addresses = rgba.data_ptr(), depth_z.data_ptr()
-    return DeviceFrame(width, height, *addresses, rgba.device.index, read_on, download)
+    return DeviceFrame(width, height, *addresses, rgba.device.index, read_on, download, ready.synchronize)
 
 
 def render_job_frame(method: Method, job: RenderJob, camera: Camera) -> np.ndarray:

@@ -52,6 +52,7 @@ class FakeMethod:
     """Its model is one number, which grows by `rates.density` a step. A step takes 15 ms of the clock, a view 10 ms."""
 
     name = "fake"
+    card = ""
     Config = FakeConfig
 
     def __init__(

@@ -25,10 +25,10 @@ CUDA = ("cuda.core", "cuda.bindings.nvrtc", "pycuda")  # torch itself imports so
 
 # The floors of the engine, lowest first: a module may import from its own floor and from those below it.
 FLOORS = (
-    ("caches", "constants", "conventions", "errors", "files", "memory", "options", "shapes", "device"),
+    ("caches", "constants", "conventions", "errors", "files", "memory", "options", "parallel", "shapes"),
     ("cameras", "morton", "octree", "octree_adapt", "sh", "voxel_grid"),
     ("cpu", "cuda", "reference"),
-    ("render", "datasets", "sfm", "losses", "metrics", "optim", "checkpoint"),
+    ("render", "datasets", "sfm", "losses", "metrics", "optim", "checkpoint", "devices"),
     (
         "methods",
         "messages",
@@ -36,6 +36,7 @@ FLOORS = (
         "export",
         "evaluation",
         "training",
+        "parallel_training",
         "capture",
         "forecast",
         "tally",
@@ -46,6 +47,7 @@ FLOORS = (
 )
 # Modules that stand on another floor than their folder.
 PLACED = {
+    "engine.cuda.ssim": 3,  # a loss, on a device
     "engine.render.output": 1,  # plain data that every implementation of the rasteriser returns
     "engine.render.visualise": 4,  # turns the buffers of a method into pictures
 }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -38,6 +39,29 @@ def test_a_step_without_memory_pauses_training_and_tells_what_was_asked_for(
     assert told.free_bytes > 0
     assert told.chain[0].startswith("There is not enough memory for this (900 MB asked for, ")
     assert freed == [1]
+
+
+def test_what_the_failed_work_held_is_free_before_the_caches_are_emptied() -> None:
+    """An error keeps the frames it has passed, and these the tensors: nothing could be given back."""
+
+    class Tensor:
+        pass
+
+    def work() -> None:
+        tensor = Tensor()
+        held.append(weakref.ref(tensor))
+        raise NO_ROOM
+
+    held: list[weakref.ref] = []
+    try:
+        try:
+            work()
+        except MemoryError as lack:
+            raise ValueError("a step failed") from lack
+    except ValueError as error:
+        told = worker_memory.event("Training stopped", error, NO_ROOM, None)
+        assert held[0]() is None
+    assert "in work" in told.trace
 
 
 def test_training_goes_on_where_it_was_and_a_second_shortage_is_told_again(bench: Bench) -> None:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from engine import messages as m
+from engine import worker_views
+from engine.cameras import Camera
 from engine.messages import TrainState, ViewRequest
 from tests.fakes import camera_at
 from tests.worker_bench import Bench, request
@@ -81,3 +84,36 @@ def test_the_error_mode_compares_with_the_photo_only_where_it_was_taken(bench: B
     bench.worker.request_view(ViewRequest(2, camera_at(0.55), mode="error", view_index=1))
     bench.worker.turn()
     assert bench.worker.frame().legend is None
+
+
+class _OnCard:
+    """A method on a pretended card: the picture stays there."""
+
+    card, step = "a card", 7
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, object]] = []
+
+    def render_on_card(self, camera: Camera, background: object) -> tuple[str, str]:
+        self.asked.append((camera.width, background))
+        return "rgba", "depth_z"
+
+
+def test_a_picture_of_a_card_stays_there_and_counts_until_it_is_finished(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, method = [1.0], _OnCard()
+
+    def finish() -> None:
+        now[0] += 0.25
+
+    def kept(rgba: str, depth_z: str) -> m.DeviceFrame:
+        assert (rgba, depth_z) == ("rgba", "depth_z")
+        return m.DeviceFrame(6, 6, 1, 2, 0, lambda stream: None, lambda: None, finish)
+
+    monkeypatch.setattr(worker_views, "device_frame", kept)
+    asked = replace(request(5, scale=0.5), on_device=True, background=(0.0, 1.0, 0.0))
+    frame = worker_views.render_frame(method, None, asked, lambda: now[0])
+    assert method.asked == [(6, (0.0, 1.0, 0.0))]
+    assert frame.on_device.wait is finish and frame.render_ms == 250.0 and frame.step == 7
+    assert frame.rgba.shape == (6, 6, 4) and frame.depth_z.shape == (6, 6)

@@ -37,7 +37,7 @@ class DeviceFrames:
         self._links: dict[int, Link] = {}
         if wish not in SHARED:
             self.reason = "asked for"
-        elif wish == "auto" and "nvidia" not in vendor.lower():
+        elif wish == "auto" and not vendor.lower().startswith("nvidia"):  # Mesa names the card as well
             self.reason = f"the window is drawn by {vendor}, not by the NVIDIA card; {HYBRID}"
 
     @property

@@ -152,7 +152,7 @@ def _open(session: Session, scene: SceneOpened) -> None:
     again = before is not None and (before.path, before.kind) == (scene.path, scene.kind)
     known = _known_models(session)
     session.scene, session.method = scene, scene.method
-    session.values = dict(scene.values)
+    session.values, session.card = dict(scene.values), scene.card
     session.staged.clear()
     session.stats = session.last_error = session.wire_drawn = session.preview = None
     session.warnings = list(scene.warnings)

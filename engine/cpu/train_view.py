@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -88,11 +89,9 @@ def render_lists(
     return image, planes
 
 
-def train_on_view(
+def view_gradients(
     table: VoxelTable,
-    field: FieldArrays,
-    owners: tuple[np.ndarray, np.ndarray],
-    scratch: tuple[np.ndarray, np.ndarray],
+    density: np.ndarray,
     lists: ViewLists,
     rgb: np.ndarray,
     crew: Crew,
@@ -103,22 +102,17 @@ def train_on_view(
     target: np.ndarray,
     background: np.ndarray,
     weights: np.ndarray,
-    v_rgb: np.ndarray | None,
+    samples: int,
+    v_rgb: np.ndarray | None = None,
     v_trans: np.ndarray | None = None,
     v_depth: np.ndarray | None = None,
-    samples: int,
-    degree: int,
-    adam: np.ndarray,
-    corrections: tuple[np.ndarray, np.ndarray],
     keep: np.ndarray | None = None,
-) -> np.ndarray:
-    """Take one Adam step on a view and return the loss sums [N_SUMS] (see raster_grad.SUM_*).
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Go forward and back; return (pair_live, rows, loss sums [N_SUMS]), see `raster_grad.raster_gradients` and SUM_*.
 
     `target` uint8 [H/shrink, W/shrink, 3], of which only pixels count where `keep` uint8 [H/shrink, W/shrink], if given, is
     not 0; `v_rgb [H,W,3]`, `v_trans`, `v_depth [H,W]` are image gradients from outside (SSIM, depth of sparse points), added
-    when given;
-    `scratch` is (v_corners [V,8], has_gradient uint8 [V]), zero at first, that nobody else touches; `owners` from
-    `owners_of_points`.
+    when given.
     """
     pairs = lists.n_pairs
     live = room.take("pair_live", (pairs,), np.uint8)
@@ -132,10 +126,34 @@ def train_on_view(
     v_depth = np.zeros(size, dtype=np.float32) if v_depth is None else v_depth
     crew.run(
         raster_gradients, lists.view, lists.tile_start, lists.pair_voxel, lists.rect, table.box, table.corner_idx,
-        field.density, rgb, None, samples, mode, shrink, target,
+        density, rgb, None, samples, mode, shrink, target,
         keep is not None, _NO_MASK if keep is None else keep, given, v_rgb, v_trans, v_depth,
         background, weights, live, rows, colour_rows, tile_sums,
     )  # fmt: skip
+    return live, rows, tile_sums.sum(axis=0)
+
+
+def train_on_view(
+    table: VoxelTable,
+    field: FieldArrays,
+    owners: tuple[np.ndarray, np.ndarray],
+    scratch: tuple[np.ndarray, np.ndarray],
+    lists: ViewLists,
+    rgb: np.ndarray,
+    crew: Crew,
+    room: Workspace,
+    *,
+    degree: int,
+    adam: np.ndarray,
+    corrections: tuple[np.ndarray, np.ndarray],
+    **loss: Any,
+) -> np.ndarray:
+    """Take one Adam step on a view and return the loss sums [N_SUMS]; `loss` is what `view_gradients` takes.
+
+    `scratch` is (v_corners [V,8], has_gradient uint8 [V]), zero at first, that nobody else touches; `owners` from
+    `owners_of_points`.
+    """
+    live, rows, sums = view_gradients(table, field.density, lists, rgb, crew, room, **loss)
     v_corners, has_gradient = scratch
     crew.run(
         update_voxels, lists.rect, lists.first_pair, lists.pair_slot, live, rows, table.soa, table.stride, lists.view, rgb,
@@ -146,4 +164,4 @@ def train_on_view(
         update_points, owners[0], owners[1], v_corners, adam, corrections[0], corrections[1],
         field.density, field.density_m, field.density_v, field.density_age,
     )  # fmt: skip
-    return tile_sums.sum(axis=0)
+    return sums

@@ -40,7 +40,7 @@ def sum_rows(voxel, first, rect, pair_slot, pair_live, rows, total):
 
 
 @njit(cache=True, nogil=True)
-def _total_variation(density, corners, out, weight):
+def total_variation(density, corners, out, weight):
     """Add the gradient of weight * sum over the 12 edges |difference| to out [8]; zero where the ends are equal."""
     for c in range(8):
         for axis in range(3):
@@ -53,7 +53,7 @@ def _total_variation(density, corners, out, weight):
 
 
 @njit(cache=True, nogil=True)
-def _pixel_size(voxel, soa, stride, view):
+def pixel_size(voxel, soa, stride, view):
     """Return the world size of a pixel at a voxel's centre."""
     if view[19] > 0.5:
         return np.float32(1.0 / view[12])
@@ -66,7 +66,7 @@ def _pixel_size(voxel, soa, stride, view):
 
 
 @njit(cache=True, nogil=True)
-def _adam_group(at, n_basis, lanes, basis, on, adam, c1, c2, sh, sh_m, sh_v):
+def adam_group(at, n_basis, lanes, basis, on, adam, c1, c2, sh, sh_m, sh_v):
     """Take one Adam step on a group's coefficients, in the lanes of `on`; lanes [48] holds the colours' gradients."""
     b1, b2, eps = adam[BETA1], adam[BETA2], adam[EPS]
     rest1, rest2 = np.float32(1.0) - b1, np.float32(1.0) - b2
@@ -135,10 +135,10 @@ def update_voxels(
                 for c in range(8):
                     v_corners[voxel, c] = corners[c]
                 if adam[TV] > 0.0:
-                    _total_variation(density, corner_idx[voxel], v_corners[voxel], adam[TV])
+                    total_variation(density, corner_idx[voxel], v_corners[voxel], adam[TV])
                 priority[voxel] += total[ROW_PRIORITY]
                 heaviest[voxel] = max(heaviest[voxel], total[ROW_WEIGHT])
-                footprint[voxel] = min(footprint[voxel], _pixel_size(voxel, soa, stride, view))
+                footprint[voxel] = min(footprint[voxel], pixel_size(voxel, soa, stride, view))
                 # a colour clamped at 0 hears only gradients that would raise it
                 for channel in range(3):
                     v = total[8 + channel]
@@ -151,7 +151,7 @@ def update_voxels(
             if any_live:
                 basis_of_group(soa, stride, start, view, degree, basis)
                 on = load(lanes, 48) > 0.0
-                _adam_group(
+                adam_group(
                     group * n_rows * GROUP, n_basis, lanes, basis, on, adam, load(lanes, 64), load(lanes, 80),
                     flat_sh, flat_m, flat_v,
                 )  # fmt: skip

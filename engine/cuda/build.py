@@ -154,6 +154,14 @@ def compiler_version() -> str:
     return f"{major}.{minor}"
 
 
+def compiler_knows(arch: str) -> bool:
+    """Return whether NVRTC can compile for an architecture: a card may be newer than it."""
+    from cuda.bindings import nvrtc
+
+    error, known = nvrtc.nvrtcGetSupportedArchs()
+    return bool(int(error)) or int(arch.removeprefix("sm_")) in known
+
+
 _ENTRY = re.compile(r"Compiling entry function '(\w+)'(.*?)(?=Compiling entry function|\Z)", re.DOTALL)
 
 

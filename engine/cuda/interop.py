@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """From CUDA's memory into an OpenGL texture without leaving the card, by one of two providers.
 
-`open_provider` gives a provider with a stream of its own; `link` registers a texture with CUDA, once; `Link.copy` maps it,
+`open_provider` gives a provider with a stream for its copies; `link` registers a texture with CUDA, once; `Link.copy` maps it,
 copies rows into it and unmaps it, all on that stream and without waiting: OpenGL's later calls come after the copy by
 themselves (cuGraphicsUnmapResources). All of it on the thread whose OpenGL context has the texture.
+
+The stream is never destroyed: torch's allocator remembers on which streams a picture was read, and asks these when the picture
+is let go, which may be long after the provider is closed.
 
 cuda.core registers the texture and owns the registration; its `map` is for buffers only, which have an address. A texture
 has an array instead, so mapping and copying go through cuda.bindings, one floor below.
@@ -17,6 +20,7 @@ from engine.cuda import build
 
 GL_TEXTURE_2D = 0x0DE1
 PROVIDERS = ("cuda", "pycuda")
+_KEPT: list[Any] = []  # PyCUDA's streams, which it would destroy
 
 
 class InteropError(Exception):
@@ -46,7 +50,7 @@ class Provider(Protocol):
         """Clear the last error, so that nobody else takes it for theirs."""
 
     def close(self) -> None:
-        """Give the stream back."""
+        """Give back what is not needed; the stream goes on existing."""
 
 
 def open_provider(name: str = "cuda", device: int = 0) -> Provider:
@@ -60,11 +64,13 @@ class CudaCoreProvider:
     name = "cuda"
 
     def __init__(self, device: int) -> None:
+        import torch
+
         self._core = build.cuda_core()
         here = self._core.Device(device)
         here.set_current()
-        self._stream = here.create_stream()
-        self.stream = int(self._stream.handle)
+        self.stream = torch.cuda.Stream(device).cuda_stream  # of torch's pool, which outlives everything
+        self._stream = self._core.Stream.from_handle(self.stream)
 
     def link(self, texture: int) -> Link:
         """Register a texture; what it held before a copy is of no interest."""
@@ -78,8 +84,7 @@ class CudaCoreProvider:
         runtime.cudaGetLastError()
 
     def close(self) -> None:
-        """Give the stream back."""
-        self._stream.close()
+        """Do nothing: the stream is torch's."""
 
 
 class _CudaCoreLink:
@@ -131,6 +136,7 @@ class PyCudaProvider:
         self._context = driver.Device(device).retain_primary_context()
         with _Pushed(self._context):
             self._stream = driver.Stream()
+        _KEPT.append(self._stream)
         self.stream = int(self._stream.handle)
 
     def link(self, texture: int) -> Link:

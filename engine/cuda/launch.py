@@ -52,30 +52,37 @@ def launch(name: str, grid: Sequence[int], block: Sequence[int], *args: torch.Te
     if 0 in grid:
         return
     _enter(device)
-    stream = _stream(torch.cuda.current_stream().cuda_stream)
+    stream = _stream(device, torch.cuda.current_stream().cuda_stream)
     config = core.LaunchConfig(grid=tuple(grid), block=tuple(block))
     core.launch(stream, config, _loaded(name, device), *values)
 
 
 def as_argument(kernel: registry.Kernel, i: int, arg: torch.Tensor | float | None, device: int) -> Any:
     """Return an argument as cuda.core wants it, or say what is wrong with it: a wrong pointer is never launched."""
-    kind, where = kernel.kinds[i], f"{kernel.name}: {kernel.parameters[i]}"
-    if kind[0] not in "<*":
-        if not isinstance(arg, int | float):
-            raise TypeError(f"{where} must be a number, got {type(arg).__name__}")
-        return _SCALARS[kind](arg)
-    if arg is None:
+    kind = kernel.kinds[i]
+    scalar = _SCALARS.get(kind)
+    if scalar is not None:
+        if isinstance(arg, (int, float)):
+            return scalar(arg)
+        wrong = f"must be a number, got {type(arg).__name__}"
+    elif arg is None:
         return 0
-    if not hasattr(arg, "data_ptr"):
-        raise TypeError(f"{where} must be a tensor, got {type(arg).__name__}")
-    if not arg.is_cuda or arg.device.index != device:
-        raise TypeError(f"{where} must be on cuda:{device}, is on {arg.device}")
-    if not arg.is_contiguous():
-        raise TypeError(f"{where} must be contiguous, has strides {tuple(arg.stride())}")
-    dtype = str(arg.dtype).removeprefix("torch.")
-    if kind[1] != "." and dtype not in _TENSORS[kind[1]]:
-        raise TypeError(f"{where} must be {' or '.join(_TENSORS[kind[1]])}, got {dtype}")
-    return arg.data_ptr()
+    elif not hasattr(arg, "data_ptr"):
+        wrong = f"must be a tensor, got {type(arg).__name__}"
+    elif not arg.is_cuda or arg.device.index != device:
+        wrong = f"must be on cuda:{device}, is on {arg.device}"
+    elif not arg.is_contiguous():
+        wrong = f"must be contiguous, has strides {tuple(arg.stride())}"
+    elif kind[1] != "." and _name(arg.dtype) not in _TENSORS[kind[1]]:
+        wrong = f"must be {' or '.join(_TENSORS[kind[1]])}, got {_name(arg.dtype)}"
+    else:
+        return arg.data_ptr()
+    raise TypeError(f"{kernel.name}: {kernel.parameters[i]} {wrong}")
+
+
+@cache
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 _here = threading.local()
@@ -105,7 +112,7 @@ def _module(file: str, device: int) -> Any:
 
 
 @cache
-def _stream(handle: int) -> Any:
+def _stream(device: int, handle: int) -> Any:  # 0, the default stream, is another one on each device
     return build.cuda_core().Stream.from_handle(handle)
 
 

@@ -27,13 +27,18 @@ THREADS = 256  # of every kernel's blocks; the rasterisers' are a tile's pixels
 VIEW_SIZE = 24
 PACKET, COLOUR_TERMS = 16, 24  # floats, see include/packet.cuh
 _KEY_BITS = 63  # keys are sorted as signed numbers
-_MOST_PAIRS = 2**31 - 1
+_MOST_PAIRS = 2**31 - THREADS  # the numbers of a last block's threads fit an int, too
+_MOST_PINNED = 1 << 26  # bytes
 
 
 def upload(array: np.ndarray, device: torch.device) -> Tensor:
-    """Return an array on the device, without waiting for what runs there."""
+    """Return an array on the device, without waiting for what runs there.
+
+    What is larger than a photo waits: torch keeps pinned memory for the next array of that size, and an octree comes once.
+    """
     host = torch.from_numpy(np.ascontiguousarray(array))
-    return host.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else host.to(device)
+    pinned = device.type == "cuda" and array.nbytes <= _MOST_PINNED
+    return host.pin_memory().to(device, non_blocking=True) if pinned else host.to(device)
 
 
 def view_array(camera: Camera) -> np.ndarray:
@@ -203,8 +208,11 @@ def render_lists(
     samples: int = 1,
     fields: bool = False,
     heaviest: Tensor | None = None,
+    depth: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Rasterise packed lists: image [H,W,4] = T, r, g, b without background, and with `fields` also planes [6,H,W].
+
+    With `depth` alone there is only the first plane, at little cost.
 
     Planes, as the CPU's, are sum of weight * z-depth, median z-depth, sum of weight * normal (3), number of voxels; with
     them, `heaviest` [V], if given, is raised to each voxel's heaviest pixel.
@@ -212,11 +220,15 @@ def render_lists(
     size = lists.camera.height, lists.camera.width
     image = torch.empty((*size, 4), dtype=torch.float32, device=table.device)
     grid, block = lists.tiles
-    if not fields:
-        table.launch("raster_colour", grid, block, *lists.frame, lists.colour_terms, samples, image)
-        return image, image.new_empty((0, *size))
-    more = torch.empty((6, *size), dtype=torch.float32, device=table.device)
-    table.launch(
-        "raster_fields", grid, block, *lists.frame, lists.colour_terms, samples, image, more, heaviest
-    )
-    return image, more
+    n_planes, eight = 6 if fields else int(depth), lists.colour_terms is not None
+    planes = image.new_empty((6 if eight else n_planes, *size))
+    if eight:
+        inputs = *lists.frame, lists.colour_terms, samples, image, planes, heaviest
+        table.launch("raster_fields_eight", grid, block, *inputs)
+    elif fields:
+        table.launch("raster_fields", grid, block, *lists.frame, samples, image, planes, heaviest)
+    elif depth:
+        table.launch("raster_depth", grid, block, *lists.frame, samples, image, planes)
+    else:
+        table.launch("raster_colour", grid, block, *lists.frame, samples, image)
+    return image, planes[:n_planes]

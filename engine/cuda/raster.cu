@@ -21,7 +21,10 @@ DEVICE float median_depth(float trans, float depth, const Segment &s) {
     return fmaf(s.t_out - s.t_in, fminf(share, 1.0f), s.t_in);
 }
 
-template <bool WITH_FIELDS>
+enum Wanted { COLOUR, WITH_DEPTH, WITH_FIELDS };
+
+// EIGHT: eight colours a voxel. Without, a kernel takes a third less registers.
+template <Wanted WANTED, bool EIGHT>
 DEVICE void raster_tile(
     const float *view, int width, int height, const int *range, const int *pair_slot, const float *packets,
     const uint16_t *rect, const float *colour_terms, int samples, float *image, float *fields, float *heaviest
@@ -40,55 +43,57 @@ DEVICE void raster_tile(
         const int n = min(BATCH, last - start);
         stage(start, n, pair_slot, packets, rect, staged, rects);
         __syncthreads();
-        for (int k = 0; k < n; ++k) {
-            if (!__any_sync(ALL_LANES, trans >= STOP_TRANS)) break;
-            if (!touches(rects[k], pixel)) continue;
-            Packet p;
-            geometry_of(staged, k, &p);
-            const Segment s = segment_of_box(ray, p.low_x, p.low_y, p.low_z, p.size);
-            float weight = 0.0f;
-            if (trans >= STOP_TRANS && s.t_out > s.t_in) {
-                content_of(staged, k, &p);
-                const float inverse_size = 1.0f / p.size;
-                Sample sample;
-                const float depth = optical_depth(ray, s, inverse_size, p.terms, samples, &sample);
-                weight = trans * alpha_of(depth);
-                const float after = trans - weight;
-                if (weight > 0.0f) {
-                    float rgb[3] = {p.r, p.g, p.b};
-                    if (colour_terms != nullptr) {
-                        const int64_t slot = pair_slot[start + k];
-                        mean_colour(ray, s, inverse_size, colour_terms + COLOUR_TERMS * slot, samples, rgb);
+        for (int from = 0; from < n; from += WARP) {
+            for (unsigned hits = touching(rects, from, n, pixel); hits != 0; hits &= hits - 1) {
+                if (!__any_sync(ALL_LANES, trans >= STOP_TRANS)) break;
+                const int k = from + __ffs(hits) - 1;
+                Packet p;
+                geometry_of(staged, k, &p);
+                const Segment s = segment_of_box(ray, p.low_x, p.low_y, p.low_z, p.size);
+                float weight = 0.0f;
+                if (trans >= STOP_TRANS && s.t_out > s.t_in) {
+                    content_of(staged, k, &p);
+                    const float inverse_size = 1.0f / p.size;
+                    Sample sample;
+                    const float depth = optical_depth(ray, s, inverse_size, p.terms, samples, &sample);
+                    weight = trans * alpha_of(depth);
+                    const float after = trans - weight;
+                    if (weight > 0.0f) {
+                        float rgb[3] = {p.r, p.g, p.b};
+                        if (EIGHT) {
+                            const int64_t slot = pair_slot[start + k];
+                            mean_colour(ray, s, inverse_size, colour_terms + COLOUR_TERMS * slot, samples, rgb);
+                        }
+                        r = fmaf(weight, rgb[0], r);
+                        g = fmaf(weight, rgb[1], g);
+                        b = fmaf(weight, rgb[2], b);
+                        if (WANTED != COLOUR) f.depth = fmaf(weight, 0.5f * (s.t_in + s.t_out), f.depth);
+                        if (WANTED == WITH_FIELDS) {
+                            float normal[3];
+                            facing_normal(p.terms, normal);
+                            if (trans > 0.5f && after <= 0.5f) f.median = median_depth(trans, depth, s);
+                            f.nx = fmaf(weight, normal[0], f.nx);
+                            f.ny = fmaf(weight, normal[1], f.ny);
+                            f.nz = fmaf(weight, normal[2], f.nz);
+                            f.count += 1.0f;
+                        }
                     }
-                    r = fmaf(weight, rgb[0], r);
-                    g = fmaf(weight, rgb[1], g);
-                    b = fmaf(weight, rgb[2], b);
-                    if (WITH_FIELDS) {
-                        float normal[3];
-                        facing_normal(p.terms, normal);
-                        f.depth = fmaf(weight, 0.5f * (s.t_in + s.t_out), f.depth);
-                        if (trans > 0.5f && after <= 0.5f) f.median = median_depth(trans, depth, s);
-                        f.nx = fmaf(weight, normal[0], f.nx);
-                        f.ny = fmaf(weight, normal[1], f.ny);
-                        f.nz = fmaf(weight, normal[2], f.nz);
-                        f.count += 1.0f;
-                    }
+                    trans = after;
                 }
-                trans = after;
-            }
-            if (WITH_FIELDS && heaviest != nullptr && __any_sync(ALL_LANES, weight > 0.0f)) {
-                const float most = warp_max(weight);
-                const float4 rest = staged[PACKET_QUADS * k + 3];
-                if (threadIdx.x % WARP == 0) atomic_max_positive(heaviest + __float_as_int(rest.w), most);
+                if (WANTED == WITH_FIELDS && heaviest != nullptr && __any_sync(ALL_LANES, weight > 0.0f)) {
+                    const float most = warp_max(weight);
+                    const float4 rest = staged[PACKET_QUADS * k + 3];
+                    if (threadIdx.x % WARP == 0) atomic_max_positive(heaviest + __float_as_int(rest.w), most);
+                }
             }
         }
     }
     if (!inside) return;
     const int64_t at = static_cast<int64_t>(pixel.y) * width + pixel.x;
     reinterpret_cast<float4 *>(image)[at] = make_float4(trans, r, g, b);
-    if (WITH_FIELDS) {
+    if (WANTED != COLOUR) fields[at] = f.depth;
+    if (WANTED == WITH_FIELDS) {
         const int64_t plane = static_cast<int64_t>(width) * height;
-        fields[at] = f.depth;
         fields[plane + at] = f.median;
         fields[2 * plane + at] = f.nx;
         fields[3 * plane + at] = f.ny;
@@ -99,10 +104,20 @@ DEVICE void raster_tile(
 
 extern "C" __global__ void __launch_bounds__(256, 4) raster_colour(
     const float *view, int width, int height, const int *range, const int *pair_slot, const float *packets,
-    const uint16_t *rect, const float *colour_terms, int samples, float *image
+    const uint16_t *rect, int samples, float *image
 ) {
-    raster_tile<false>(
-        view, width, height, range, pair_slot, packets, rect, colour_terms, samples, image, nullptr, nullptr
+    raster_tile<COLOUR, false>(
+        view, width, height, range, pair_slot, packets, rect, nullptr, samples, image, nullptr, nullptr
+    );
+}
+
+// Also depth [H,W]: sum of weight * z-depth, which a window needs with every picture.
+extern "C" __global__ void __launch_bounds__(256, 4) raster_depth(
+    const float *view, int width, int height, const int *range, const int *pair_slot, const float *packets,
+    const uint16_t *rect, int samples, float *image, float *depth
+) {
+    raster_tile<WITH_DEPTH, false>(
+        view, width, height, range, pair_slot, packets, rect, nullptr, samples, image, depth, nullptr
     );
 }
 
@@ -110,9 +125,19 @@ extern "C" __global__ void __launch_bounds__(256, 4) raster_colour(
 // voxels; and, unless null, heaviest [V] is raised to each voxel's heaviest pixel.
 extern "C" __global__ void __launch_bounds__(256) raster_fields(
     const float *view, int width, int height, const int *range, const int *pair_slot, const float *packets,
+    const uint16_t *rect, int samples, float *image, float *fields, float *heaviest
+) {
+    raster_tile<WITH_FIELDS, false>(
+        view, width, height, range, pair_slot, packets, rect, nullptr, samples, image, fields, heaviest
+    );
+}
+
+// The same with eight colours a voxel: colour_terms [S,24].
+extern "C" __global__ void __launch_bounds__(256) raster_fields_eight(
+    const float *view, int width, int height, const int *range, const int *pair_slot, const float *packets,
     const uint16_t *rect, const float *colour_terms, int samples, float *image, float *fields, float *heaviest
 ) {
-    raster_tile<true>(
+    raster_tile<WITH_FIELDS, true>(
         view, width, height, range, pair_slot, packets, rect, colour_terms, samples, image, fields, heaviest
     );
 }

@@ -295,15 +295,17 @@ DEVICE void tile_gradients(
         const int n = min(BATCH, last - start);
         stage(start, n, scene.pair_slot, scene.packets, scene.rect, staged, rects);
         __syncthreads();
-        for (int k = 0; k < n; ++k) {
-            if (!__any_sync(ALL_LANES, all.trans >= STOP_TRANS)) break;
-            if (!touches(rects[k], pixel)) continue;
-            Packet p;
-            geometry_of(staged, k, &p);
-            const Segment s = segment_of_box(ray, p.low_x, p.low_y, p.low_z, p.size);
-            if (!(all.trans >= STOP_TRANS && s.t_out > s.t_in)) continue;
-            content_of(staged, k, &p);
-            blend_segment<EIGHT>(ray, s, p, scene, start + k, size.samples, w.inverse_knee, &all);
+        for (int from = 0; from < n; from += WARP) {
+            for (unsigned hits = touching(rects, from, n, pixel); hits != 0; hits &= hits - 1) {
+                if (!__any_sync(ALL_LANES, all.trans >= STOP_TRANS)) break;
+                const int k = from + __ffs(hits) - 1;
+                Packet p;
+                geometry_of(staged, k, &p);
+                const Segment s = segment_of_box(ray, p.low_x, p.low_y, p.low_z, p.size);
+                if (!(all.trans >= STOP_TRANS && s.t_out > s.t_in)) continue;
+                content_of(staged, k, &p);
+                blend_segment<EIGHT>(ray, s, p, scene, start + k, size.samples, w.inverse_knee, &all);
+            }
         }
     }
 
@@ -321,15 +323,22 @@ DEVICE void tile_gradients(
         const int n = min(BATCH, last - start);
         stage(start, n, scene.pair_slot, scene.packets, scene.rect, staged, rects);
         __syncthreads();
-        const int step = ORDERED ? TOGETHER : BATCH;
+        const int step = ORDERED ? TOGETHER : WARP;
         for (int from = 0; from < n; from += step) {
             const int to = min(from + step, n);
+            const unsigned hits = touching(rects, from, to, pixel);
+            unsigned left = hits;
             for (int k = from; k < to; ++k) {
+                if (!ORDERED) {  // on to the next that touches; with rows, those that do not have one, too
+                    if (left == 0) break;
+                    k = from + __ffs(left) - 1;
+                    left &= left - 1;
+                }
                 const bool busy = __any_sync(ALL_LANES, trans >= STOP_TRANS);
                 if (!ORDERED && !busy) break;
                 float row[ROW] = {}, v_colour_terms[EIGHT ? 2 * ROW : 1] = {}, weight = 0.0f;
                 Packet p;
-                if (busy && touches(rects[k], pixel)) {
+                if (busy && (hits >> (k - from) & 1)) {
                     geometry_of(staged, k, &p);
                     const Segment s = segment_of_box(ray, p.low_x, p.low_y, p.low_z, p.size);
                     if (trans >= STOP_TRANS && s.t_out > s.t_in) {

@@ -12,11 +12,13 @@ import sys
 from dataclasses import dataclass
 
 from engine.cuda import build
+from engine.cuda.launch import arch_of
 
 GAIN = "training and drawing would run on it instead of the processor"
 TORCH = "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu130"
 DRIVER_LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 OLDEST_DRIVER = 13000  # as the driver counts: CUDA 13.0, NVIDIA's driver 580
+NEWER_COMPILER = "Run: pip install --upgrade nvidia-cuda-nvrtc"
 NEW_DRIVER = "Install NVIDIA's driver 580 or newer."
 
 
@@ -57,6 +59,10 @@ def find() -> Support:
         )
     if driver < OLDEST_DRIVER:
         return Support(False, f"{name}, but its driver knows only CUDA {version_name(driver)}", NEW_DRIVER)
+    if not build.compiler_knows(arch_of(capability)):
+        return Support(
+            False, f"{name}, which is newer than the CUDA compiler (NVRTC {version})", NEWER_COMPILER
+        )
     return Support(True, f"{name}, kernels compiled by NVRTC {version}")
 
 

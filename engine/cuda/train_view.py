@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.cuda.gradients import Goal, gradients, owners_of_points
+from engine.cuda.gradients import Goal, Gradients, gradients, owners_of_points
 from engine.cuda.lists import ViewLists, VoxelTable
 
 SH_GROUP = 16  # voxels whose coefficients stand side by side, as on the CPU
@@ -85,6 +85,39 @@ class Scratch:
         return cls(zero, owners_of_points(table) if ordered else None)
 
 
+def view_gradients(
+    table: VoxelTable,
+    density: Tensor,
+    priority: Tensor,  # [V], added to
+    scratch: Scratch,
+    lists: ViewLists,  # packed
+    goal: Goal,
+    samples: int,
+    total_variation: float,
+) -> Gradients:
+    """Go forward and back, total variation included; the gradients of densities are in `scratch.v_density` then."""
+    n, points = table.n_voxels, table.n_points
+    got = gradients(
+        table, lists, goal, samples,
+        v_density=scratch.v_density, priority=priority, ordered=scratch.owners is not None,
+    )  # fmt: skip
+    if total_variation > 0.0:
+        table.run(
+            "total_variation", n, n, lists.n_tiles, lists.slot_end, got.v_slot, table.corner_idx, density,
+            total_variation, got.v_corners, scratch.v_density,
+        )  # fmt: skip
+    if got.v_corners is not None:
+        table.run("sum_owners", points, points, *scratch.owners, got.v_corners, scratch.v_density)
+    return got
+
+
+def kernel_moments(field: FieldTensors) -> tuple[str, list[Tensor]]:
+    """Return how the names of kernels end that take these moments of colours, and the moments as they take them."""
+    half = field.sh_m.dtype == torch.bfloat16
+    moments = [m.view(torch.int16) if half else m for m in (field.sh_m, field.sh_v)]
+    return "_half" if half else "", moments
+
+
 def train_on_view(
     table: VoxelTable,
     field: FieldTensors,
@@ -100,22 +133,11 @@ def train_on_view(
 ) -> Tensor:
     """Take one Adam step on a view and return the loss sums, float64 [N_SUMS] on the device; nothing waits for them."""
     n, points = table.n_voxels, table.n_points
-    got = gradients(
-        table, lists, goal, samples,
-        v_density=scratch.v_density, priority=field.priority, ordered=scratch.owners is not None,
-    )  # fmt: skip
-    if total_variation > 0.0:
-        table.run(
-            "total_variation", n, n, lists.n_tiles, lists.slot_end, got.v_slot, table.corner_idx, field.density,
-            total_variation, got.v_corners, scratch.v_density,
-        )  # fmt: skip
-    if got.v_corners is not None:
-        table.run("sum_owners", points, points, *scratch.owners, got.v_corners, scratch.v_density)
+    got = view_gradients(table, field.density, field.priority, scratch, lists, goal, samples, total_variation)
     steps = len(corrections[0]), *corrections
-    half = field.sh_m.dtype == torch.bfloat16
-    moments = [m.view(torch.int16) if half else m for m in (field.sh_m, field.sh_v)]
+    suffix, moments = kernel_moments(field)
     table.run(
-        "update_voxels_half" if half else "update_voxels", n, n, lists.n_tiles, lists.slot_end, lists.view, lists.packets,
+        f"update_voxels{suffix}", n, n, lists.n_tiles, lists.slot_end, lists.view, lists.packets,
         got.v_slot, adam, *steps, field.sh.shape[1], degree, field.sh, *moments, field.sh_age, field.heaviest,
         field.footprint,
     )  # fmt: skip

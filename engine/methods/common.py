@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from engine import devices
 from engine.cameras import Camera
 from engine.datasets.scene import Scene
 from engine.errors import UserError
@@ -21,13 +22,17 @@ VIEW_MODES = ("colour", "depth", "normal", "alpha", "error", "level", "size", "s
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one training step did. `losses` are (name, weighted value) pairs; `psnr` is of the view that was trained on."""
+    """What one training step did. `losses` are (name, weighted value) pairs; `psnr` is of the view that was trained on.
+
+    `others` are (view, PSNR) of the views that other processes took in the same step.
+    """
 
     step: int
     view: int
     losses: tuple[tuple[str, float], ...]
     psnr: float
     adapted: AdaptReport | None = None
+    others: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,7 @@ class Method(Protocol):
     scene: Scene
     config: Any
     step: int
+    card: str  # the graphics card that it runs on, "" on the processor
 
     def train_step(self) -> StepReport:
         """Take one step, structure changes included when they are due."""
@@ -132,6 +138,10 @@ _METHODS = {
     "svraster": ("engine.methods.svraster", "SVRaster"),
     "plenoxels": ("engine.methods.plenoxels", "Plenoxels"),
 }
+_ON_CARD = {  # they take `device` as well
+    "svraster": ("engine.methods.svraster.on_cuda", "SVRasterOnCuda"),
+    "plenoxels": ("engine.methods.plenoxels.on_cuda", "PlenoxelsOnCuda"),
+}
 
 
 def method_names() -> tuple[str, ...]:
@@ -153,6 +163,14 @@ def method_class(name: str) -> type:
 
 
 def create_method(name: str, scene: Scene, config: Any = None, seed: int = 0) -> Method:
-    """Return a fresh, untrained method on a scene. `config` None takes the method's defaults."""
+    """Return a fresh, untrained method on a scene, on the device of `engine.devices.chosen`.
+
+    `config` None takes the method's defaults.
+    """
     cls = method_class(name)
-    return cls(scene, cls.Config() if config is None else config, seed)
+    config = cls.Config() if config is None else config
+    device = devices.chosen() if name in _ON_CARD else "cpu"
+    if device == "cpu":
+        return cls(scene, config, seed)
+    module, attribute = _ON_CARD[name]
+    return getattr(import_module(module), attribute)(scene, config, seed, device=device)

@@ -5,7 +5,8 @@ The first time, a process of its own compiles into the cache and this one only l
 seconds, in which a window could not draw; and a kernel that was just compiled can differ in the last bit from the same
 kernel loaded from disk, so a first run would not repeat exactly.
 
-A method's `warm_up` module has `STAGES`, names of work, and `stages(model)`, a generator that does a stage and yields.
+A method's `warm_up` module has `STAGES`, names of work, and `stages(model, together)`, a generator that does a stage and yields;
+`together` says that the model trains as one of several processes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 
 from engine.cameras import Camera
 from engine.datasets.scene import ImageSource, Scene, Split, View
-from engine.methods.common import Method, create_method
+from engine.methods.common import Method, method_class
 
 Progress = Callable[[str, int, int], None]  # (stage, done, total); total 0 means unknown
 
@@ -30,8 +31,9 @@ Progress = Callable[[str, int, int], None]  # (stage, done, total); total 0 mean
 def warm_up(model: Method, progress: Progress | None) -> None:
     """Run every kernel that a model uses once; tell `progress` (stage, done, total)."""
     module = import_module(f"engine.methods.{model.name}.warm_up")
-    _compile_elsewhere(model.name, progress)
-    stages: Iterator[None] = module.stages(model)
+    together = getattr(model, "team", None) is not None
+    _compile_elsewhere(model.name, progress, together)
+    stages: Iterator[None] = module.stages(model, together)
     names: tuple[str, ...] = module.STAGES
     for done, stage in enumerate(names):
         if progress is not None:
@@ -41,10 +43,10 @@ def warm_up(model: Method, progress: Progress | None) -> None:
         progress(names[-1], len(names), len(names))
 
 
-def _compile_elsewhere(method: str, progress: Progress | None) -> None:
+def _compile_elsewhere(method: str, progress: Progress | None, together: bool) -> None:
     """Fill the kernel cache from another process, once per state of the sources. A failure costs only its advantage."""
     cache = os.environ.get("NUMBA_CACHE_DIR", "")
-    marker = Path(cache) / f"{method}-compiled"
+    marker = Path(cache) / (f"{method}-together-compiled" if together else f"{method}-compiled")
     if not cache or marker.exists():
         return
     if progress is not None:
@@ -55,7 +57,7 @@ def _compile_elsewhere(method: str, progress: Progress | None) -> None:
         [
             sys.executable,
             "-c",
-            f"from engine.methods.compiling import compile_all\ncompile_all({method!r})\n",
+            f"from engine.methods.compiling import compile_all\ncompile_all({method!r}, {together})\n",
         ],
         env=os.environ | {"PYTHONPATH": paths},
         stdin=subprocess.DEVNULL,
@@ -66,10 +68,13 @@ def _compile_elsewhere(method: str, progress: Progress | None) -> None:
             marker.touch()
 
 
-def compile_all(method: str) -> None:
-    """Compile every kernel of a method into the disk cache, by using it; what another process runs."""
-    module = import_module(f"engine.methods.{method}.warm_up")
-    for _ in module.stages(create_method(method, tiny_scene("white"))):
+def compile_all(method: str, together: bool = False) -> None:
+    """Compile every kernel of a method into the disk cache, by using it; what another process runs.
+
+    `together`: those of a training of several processes.
+    """
+    module, cls = import_module(f"engine.methods.{method}.warm_up"), method_class(method)
+    for _ in module.stages(cls(tiny_scene("white"), cls.Config(), 0), together):
         pass
 
 

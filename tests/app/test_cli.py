@@ -412,7 +412,13 @@ def test_bench_takes_the_flags_that_its_functions_take() -> None:
     from app import bench
 
     assert set(inspect.signature(bench.raster).parameters) == {"json_path", "runs"}
-    assert set(inspect.signature(bench.train).parameters) == {"json_path", "scene", "method", "seconds", "seed"}
+    assert set(inspect.signature(bench.train).parameters) == {
+        "json_path",
+        "scene",
+        "method",
+        "seconds",
+        "seed",
+    }
 
 
 # --- the window and its stand-in --------------------------------------------------------------------------------

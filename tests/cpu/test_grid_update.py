@@ -127,7 +127,10 @@ def variation_by_hand(rows: Rows, start: int, run: int, weights: tuple[float, fl
         found = [int(rows.links[tuple(p)]) if ok else -1 for p, ok in zip(beside, inside, strict=True)]
         centre = rows.density[row] if row >= 0 else 0.0
         d = np.array(
-            [(rows.density[q] if q >= 0 else 0.0) - centre if ok else 0.0 for q, ok in zip(found, inside, strict=True)]
+            [
+                (rows.density[q] if q >= 0 else 0.0) - centre if ok else 0.0
+                for q, ok in zip(found, inside, strict=True)
+            ]
         )
         slope = weights[0] / run * scale * d / np.sqrt((d * d).sum() + TV_EPSILON)
         e = np.array([rows.sh[q] - rows.sh[row] if q >= 0 and row >= 0 else np.zeros(WIDTH) for q in found])

@@ -64,6 +64,17 @@ extern "C" __global__ void past_a_local_array(float* out, int at) {
     out[threadIdx.x] = local[at];
 }
 
+__device__ void put(float* values, int at) { values[at] = 1.0f; }
+
+extern "C" __global__ void past_a_local_array_by_pointer(float* out, int at) {
+    float local[8] = {};
+    local[threadIdx.x % 8] = __shfl_xor_sync(0xffffffffu, 2.0f, 1);  // frames are known from before a switch of fibres, too
+    put(local, at);
+    out[threadIdx.x] = local[0] + local[7];
+}
+
+extern "C" __global__ void past_the_end(float* out, int by) { out[threadIdx.x + by] = 1.0f; }
+
 extern "C" __global__ void barrier_in_a_branch(float* out) {
     if (threadIdx.x < 32) __syncthreads();
     out[threadIdx.x] = 1.0f;

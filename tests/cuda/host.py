@@ -5,12 +5,14 @@
     kernels.launch("raster_fwd", (tiles, 1, 1), (16, 16, 1), n_tiles, starts, colour, out)
 
 Arrays are changed in place. What a launch gets wrong becomes a HostError with the line of the kernel. `checks=False`
-takes the plain build, which is about ten times as fast and knows nothing of bounds and races.
+takes the plain build, which is about ten times as fast and knows nothing of bounds and races. Where `ADDRESS` is in the
+environment every build is that of address sanitizer, which has to be in the process (LD_PRELOAD): see test_address.py.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import shutil
 import subprocess
@@ -32,6 +34,8 @@ _CHECKS = (
     "-fsanitize=thread",
     "-fsanitize=bounds,alignment,null,shift,integer-divide-by-zero,signed-integer-overflow,float-cast-overflow",
 )
+ADDRESS = "NERFVIEWER_TEST_ADDRESS_SANITIZER"
+_ADDRESS = ("-fsanitize=address", "-fno-omit-frame-pointer")
 _CODE = re.compile(r"\{\+(0x[0-9a-f]+)\}")
 
 
@@ -73,10 +77,13 @@ def _adapter(source: Path, names: Sequence[str]) -> str:
 def load(source: str | Path, checks: bool = True) -> Kernels:
     """Return the kernels of a file of engine/cuda by name, or of any other file by path."""
     path = Path(source) if isinstance(source, Path) else registry.FOLDER / source
-    harness = b"".join(file.read_bytes() for file in sorted(HERE.glob("host_*")))
+    address = ADDRESS in os.environ
+    checks = checks and not address
+    flags = _ADDRESS if address else _CHECKS if checks else ()
+    harness = b"".join(file.read_bytes() for file in sorted(HERE.glob("host*")) if file.is_file())
     headers = b"".join(file.read_bytes() for file in sorted(build.INCLUDE.glob("*.cuh")))
     text = path.read_text(encoding="utf-8")
-    parts = (harness, headers, text.encode(), build.constants_header().encode(), bytes([checks]))
+    parts = (harness, headers, text.encode(), build.constants_header().encode(), repr(flags).encode())
     common = cache_folder() / f"host-cuda-{build.digest(harness)}"
     common.mkdir(parents=True, exist_ok=True)
     library = common / f"{path.stem}-{build.digest(*parts)}.so"
@@ -86,7 +93,7 @@ def load(source: str | Path, checks: bool = True) -> Kernels:
         adapter.write_text(_adapter(path, names), encoding="utf-8")
         part = library.with_suffix(".part.o")
         _run(
-            *(compiler(), *_COMMON, "-O1", "-w", *(_CHECKS if checks else ())),
+            *(compiler(), *_COMMON, "-O1", "-w", *flags),
             *(
                 "-include",
                 str(HERE / "host_cuda.h"),
@@ -99,7 +106,8 @@ def load(source: str | Path, checks: bool = True) -> Kernels:
         )
         parts = (part, *(_object(HERE / f"{name}.cpp", common) for name in _runtime(checks)))
         _run(
-            compiler(), "-shared", "-Wl,-z,defs", *map(str, parts), "-o", str(library.with_suffix(".part.so"))
+            *(compiler(), "-shared", "-Wl,-z,defs", *(_ADDRESS if address else ()), *map(str, parts)),
+            *("-o", str(library.with_suffix(".part.so"))),
         )
         library.with_suffix(".part.so").replace(library)
     return Kernels(library, names, checks)

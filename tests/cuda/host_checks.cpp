@@ -3,9 +3,9 @@
 // What is checked at every access to memory, in the checking build: bounds, races, use before writing, alignment.
 //
 // The kernel is compiled with -fsanitize=thread and -fsanitize=bounds,... but linked with neither library: the compiler
-// then calls the functions at the end of this file with each address. Address sanitizer itself does not fit: it has to be
-// in the process before Python is, and it would have to be told of every switch of fibres. With our own hooks an access
-// must fall into an argument array, a shared array or the fibre's own stack; each of those has a gap around it.
+// then calls the functions at the end of this file with each address. An access must fall into an argument array, a shared
+// array or the fibre's own stack; each of those has a gap around it. Address sanitizer, which has to be in the process before
+// Python is, tells the arrays on a stack apart: test_address.py.
 //
 // Races: every item of memory remembers who wrote and who read it last, and at which barrier epoch. Two accesses by
 // different threads, one of them a write and not both atomic, need a __syncthreads between them (or a __syncwarp, within

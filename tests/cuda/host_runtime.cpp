@@ -2,18 +2,23 @@
 //
 // Runs a kernel on the CPU: one fibre per thread of a block, blocks one after another, all in the calling thread.
 //
-// A fibre is entered through makecontext once and switched with setjmp afterwards, which costs no system call. With a
+// A fibre is entered through makecontext once and switched with the compiler's own setjmp afterwards, which costs no system
+// call, and which address sanitizer does not take for the end of every frame on the stack. With a
 // seed other than 0 blocks and threads run in a shuffled order. A launch ends with an error when the threads of a block
 // wait for each other in a way that a GPU leaves undefined: at different barriers, or for a lane that never comes.
 #include "host_runtime.h"
 
-#include <csetjmp>
 #include <cstdio>
 #include <random>
 #include <string>
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <vector>
+
+// There if address sanitizer is, which wants to be told of every switch of stacks, and what lies around an array.
+extern "C" [[gnu::weak]] void __asan_poison_memory_region(const volatile void* memory, size_t bytes);
+extern "C" [[gnu::weak]] void __sanitizer_start_switch_fiber(void** kept, const void* stack, size_t bytes);
+extern "C" [[gnu::weak]] void __sanitizer_finish_switch_fiber(void* kept, const void** stack, size_t* bytes);
 
 host::Index threadIdx, blockIdx, blockDim, gridDim;
 
@@ -22,13 +27,17 @@ namespace {
 
 constexpr size_t STACK_BYTES = 128 * 1024;
 constexpr size_t PAGE_BYTES = 65536;  // at least a page of any machine; below a stack, nothing may touch it
+constexpr size_t AROUND = 256;  // bytes beside a shared array
 constexpr size_t MAX_THREADS = 1024;
 constexpr size_t MAX_SHARED_BYTES = 48 * 1024;  // what every GPU gives a block without being asked
 
 enum State { READY, AT_BARRIER, AT_WARP, DONE };
 
+using Jump = void* [5];
+
 struct Fibre {
-    jmp_buf resume;
+    Jump resume;
+    void* address_stack = nullptr;
     ucontext_t entry;
     char* stack = nullptr;
     bool entered = false;
@@ -51,7 +60,10 @@ struct Shared {
 
 Fibre fibres[MAX_THREADS];
 std::vector<Shared*> shared_arrays;
-jmp_buf scheduler;
+Jump scheduler;
+void* scheduler_address_stack = nullptr;
+const void* scheduler_stack = nullptr;
+size_t scheduler_stack_bytes = 0;
 ucontext_t unused;
 int current = -1, threads = 0, epoch = 0, block_number = 0;
 size_t shared_bytes = 0;
@@ -59,11 +71,32 @@ void (*kernel)(void**) = nullptr;
 void** arguments = nullptr;
 std::string failure;
 
-void leave() {
-    if (!_setjmp(fibres[current].resume)) _longjmp(scheduler, 1);
+[[noreturn, gnu::noinline]] void jump(Jump& where) { __builtin_longjmp(where, 1); }
+
+[[noreturn]] void to_scheduler(void** address_stack) {
+    if (__sanitizer_start_switch_fiber)
+        __sanitizer_start_switch_fiber(address_stack, scheduler_stack, scheduler_stack_bytes);
+    jump(scheduler);
+}
+
+// To be called first on a stack that was switched to; `from` tells where the scheduler's is.
+void arrived(void* address_stack, bool on_fibre) {
+    if (!__sanitizer_finish_switch_fiber) return;
+    if (on_fibre) {
+        __sanitizer_finish_switch_fiber(address_stack, &scheduler_stack, &scheduler_stack_bytes);
+    } else {
+        __sanitizer_finish_switch_fiber(address_stack, nullptr, nullptr);
+    }
+}
+
+[[gnu::noinline]] void leave() {
+    Fibre& me = fibres[current];
+    if (!__builtin_setjmp(me.resume)) to_scheduler(&me.address_stack);
+    arrived(fibres[current].address_stack, true);
 }
 
 void fibre_main() {
+    arrived(nullptr, true);
     for (;;) {
         kernel(arguments);
         fibres[current].state = DONE;
@@ -93,11 +126,15 @@ void run_fibre(int thread) {
     threadIdx = {t % blockDim.x, t / blockDim.x % blockDim.y, t / (blockDim.x * blockDim.y)};
     place = {block_number, epoch, fibre.warp_epoch, thread, thread / 32};
     in_kernel = true;
-    if (!_setjmp(scheduler)) {
-        if (fibre.entered) _longjmp(fibre.resume, 1);
-        make_fibre(fibre);
+    if (!__builtin_setjmp(scheduler)) {
+        const bool entered = fibre.entered;
+        if (!entered) make_fibre(fibre);
+        if (__sanitizer_start_switch_fiber)
+            __sanitizer_start_switch_fiber(&scheduler_address_stack, fibre.stack, STACK_BYTES);
+        if (entered) jump(fibre.resume);
         swapcontext(&unused, &fibre.entry);
     }
+    arrived(scheduler_address_stack, false);
     in_kernel = false;
 }
 
@@ -216,7 +253,7 @@ const char* name_thread(int thread, char* out, size_t bytes) {
 void stop_launch(const char* text) {
     failure = text;
     in_kernel = false;
-    _longjmp(scheduler, 1);  // the fibre is never resumed; host_launch enters all of them anew after an error
+    to_scheduler(nullptr);  // the fibre is never resumed; host_launch enters all of them anew after an error
 }
 
 void refuse(Site site, const char* reason) {
@@ -258,14 +295,19 @@ void* shared_array(const void* key, const char* name, size_t item_bytes, size_t 
     for (Shared* known : shared_arrays)
         if (known->key == key) array = known;
     if (!array) {
-        array = new Shared{key, std::vector<char>(item_bytes * count + 2 * 64), -1};
+        array = new Shared{key, std::vector<char>(item_bytes * count + 2 * AROUND), -1};
         shared_arrays.push_back(array);
     }
-    char* base = array->memory.data() + 64;
+    char* base = array->memory.data() + AROUND / 2;
     base += (16 - reinterpret_cast<uintptr_t>(base) % 16) % 16;
+    char* end = base + item_bytes * count;
+    if (__asan_poison_memory_region) {
+        __asan_poison_memory_region(base - AROUND / 2, AROUND / 2);
+        __asan_poison_memory_region(end, AROUND / 2);
+    }
     if (array->block != block_number) {
         array->block = block_number;
-        std::memset(array->memory.data(), 0xff, array->memory.size());
+        std::memset(base, 0xff, item_bytes * count);
         shared_bytes += item_bytes * count;
         if (shared_bytes > MAX_SHARED_BYTES) stop_launch("the block wants more than 48 KB of shared memory");
         add_region(base, item_bytes * count, item_bytes, name, true);

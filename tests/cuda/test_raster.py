@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.cameras import Camera
-from engine.constants import LATTICE
+from engine.constants import LATTICE, MAX_ALPHA
 from engine.cuda.lists import build_lists, pack, render_lists
 from engine.cuda.rasterize import rasterize_fields
 from engine.morton import path_from_ijk
@@ -94,13 +94,16 @@ def test_more_voxels_in_a_tile_than_a_batch_are_blended() -> None:
 
 
 @pytest.mark.parametrize("eight", [False, True])
-def test_the_picture_without_fields_is_the_same_bits(eight: bool) -> None:
+def test_the_picture_without_fields_or_with_depth_alone_is_the_same_bits(eight: bool) -> None:
     octree, camera = mixed_octree(), VIEWS["outside"]
     densities, colours = (t.float() for t in field_of(octree, eight))
     table = host_table(octree, checks=True)
     lists = build_lists(table, camera)
     pack(table, lists, densities, colours)
-    assert torch.equal(render_lists(table, lists, 2)[0], render_lists(table, lists, 2, fields=True)[0])
+    image, planes = render_lists(table, lists, 2, fields=True)
+    assert torch.equal(render_lists(table, lists, 2)[0], image)
+    alone, depth = render_lists(table, lists, 2, depth=True)
+    assert torch.equal(alone, image) and torch.equal(depth, planes[:1])
 
 
 # --- gradients --------------------------------------------------------------------------------------------------------
@@ -164,6 +167,18 @@ def test_gradients_above_the_knee_of_the_activation_equal_the_twin(ordered: bool
     octree = Octree.from_leaves(path_from_ijk(LATTICE // 2 + (cells << 6)), np.full(27, 10))
     camera = camera_at((0.012, 0.009, -0.03), (0.0015, 0.0015, 0.0015), size=(24, 20), fov=0.2)
     assert_gradients(octree, camera, low=0.6, high=4.0)
+
+
+def test_a_voxel_at_the_largest_alpha_has_no_gradient_of_density(ordered: bool) -> None:
+    camera = camera_at((0.8, 0.7, -1.4), (0.25, 0.25, 0.25), size=(8, 8), fov=0.02)
+    inputs = [
+        t.float().requires_grad_() for t in (*field_of(one_voxel(), low=900.0, high=1000.0), BACKGROUND)
+    ]
+    fields = rasterize_fields(*inputs, one_voxel(), camera, 1, host_table(one_voxel()))
+    picture = RasterOutput(*fields)
+    assert torch.allclose(picture.trans, torch.tensor(1.0 - MAX_ALPHA), rtol=0.01)
+    density, colours, _ = torch.autograd.grad(outcome(picture), inputs)
+    assert not density.any() and colours.all()
 
 
 @pytest.mark.parametrize("eight", [False, True])

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from engine.constants import NEAR, RATE_DENSITY, RATE_SH0, RATE_SHS
 from engine.cpu.shade import grouped, sh_groups, sh_rows
+from engine.cpu.update import owners_of_points
 from engine.cuda.lists import view_array
 from engine.reference.sh import rgb_from_sh
 from engine.sh import view_directions
@@ -59,6 +61,84 @@ def test_corners_are_gathered_and_scattered_as_numpy_does() -> None:
     assert np.array_equal(corners, values[OCTREE.corner_idx])
     exact = np.bincount(OCTREE.corner_idx.reshape(-1), v_corners.reshape(-1).astype(float), G)
     assert np.abs(v_values - exact).max() < 1e-5
+
+
+def test_owners_are_summed_whatever_stood_there() -> None:
+    v_corners = np.random.default_rng(0).normal(size=(V, 8)).astype(np.float32)
+    start, owners = owners_of_points(OCTREE.corner_idx, G)
+    v_values = np.full(G, np.nan, np.float32)
+    host.load("corners.cu").launch(
+        "sum_owners", (-(-G // 256),), (256,), G, start, owners, v_corners, v_values
+    )
+    exact = np.bincount(OCTREE.corner_idx.reshape(-1), v_corners.reshape(-1).astype(float), G)
+    assert np.abs(v_values - exact).max() < 1e-5
+
+
+# --- Adam ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_step_of_points_is_adams_with_its_epsilon_and_clears_the_gradient() -> None:
+    rng, kernels, rate, eps = np.random.default_rng(0), host.load("adam.cu"), 0.5, 0.3
+    adam = np.array([0.8, 0.9, eps, rate, 0, 0, 0], np.float32)
+    corrections = [(1.0 / (1.0 - b ** np.maximum(np.arange(9), 1))).astype(np.float32) for b in (0.8, 0.9)]
+    x, m, v = (rng.random(G).astype(np.float32) for _ in range(3))
+    g = np.where(rng.random(G) < 0.7, rng.normal(size=G), 0.0).astype(np.float32)
+    age = rng.integers(0, 9, G).astype(np.uint16)
+    n = np.minimum(age + 1, 8)  # the table's last stays
+    m_exact, v_exact = 0.8 * m + 0.2 * g, 0.9 * v + 0.1 * g**2
+    step = rate * corrections[0][n] * m_exact / (np.sqrt(corrections[1][n] * v_exact) + eps)
+    on = g != 0.0
+    exact = [np.where(on, new, old) for new, old in ((x - step, x), (m_exact, m), (v_exact, v), (n, age))]
+    grid = (-(-G // 256),)
+    kernels.launch("update_points", grid, (256,), G, adam, 9, *corrections, g, x, m, v, age)
+    for got, wanted in zip((x, m, v, age), exact, strict=True):
+        assert np.abs(got - wanted).max() < 1e-5
+    assert not g.any()
+
+
+@pytest.mark.parametrize("view", ["outside", "orthographic"])
+def test_a_step_of_colours_is_adams_and_what_was_seen_is_noted(view: str) -> None:
+    """Colours clamped at 0 among them, voxels that no pixel saw, and statistics that are already better than this view's."""
+    rng, camera, n, degree = np.random.default_rng(0), VIEWS[view], 64, 1
+    eps, rates, betas = 0.01, (0.5, 0.25), (0.8, 0.9)
+    rows = rng.normal(scale=2.0, size=(n, 4, 3)).astype(np.float32)
+    packets = rng.uniform(0.5, 1.0, (n, 16)).astype(np.float32)
+    offset = packets[:, :3].astype(float) + 0.5 * packets[:, 3:4]
+    towards = np.broadcast_to(camera.forward, offset.shape) if camera.orthographic else offset
+    direction = torch.from_numpy(towards / np.linalg.norm(towards, axis=1, keepdims=True))
+    exact_rows = torch.from_numpy(rows).double().requires_grad_()
+    colours = rgb_from_sh(exact_rows, direction, degree)
+    packets[:, 12:15] = colours.detach().numpy()
+    v_slot = rng.normal(size=(n, 4)).astype(np.float32)
+    weight = np.where(rng.random(n) < 0.8, rng.random(n), 0.0).astype(np.float32)
+    v_slot[:, 3] = weight
+    (g,) = torch.autograd.grad(colours, exact_rows, torch.from_numpy(v_slot[:, :3]).double())
+    on, g = weight > 0.0, g.numpy()
+    depth = np.maximum(offset @ camera.forward, NEAR)
+    pixel = (1.0 if camera.orthographic else depth) / camera.fx
+    best = pixel * rng.choice([0.5, 2.0], n)
+    heaviest, footprint = rng.random(n).astype(np.float32), best.astype(np.float32)
+    exact_heaviest = np.where(on, np.maximum(heaviest, weight), heaviest)
+    exact_footprint = np.where(on, np.minimum(best, pixel), best)
+    rate = np.array([rates[0], *[rates[1]] * 3])[None, :, None]
+    exact = rows - np.where(on[:, None, None], rate * g / (np.abs(g) + eps), 0.0)
+    sh, moments, age = grouped(rows), np.zeros((2, *sh_groups(n, degree)), np.float32), np.zeros(n, np.uint16)
+    adam = np.array([*betas, eps, 0.0, *rates, 0.0], np.float32)
+    assert (RATE_DENSITY, RATE_SH0, RATE_SHS) == (3, 4, 5)
+    corrections = [np.array([1.0, 1.0 / (1.0 - beta)], np.float32) for beta in betas]
+    slots = np.arange(1, n + 1, dtype=np.int32)
+    host.load("adam.cu").launch(
+        "update_voxels", (1,), (256,), n, np.ones(n, np.int32), slots, view_array(camera), packets, v_slot, adam, 2,
+        *corrections, 12, degree, sh, *moments, age, heaviest, footprint,
+    )  # fmt: skip
+    clamped = packets[on, 12:15] == 0.0
+    assert clamped.sum() > n / 4 and (v_slot[on, :3][clamped] > 0.0).any()
+    assert np.abs(sh_rows(sh, n) - exact).max() < 1e-5
+    assert np.array_equal(age, on.astype(np.uint16))
+    assert (
+        np.abs(heaviest - exact_heaviest).max() < 1e-6
+        and np.abs(footprint / exact_footprint - 1).max() < 1e-5
+    )
 
 
 # --- moments in bfloat16 -------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ def machine(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", torch)
     monkeypatch.setattr(support, "driver_version", lambda: 13000)
     monkeypatch.setattr(build, "compiler_version", lambda: "13.0")
+    monkeypatch.setattr(build, "compiler_knows", lambda arch: arch == "sm_90")
     return SimpleNamespace(torch=torch, patch=monkeypatch)
 
 
@@ -61,6 +62,11 @@ def test_a_machine_with_everything_can_use_it(machine):
             r"'nerfviewer\[cuda\]'",
         ),
         (lambda m: m.patch.setattr(support, "driver_version", lambda: 12060), "only CUDA 12.6", "driver 580"),
+        (
+            lambda m: m.patch.setattr(build, "compiler_knows", lambda arch: False),
+            "newer than",
+            "nvidia-cuda-nvrtc",
+        ),
     ],
 )
 def test_what_is_missing_is_said_with_its_remedy(machine, take_away, detail, remedy):
@@ -95,7 +101,40 @@ def test_the_doctor_says_it_in_plain_words(machine):
 )
 def test_the_doctor_says_whether_pictures_stay_on_the_card(machine, reason, status):
     machine.patch.setattr(doctor, "_why_copied", lambda: reason)
-    device, pictures = doctor.check_device()
+    machine.patch.setattr(doctor, "_why_no_kernel", lambda: "")
+    device, kernels, pictures = doctor.check_device()
+    assert (kernels.what, kernels.status) == ("Kernels", doctor.OK)
     assert (device.status, device.remedy) == (doctor.OK, "")
     assert (pictures.what, pictures.status) == ("Pictures on the card", status)
     assert reason in pictures.detail
+
+
+def test_the_doctor_tries_a_kernel(machine):
+    machine.patch.setattr(doctor, "_why_no_kernel", lambda: "CUDAError: no binary")
+    machine.patch.setattr(doctor, "_why_copied", lambda: pytest.fail("there is no picture to try"))
+    _, kernels = doctor.check_device()
+    assert (kernels.status, kernels.detail) == (
+        doctor.MISSING,
+        "do not run on the card (CUDAError: no binary)",
+    )
+    assert "--device cpu" in kernels.remedy
+
+
+def test_a_kernel_that_cannot_be_launched_is_an_answer(monkeypatch):
+    from engine.cuda import launch
+
+    def refused(*_: object) -> None:
+        raise RuntimeError("no binary")
+
+    monkeypatch.setattr(launch, "launch", refused)
+    assert doctor._why_no_kernel("cpu") == "RuntimeError: no binary"
+    monkeypatch.setattr(launch, "launch", lambda name, grid, block, n, index, values, out: out.fill_(7.0))
+    assert doctor._why_no_kernel("cpu") == "its result is wrong"
+    monkeypatch.setattr(
+        launch, "launch", lambda name, grid, block, n, index, values, out: out.copy_(values[index])
+    )
+    assert doctor._why_no_kernel("cpu") == ""
+
+
+def test_the_compiler_knows_the_cards_that_are_compiled_for(cubin_compiler):
+    assert [build.compiler_knows(arch) for arch in (*build.ARCHITECTURES, "sm_61")] == [True] * 6 + [False]

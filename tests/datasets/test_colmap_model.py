@@ -69,17 +69,6 @@ def test_every_camera_model_projects_as_colmap_does(model):
     np.testing.assert_allclose(np.stack(ours, axis=1), back, atol=1e-5)
 
 
-@pytest.mark.parametrize("model", ["OPENCV", "FULL_OPENCV", "OPENCV_FISHEYE"])
-def test_opencvs_models_project_as_opencv_does(model):
-    cv2 = pytest.importorskip("cv2", reason="needs opencv-python-headless as the oracle")
-    lens, points = lens_named(model), directions(widest_rad=0.65)
-    matrix, zero = np.array([[lens.fx, 0, lens.cx], [0, lens.fy, lens.cy], [0, 0, 1]]), np.zeros(3)
-    bend = np.array(LENSES[model][4:])
-    project = cv2.fisheye.projectPoints if lens.fisheye else cv2.projectPoints
-    order = (points[:, None], zero, zero, matrix, bend)
-    np.testing.assert_allclose(pixels_of(lens, points), project(*order)[0][:, 0], atol=SAME_PX)
-
-
 @pytest.mark.parametrize("seed", range(20))
 def test_a_point_lands_on_the_pixel_that_its_colmap_camera_gives(tmp_path, seed):
     rng = np.random.default_rng(seed)

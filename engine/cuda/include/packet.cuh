@@ -81,6 +81,13 @@ DEVICE bool touches(uint2 rect, const Pixel &p) {
     return x0 < p.block_x + 8 && x1 >= p.block_x && y0 < p.block_y + 4 && y1 >= p.block_y;
 }
 
+// Which of the staged pairs [from, min(n, from + 32)) touch the block of a warp, as bits, the nearest lowest: each lane looks at
+// one, so a warp pays once for 32 voxels that miss it. Every lane must call it.
+DEVICE unsigned touching(const uint2 *rects, int from, int n, const Pixel &p) {
+    const int k = from + static_cast<int>(threadIdx.x % WARP);
+    return __ballot_sync(ALL_LANES, k < n && touches(rects[k], p));
+}
+
 // --- one segment ----------------------------------------------------------------------------------------------------
 // I = DENSITY_SCALE length (t_out - t_in) / K sum_k exp_linear(f(q_k)),  alpha = min(MAX_ALPHA, 1 - exp(-I)),
 // alpha below MIN_ALPHA counts as 0. q_k: middles of K equal parts, the activation after the interpolation.

@@ -178,7 +178,7 @@ class ScheduleOptions:
 class SpheresOptions:
     """The spheres around the box that show what is far away."""
 
-    layers: int = option(16, "Spheres.", minimum=2, maximum=256)
+    layers: int = option(16, "Spheres around the box.", minimum=2, maximum=256)
     height: int = option(128, "Texels from pole to pole; twice as many around.", minimum=8, maximum=4096)
     density: float = option(3.0, "Rate of their densities at the start.", minimum=0.0, maximum=1e3, live=True)
     density_final: float = option(

@@ -42,6 +42,7 @@ class Plenoxels:
     """A sparse grid in training on one scene. See `engine.methods.common.Method` for the contract."""
 
     name = "plenoxels"
+    card = ""
     refine = "Upsample"  # what a person is told of `subdivide_now`
     Config = PlenoxelsConfig
 

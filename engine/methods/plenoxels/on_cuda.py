@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine import devices
 from engine.cameras import Camera
 from engine.cpu.grid_update import TV_EPSILON
 from engine.cpu.march import Complete, Marched
@@ -45,6 +46,9 @@ class PlenoxelsOnCuda(Plenoxels):
         launch: Launch = launch_on_gpu,
     ) -> None:
         self._device, self._launch = torch.device(device), launch
+        self.card = devices.card_name(str(device))
+        if self._device.type == "cuda":
+            torch.cuda.set_device(self._device)  # of this thread, which is the model's own
         super().__init__(scene, config, seed)
         self._carry_over()
 

@@ -16,8 +16,8 @@ STAGES = ("training kernels", "structure kernels", "view kernels")
 _SMALL = {"schedule.resolutions": "8 16", "schedule.upsample_at": "", "prune.steps": "", "schedule.rays": 64}
 
 
-def stages(model: Plenoxels) -> Iterator[None]:
-    """Do the work of each of STAGES on a small twin of a model."""
+def stages(model: Plenoxels, together: bool = False) -> Iterator[None]:
+    """Do the work of each of STAGES on a small twin of a model; it never trains `together` with other processes."""
     twin = type(model)(tiny_scene(model.scene.background), updated(model.config, _SMALL), seed=0)
     twin.train_step()
     yield

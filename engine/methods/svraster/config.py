@@ -19,6 +19,11 @@ class ModelOptions:
         2, "Rays per pixel side, in training and evaluation.", minimum=1, maximum=2, live=True
     )
     initial_density: float = option(-6.0, "Raw density every voxel starts with.", minimum=-20.0, maximum=20.0)
+    deterministic: bool = option(
+        False,
+        "On a graphics card: gradients are added in a fixed order, so that a seed always gives the same run; slower. "
+        "The processor's runs always are.",
+    )
     point_levels: int = option(
         0,
         "Voxels that hold sparse points of the capture are split this often at the start, and begin denser; "

@@ -67,6 +67,17 @@ class Exposure:
         table = np.clip(np.round((grey - offset) / gain * 255.0), 0.0, 255.0).astype(np.uint8)  # [256,3]
         return np.stack([table[:, c][photo[..., c]] for c in range(3)], axis=-1)
 
+    def fit_of(self, view: int, step: int) -> np.ndarray:
+        """Return what other processes must know of a step: float32 [7], 1, gain, offset; zeros if nothing was fitted."""
+        if self.fitted_at[view] != step:
+            return np.zeros(7, dtype=np.float32)
+        return np.concatenate([np.ones(1, dtype=np.float32), self.gain[view], self.offset[view]])
+
+    def take_fit(self, view: int, row: np.ndarray, step: int) -> None:
+        """Take over what `fit_of` returned in another process."""
+        if row[0] > 0.0:
+            self.gain[view], self.offset[view], self.fitted_at[view] = row[1:4], row[4:7], step
+
     def rows(self) -> np.ndarray:
         """Return everything as [C,7] for a checkpoint."""
         return np.concatenate([self.gain, self.offset, self.fitted_at[:, None]], axis=1, dtype=np.float64)

@@ -2,7 +2,7 @@
 """SVRaster on the CPU: the voxels, how their structure changes, one training step.
 
 Beside this file: `schedule` what the options ask for at a step, `objective` what is minimised, `view` how the voxels are
-looked at, `state` what a checkpoint holds, `warm_up` a use of every kernel.
+looked at, `state` what a checkpoint holds, `team` how several processes train one model, `warm_up` a use of every kernel.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from engine.cameras import Camera
 from engine.cpu.crew import crew
 from engine.cpu.lists import VoxelTable, Workspace
 from engine.cpu.shade import carry_groups, sh_groups
+from engine.cpu.shared_step import shared_step
 from engine.cpu.tile_loss import SUM_BACKGROUND, SUM_SQUARED
 from engine.cpu.train_view import FieldArrays, render_lists, shaded_lists, train_on_view
 from engine.cpu.update import bias_corrections, owners_of_points
@@ -28,12 +29,14 @@ from engine.methods.svraster.adapt import keep_mask, prune_threshold, split_mask
 from engine.methods.svraster.background import Background
 from engine.methods.svraster.config import SVRasterConfig, in_scene
 from engine.methods.svraster.exposure import Exposure
-from engine.methods.svraster.objective import PHOTOMETRIC, loss_weights, named_losses
-from engine.methods.svraster.picture_terms import PictureTerms, picture_terms
+from engine.methods.svraster.objective import PHOTOMETRIC, loss_weights, named_losses, psnr_of
+from engine.methods.svraster.picture_terms import PictureTerms, Similar, picture_terms
 from engine.methods.svraster.sparse_points import PointDepths, put_points, refined_around
 from engine.methods.svraster.targets import Targets, camera_of_target
+from engine.methods.svraster.team import Team
 from engine.octree import Octree
 from engine.options import describe, updated
+from engine.parallel import Ranks, Solo
 
 _CORRECTIONS = (
     2048  # bias corrections are tabulated up to this many updates of a row; beyond they are 1 to float32
@@ -44,6 +47,7 @@ class SVRaster:
     """Sparse voxels in training on one scene. See `engine.methods.common.Method` for the contract."""
 
     name = "svraster"
+    card = ""
     Config = SVRasterConfig
 
     def __init__(self, scene: Scene, config: SVRasterConfig, seed: int = 0) -> None:
@@ -53,7 +57,8 @@ class SVRaster:
         self.rng = np.random.default_rng(seed)
         self.queue: list[int] = []  # training views still to come in this round
         self.excluded: frozenset[int] = frozenset()  # training views that are passed over
-        self.window_start = 0  # `field.heaviest` holds the heaviest weights since this step
+        self.window_views = 0  # `field.heaviest` holds the heaviest weights in this many views
+        self.team: Team | None = None  # who trains with us, each step on a view of each
         self.backdrop = Background(scene.background)
         self.exposure = Exposure(len(scene.train))
         self._targets = Targets(scene.train)
@@ -186,11 +191,12 @@ class SVRaster:
     def _adapt(self) -> AdaptReport:
         """Prune once every view has been seen since the last pruning, then split."""
         before, dropped = len(self.octree.path), 0
-        if self.step - self.window_start >= len(self.scene.train):
+        seen_all = self.window_views >= len(self.scene.train)
+        if seen_all:
             dropped = self._prune(self.field.heaviest, "schedule").pruned
         split = self._subdivide("schedule")
-        if self.step - self.window_start >= len(self.scene.train):
-            self.window_start = self.step
+        if seen_all:
+            self.window_views = 0
             self.heaviest_before = self.field.heaviest.copy()
             self.field.heaviest[:] = 0.0
         return AdaptReport(self.step, before, dropped, split.split, split.after, "schedule")
@@ -211,6 +217,10 @@ class SVRaster:
         """Pass these training views over from now on, and no others."""
         self.excluded = frozenset(views)
 
+    def join(self, ranks: Ranks | Solo) -> None:
+        """Train together with the same model in other processes from now on: a step takes a view of each."""
+        self.team = Team(ranks)
+
     def _next_view(self) -> int:
         while True:
             if not self.queue:
@@ -225,7 +235,8 @@ class SVRaster:
         adapted = None
         if 0 < self.step <= options.until_step and self.step % options.every_steps == 0:
             adapted = self._adapt()
-        config, index = self.active, self._next_view()
+        config, team = self.active, self.team
+        index = self._next_view() if team is None else team.draw(self)
         shrink, rays = schedule.photo_shrink(config, self.step), self.supersample
         target, keep = self._targets.get(index, shrink), self._targets.mask(index, shrink)
         whole = self.scene.train.views[index].camera
@@ -235,18 +246,20 @@ class SVRaster:
         shaded = self._shaded(camera, degree)
         terms = picture_terms(
             config, self.step, index, target, keep, camera, self.background, self.exposure, self._depths,
-            lambda want: self._picture(shaded, want),
+            lambda want: self._picture(shaded, want), self._similar(shaded),
         )  # fmt: skip
         pixels = target.shape[0] * target.shape[1] if keep is None else max(1, np.count_nonzero(keep))
         weights = loss_weights(config.losses, self.step, pixels, rays)
         self.step += 1
         sums = self._descend(shaded, terms, keep, weights, rays, degree, adam)
+        if team is not None:
+            sums = team.take(self, sums, pixels)
+        self.window_views += 1 if team is None else team.ranks.size
         if self.backdrop.learned:
             self._update_background(sums[SUM_BACKGROUND : SUM_BACKGROUND + 3].astype(np.float32))
-        mse = sums[SUM_SQUARED] / (3 * pixels)
-        psnr = float(-10.0 * np.log10(max(mse, 1e-12)))
-        losses = named_losses(config.losses, sums, terms.ssim_loss, terms.depth_loss)
-        return StepReport(self.step, index, losses, psnr, adapted)
+        losses = named_losses(config.losses, sums, float(terms.ssim_loss), terms.depth_loss)
+        psnr = psnr_of(sums[SUM_SQUARED] / (3 * pixels))
+        return StepReport(self.step, index, losses, psnr, adapted, () if team is None else team.others)
 
     def _shaded(self, camera: Camera, degree: int) -> Any:
         """Return what `_picture` and `_descend` need of a view: here tile lists and colours."""
@@ -258,6 +271,10 @@ class SVRaster:
         samples = self.active.model.samples_per_voxel
         return render_lists(lists, self.table, self.field.density, rgb, crew(), self._room, samples, want)
 
+    def _similar(self, shaded: Any) -> Similar | None:
+        """Return what compares the view with its photo where it is drawn, None where its picture lies here."""
+        return None
+
     def _descend(
         self,
         shaded: Any,
@@ -267,11 +284,12 @@ class SVRaster:
         rays: int,
         degree: int,
         adam: np.ndarray,
-    ) -> np.ndarray:
-        """Take an Adam step on a view and return the loss sums [N_SUMS]."""
+    ) -> Any:
+        """Take an Adam step on a view and return the loss sums [N_SUMS]; in a team return the step, not yet taken."""
         lists, rgb = shaded
         config = self.active
-        return train_on_view(
+        descend = train_on_view if self.team is None else shared_step
+        return descend(
             self.table, self.field, self._owners, self._scratch, lists, rgb, crew(), self._room,
             mode=PHOTOMETRIC[config.losses.photometric], shrink=rays, target=terms.target, keep=keep, background=self.background,
             weights=weights, v_rgb=terms.v_rgb, v_trans=terms.v_trans, v_depth=terms.v_depth,

@@ -58,3 +58,8 @@ def named_losses(
         if weight > 0.0:
             terms.append((name, float(value)))
     return tuple(terms)
+
+
+def psnr_of(mse: float) -> float:
+    """Return the PSNR in dB of a mean squared error."""
+    return float(-10.0 * np.log10(max(mse, 1e-12)))

@@ -16,15 +16,19 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
+from engine import devices
 from engine.cameras import Camera
 from engine.constants import TV
-from engine.cpu.raster import planes_of
+from engine.cpu.raster import PLANE_DEPTH, WANT_DEPTH, planes_of
 from engine.cpu.train_view import FieldArrays
 from engine.cuda import lists as device_lists
 from engine.cuda.gradients import Goal
 from engine.cuda.launch import launch as launch_on_gpu
 from engine.cuda.lists import Launch, ViewLists, VoxelTable, upload
+from engine.cuda.shared_step import shared_step
+from engine.cuda.ssim import ssim_term
 from engine.cuda.train_view import SH_GROUP, FieldTensors, Scratch, train_on_view
 from engine.cuda.warm_up import compile_all
 from engine.datasets.scene import Scene
@@ -33,14 +37,14 @@ from engine.methods.svraster import schedule, view
 from engine.methods.svraster.config import SVRasterConfig
 from engine.methods.svraster.model import SVRaster
 from engine.methods.svraster.objective import PHOTOMETRIC
-from engine.methods.svraster.picture_terms import PictureTerms
+from engine.methods.svraster.picture_terms import PictureTerms, Similar
 from engine.octree import Octree
 
 _STATISTICS = ("priority", "heaviest", "footprint")
 
 
 class SVRasterOnCuda(SVRaster):
-    """Sparse voxels in training on one scene, on a CUDA device. `ordered` adds gradients in a fixed order, more slowly."""
+    """Sparse voxels in training on one scene, on a CUDA device."""
 
     field: FieldTensors
 
@@ -51,12 +55,14 @@ class SVRasterOnCuda(SVRaster):
         seed: int = 0,
         *,
         device: torch.device | str = "cuda",
-        ordered: bool = False,
         half_moments: bool = True,
         launch: Launch = launch_on_gpu,
     ) -> None:
         self._device = torch.device(device)
-        self._ordered, self._half_moments, self._launch = ordered, half_moments, launch
+        self.card = devices.card_name(str(device))
+        if self._device.type == "cuda":
+            torch.cuda.set_device(self._device)  # of this thread, which is the model's own
+        self._half_moments, self._launch = half_moments, launch
         super().__init__(scene, config, seed)
 
     def use(self, config: SVRasterConfig) -> None:
@@ -64,8 +70,8 @@ class SVRasterOnCuda(SVRaster):
         super().use(config)
         self._corrections_there = tuple(upload(table, self._device) for table in self._corrections)
 
-    def _up(self, array: np.ndarray | None) -> Tensor | None:
-        return None if array is None else upload(array, self._device)
+    def _up(self, array: np.ndarray | Tensor | None) -> Tensor | None:
+        return upload(array, self._device) if isinstance(array, np.ndarray) else array
 
     # --- structure ------------------------------------------------------------------------------------------------
 
@@ -75,7 +81,7 @@ class SVRasterOnCuda(SVRaster):
         self.table = VoxelTable.of(octree, self._device, self._launch)
         if isinstance(self.field, FieldArrays):
             self.field = FieldTensors.of(vars(self.field), self._device, self._half_moments)
-        self._scratch = Scratch.of(self.table, self._ordered)
+        self._scratch = Scratch.of(self.table, self.config.model.deterministic)
         self._per_level = np.bincount(octree.level, minlength=17)
 
     def move_to(self, octree: Octree, carry: Any) -> None:
@@ -141,9 +147,37 @@ class SVRasterOnCuda(SVRaster):
         return device_lists.shaded_lists(self.table, self.field.density, self.field.sh, degree, camera)
 
     def _picture(self, shaded: ViewLists, want: int) -> tuple[np.ndarray, np.ndarray]:
+        image, planes = self._drawn(shaded, want)
+        return image.cpu().numpy(), planes.cpu().numpy()
+
+    def _drawn(self, shaded: ViewLists, want: int, rays: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Return the view as image [H,W,4] and planes [n,H,W] on the device; so many whole rays a pixel side are averaged."""
         samples = self.active.model.samples_per_voxel
-        image, planes = device_lists.render_lists(self.table, shaded, samples, fields=want != 0)
-        return image.cpu().numpy(), planes[: planes_of(want)].cpu().numpy()
+        image, planes = device_lists.render_lists(
+            self.table, shaded, samples, fields=want & ~WANT_DEPTH != 0, depth=want != 0
+        )
+        planes = planes[: planes_of(want)]
+        if rays == 1.0 or rays != int(rays):
+            return image, planes
+        both = torch.cat([image.permute(2, 0, 1), planes])
+        small = avg_pool2d(both, int(rays))
+        return small[:4].permute(1, 2, 0).contiguous(), small[4:].contiguous()
+
+    def _similar(self, shaded: ViewLists) -> Similar:
+        def compare(
+            target: np.ndarray, mask: np.ndarray | None, rays: int, weight: float
+        ) -> tuple[Tensor, Tensor]:
+            image, _ = self._drawn(shaded, 0)
+            picture = image[..., 1:] + image[..., :1] * self._up(
+                np.asarray(self.background, dtype=np.float32)
+            )
+            v_rgb, loss = ssim_term(picture, self._up(target), rays, weight)
+            if mask is not None:
+                counts = self._up(mask).bool().repeat_interleave(rays, 0).repeat_interleave(rays, 1)
+                v_rgb *= counts[..., None]
+            return v_rgb, loss
+
+        return compare
 
     def _descend(
         self,
@@ -154,17 +188,22 @@ class SVRasterOnCuda(SVRaster):
         rays: int,
         degree: int,
         adam: np.ndarray,
-    ) -> np.ndarray:
+    ) -> Any:
         given = self._up(terms.v_rgb), self._up(terms.v_trans), self._up(terms.v_depth)
         goal = Goal(
             self._up(np.asarray(self.background, dtype=np.float32)), self._up(weights.astype(np.float32)),
             PHOTOMETRIC[self.active.losses.photometric], rays, self._up(terms.target), self._up(keep), *given,
         )  # fmt: skip
-        sums = train_on_view(
-            self.table, self.field, self._scratch, shaded, goal, samples=self.active.model.samples_per_voxel, degree=degree,
-            adam=self._up(adam), corrections=self._corrections_there, total_variation=float(adam[TV]),
-        )  # fmt: skip
-        return sums.cpu().numpy()
+        descend = train_on_view if self.team is None else shared_step
+        try:
+            sums = descend(
+                self.table, self.field, self._scratch, shaded, goal, samples=self.active.model.samples_per_voxel,
+                degree=degree, adam=self._up(adam), corrections=self._corrections_there, total_variation=float(adam[TV]),
+            )  # fmt: skip
+        except Exception:  # such as no memory left: the next step must not find half of this one's gradients
+            self._scratch.v_density.zero_()
+            raise
+        return sums.cpu().numpy() if self.team is None else sums
 
     def render(
         self,
@@ -175,17 +214,40 @@ class SVRasterOnCuda(SVRaster):
         background: tuple[float, float, float] | None = None,
     ) -> Buffers:
         """Render a view; see `engine.methods.common.Method.render`."""
-        rays = self.supersample if supersample is None else supersample
-        tail = self.background if background is None else np.asarray(background, dtype=np.float32)
-        degree = schedule.sh_degree(self.active, self.step)
-        shaded = self._shaded(camera if rays == 1.0 else camera.scaled(rays), degree)
+        rays, tail = self._rays_and_tail(supersample, background)
+        shaded = self._seen(camera, rays)
 
         def raster(values: np.ndarray | None, bits: int) -> tuple[np.ndarray, np.ndarray]:
             if values is not None:
                 device_lists.pack(self.table, shaded, self.field.density, self._up(values[:, 0]))
-            return self._picture(shaded, bits)
+            image, planes = self._drawn(shaded, bits, rays)
+            return image.cpu().numpy(), planes.cpu().numpy()
 
         return view.buffers_of(raster, self.octree, camera, want, tail, self._view_room)
+
+    def render_on_card(
+        self, camera: Camera, background: tuple[float, float, float] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return a view where it was drawn: rgba [h,w,4] uint8 and depth_z [h,w] float32, inf where nothing is."""
+        rays, tail = self._rays_and_tail(None, background)
+        image, planes = self._drawn(self._seen(camera, rays), WANT_DEPTH, rays)
+        trans = image[..., :1]
+        rgb = image[..., 1:] + trans * self._up(tail)
+        rgba = torch.full((*trans.shape[:2], 4), 255, dtype=torch.uint8, device=self._device)
+        rgba[..., :3] = (rgb.clamp(0.0, 1.0) * 255.0 + 0.5).to(torch.uint8)
+        trans = trans[..., 0]
+        depth = torch.where(trans < view.CLEAR, planes[PLANE_DEPTH] / (1.0 - trans), torch.inf)
+        return rgba, depth
+
+    def _rays_and_tail(
+        self, supersample: float | None, background: tuple[float, float, float] | None
+    ) -> tuple[float, np.ndarray]:
+        rays = self.supersample if supersample is None else supersample
+        return rays, self.background if background is None else np.asarray(background, dtype=np.float32)
+
+    def _seen(self, camera: Camera, rays: float) -> ViewLists:
+        fine = camera if rays == 1.0 else camera.scaled(rays)
+        return self._shaded(fine, schedule.sh_degree(self.active, self.step))
 
     def warm_up(self, progress: Callable[[str, int, int], None] | None = None) -> None:
         """Compile every kernel file that was never compiled on this machine."""

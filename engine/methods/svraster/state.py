@@ -38,7 +38,7 @@ def state_of(model: SVRaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         "step": model.step,
         "seed": model.seed,
         "options": flatten(model.config),
-        "window_start": model.window_start,
+        "window_views": model.window_views,
         "root_size": float(model.octree.root_size),
         "rng": json.dumps(model.rng.bit_generator.state),
     }
@@ -54,7 +54,8 @@ def load_into(model: SVRaster, tensors: dict[str, np.ndarray], header: dict[str,
     model.rng = np.random.default_rng(model.seed)
     model.rng.bit_generator.state = json.loads(header["rng"])
     model.queue = [int(i) for i in tensors["queue"]]
-    model.window_start = int(header["window_start"])
+    # earlier versions told since which step, and took one view a step
+    model.window_views = int(header.get("window_views", model.step - header.get("window_start", 0)))
     model.backdrop.load_rows(tensors["background"])
     if "exposure" in tensors:  # checkpoints of earlier versions have none
         model.exposure.load_rows(tensors["exposure"])

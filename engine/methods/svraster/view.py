@@ -29,7 +29,7 @@ from engine.render.resample import box_downsample
 
 _FLAGS = {"depth_z": WANT_DEPTH, "depth_median": WANT_MEDIAN, "normal": WANT_NORMAL, "count": WANT_COUNT}
 _TINY = 1e-6  # smallest opacity and length that are divided by
-_CLEAR = 0.999  # where more light than this is left, there is nothing to have a depth
+CLEAR = 0.999  # where more light than this is left, there is nothing to have a depth
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _fields(
     """Return the optional fields of Buffers that are in the picture already."""
     fields: dict[str, np.ndarray] = {}
     if "depth_z" in want:
-        fields["depth_z"] = np.where(trans < _CLEAR, planes[PLANE_DEPTH] / opacity, 0.0).astype(np.float32)
+        fields["depth_z"] = np.where(trans < CLEAR, planes[PLANE_DEPTH] / opacity, 0.0).astype(np.float32)
     if "depth_median" in want:
         fields["depth_median"] = planes[PLANE_MEDIAN].copy()
     if "normal" in want:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.methods.compiling import tiny_scene
+from engine.parallel import Solo
 
 if TYPE_CHECKING:
     from engine.methods.svraster.model import SVRaster
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
 STAGES = ("training kernels", "structure kernels", "view kernels")
 
 
-def stages(model: SVRaster) -> Iterator[None]:
-    """Do the work of each of STAGES on a small twin of a model."""
+def stages(model: SVRaster, together: bool = False) -> Iterator[None]:
+    """Do the work of each of STAGES on a small twin of a model; `together`: as one of several processes."""
     config = model.config
     small = dataclasses.replace(config, model=dataclasses.replace(config.model, initial_level=1))
     twin = type(model)(tiny_scene(model.scene.background), small, seed=0)
+    if together:
+        twin.join(Solo())
     twin.train_step()
     yield
     twin.octree.subdivide(np.ones(8, dtype=bool))

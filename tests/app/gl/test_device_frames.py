@@ -60,7 +60,9 @@ class FakeProvider:
 def make_frame(read: list[int] | None = None, value: int = 9) -> DeviceFrame:
     picture = np.full((H, W, 4), value, np.uint8), np.full((H, W), 2.0, np.float32)
     read_on = [].append if read is None else read.append
-    return DeviceFrame(W, H, rgba=1000, depth_z=2000, device=0, read_on=read_on, download=lambda: picture)
+    return DeviceFrame(
+        W, H, rgba=1000, depth_z=2000, device=0, read_on=read_on, download=lambda: picture, wait=lambda: None
+    )
 
 
 def test_both_textures_are_filled_after_the_frame_is_ready_and_registered_once():
@@ -90,6 +92,11 @@ def test_a_window_of_another_chip_is_not_even_tried_and_the_advice_names_the_way
     assert provider.done == []
     assert "drawn by Intel Mesa UHD Graphics 620" in frames.reason
     assert "__NV_PRIME_RENDER_OFFLOAD=1" in frames.reason
+
+
+def test_another_driver_for_the_same_card_is_another_chip():
+    frames = DeviceFrames("auto", "Microsoft Corporation D3D12 (NVIDIA GeForce RTX 4090)", FakeProvider())
+    assert not frames.wanted
 
 
 def test_who_insists_gets_a_try_with_any_chip():

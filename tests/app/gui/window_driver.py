@@ -252,7 +252,7 @@ def kept_on_the_card(frame: Frame) -> Frame:
     rgba, depth = frame.rgba, frame.depth_z
     ON_THE_CARD.update({1: rgba, 2: depth})
     height, width = depth.shape
-    kept = DeviceFrame(width, height, 1, 2, 0, lambda stream: None, lambda: (rgba, depth))
+    kept = DeviceFrame(width, height, 1, 2, 0, lambda stream: None, lambda: (rgba, depth), lambda: None)
     empty = np.broadcast_to(np.uint8(0), rgba.shape), np.broadcast_to(np.float32(0), depth.shape)
     return replace(frame, rgba=empty[0], depth_z=empty[1], on_device=kept)
 

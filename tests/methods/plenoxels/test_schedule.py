@@ -73,7 +73,9 @@ def test_presets_hold_the_published_numbers(name: str) -> None:
     assert (config.schedule.rays, config.model.step_size, config.model.stop_trans) == (5_000, 0.5, 1e-7)
 
 
-def test_total_variation_of_synthetic_scenes_ends_with_the_first_finer_grid_and_of_captures_is_halved() -> None:
+def test_total_variation_of_synthetic_scenes_ends_with_the_first_finer_grid_and_of_captures_is_halved() -> (
+    None
+):
     synthetic, custom = preset("published-syn").losses, preset("published-custom").losses
     assert schedule.tv_weights(synthetic, 1) == (0.0, 0.0)
     assert schedule.tv_weights(custom, 2) == pytest.approx((5e-3 / 4, 5e-3 / 4))

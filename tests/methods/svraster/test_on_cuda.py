@@ -4,18 +4,24 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
 
+from engine.cameras import Camera, look_at
 from engine.cpu.shade import sh_rows
 from engine.cpu.train_view import FieldArrays
-from engine.methods.svraster import SVRaster, SVRasterConfig
+from engine.messages import ViewRequest
+from engine.methods.svraster import SVRaster, SVRasterConfig, on_cuda
 from engine.methods.svraster.on_cuda import SVRasterOnCuda
+from engine.methods.svraster.picture_terms import _similar_here
 from engine.options import updated
+from engine.worker_views import render_frame
 from tests.cuda import host
 from tests.cuda.on_host import launcher
 from tests.methods.test_svraster import make_scene
+from tests.ranks_in_threads import step_together
 
 CONFIG = updated(
     SVRasterConfig(),
@@ -42,8 +48,14 @@ def on_device() -> type:
     if host.compiler() is None:
         pytest.skip("needs g++ to run kernels on the CPU (Debian, Ubuntu: apt-get install g++)")
 
+    plain, one_at_a_time = launcher(), threading.Lock()
+
+    def launch(*arguments: object) -> None:
+        with one_at_a_time:  # the harness has one set of fibres
+            plain(*arguments)
+
     def make(scene: object, config: SVRasterConfig = CONFIG, **options: object) -> SVRasterOnCuda:
-        return SVRasterOnCuda(scene, config, device="cpu", launch=launcher(), **options)
+        return SVRasterOnCuda(scene, config, device="cpu", launch=launch, **options)
 
     return make
 
@@ -91,14 +103,33 @@ def test_a_run_may_change_sides(on_device: type) -> None:
     assert back.train_step().psnr == cpu.train_step().psnr
 
 
-def test_the_same_seed_gives_the_same_run_when_ordered(on_device: type) -> None:
+def test_the_same_seed_gives_the_same_run_when_that_is_asked_for(on_device: type) -> None:
     scene, runs = make_scene(4), []
     for _ in range(2):
-        model = on_device(scene, ordered=True)
+        model = on_device(scene, updated(CONFIG, {"model.deterministic": True}))
+        assert model._scratch.owners is not None, "atomics would add in an order left to chance"
         for _ in range(6):
             model.train_step()
         runs.append(fields_of(model))
     assert all(np.array_equal(runs[0][name], runs[1][name]) for name in runs[0])
+
+
+@pytest.mark.parametrize("rays", [1, 2])
+def test_the_picture_that_stays_on_the_card_is_the_one_of_the_host(on_device: type, rays: int) -> None:
+    scene = make_scene(4)
+    model = on_device(scene, updated(CONFIG, {"model.supersample": rays, "schedule.supersample_from": 0}))
+    for _ in range(4):
+        model.train_step()
+    assert model.supersample == rays
+    pose = look_at(np.array([1.5, 1.0, 0.8]), np.zeros(3), np.array([0.0, 0.0, 1.0]))
+    camera = Camera.from_fov(64, 40, np.radians(50.0), pose)  # the cube and what is beside it
+    request = ViewRequest(1, camera, background=(0.1, 0.6, 0.3))
+    frame = render_frame(model, scene, request, lambda: 0.0)
+    rgba, depth_z = (t.numpy() for t in model.render_on_card(camera, request.background))
+    assert np.abs(rgba.astype(int) - frame.rgba).max() <= 1 and (rgba != frame.rgba).mean() < 0.01
+    there = np.isfinite(frame.depth_z)
+    assert 0.05 < there.mean() < 1.0 and np.array_equal(np.isfinite(depth_z), there)
+    assert np.allclose(depth_z[there], frame.depth_z[there], rtol=1e-5)
 
 
 def test_pruning_by_hand_carries_the_field(on_device: type) -> None:
@@ -110,3 +141,64 @@ def test_pruning_by_hand_carries_the_field(on_device: type) -> None:
     assert 0 < report.after < before.voxels and model.structure().voxels == report.after
     assert model.subdivide_now().split > 0
     assert np.isfinite(model.train_step().psnr)
+
+
+def test_two_ranks_on_devices_take_the_steps_of_two_on_cpus(on_device: type) -> None:
+    scene, fields = make_scene(4), []
+    config = updated(CONFIG, {"model.deterministic": True})
+    for make in (SVRaster, lambda *options: on_device(*options, half_moments=False)):
+        models = [make(scene, config) for _ in range(2)]
+        for _ in range(5):
+            step_together(models)
+        a, b = (fields_of(model) for model in models)
+        assert [name for name in a if not np.array_equal(a[name], b[name])] == []
+        fields.append((a, models[0].octree.path))
+    (cpu, path), (device, same_path) = fields
+    assert np.array_equal(path, same_path) and len(path) > 1_000
+    assert np.array_equal(cpu["sh_age"], device["sh_age"])
+    assert np.median(np.abs(cpu["sh"] - device["sh"])) < 1e-5
+    assert np.abs(cpu["heaviest"] - device["heaviest"]).max() < PICTURE
+    assert np.abs(cpu["priority"] - device["priority"]).max() < 0.02 * cpu["priority"].max()
+
+
+def test_a_view_is_compared_with_its_photo_on_the_device_as_here(on_device: type) -> None:
+    scene = make_scene(4)
+    model = on_device(scene)
+    for _ in range(3):
+        model.train_step()
+    rays, camera = 2, scene.train.views[0].camera
+    shaded = model._shaded(camera.scaled(rays), 2)
+    image, _ = model._picture(shaded, 0)
+    picture = image[..., 1:] + image[..., :1] * model.background
+    target = (scene.train.images.load(0) * 255.0).astype(np.uint8)
+    mask = np.full(target.shape[:2], 255, dtype=np.uint8)
+    mask[10:20, 5:30] = 0
+    v_rgb, loss = model._similar(shaded)(target, mask, rays, 0.3)
+    wanted, same = _similar_here(picture, target, mask, rays, 0.3)
+    assert float(loss) == pytest.approx(same, rel=1e-5)
+    assert np.abs(v_rgb.numpy() - wanted).max() < 1e-3 * np.abs(wanted).max()
+    assert not v_rgb[20:40, 10:60].any() and v_rgb[:20].any()
+
+
+def test_a_step_that_fails_leaves_nothing_to_the_next(
+    on_device: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = make_scene(4)
+    failed, other = (
+        on_device(scene, updated(CONFIG, {"model.deterministic": True}), half_moments=False) for _ in range(2)
+    )
+
+    def run_out(*arguments: object, **options: object) -> None:
+        arguments[2].v_density.fill_(1.0)
+        raise MemoryError("no memory left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(on_cuda, "train_on_view", run_out)
+        with pytest.raises(MemoryError):
+            failed.train_step()
+    assert not failed._scratch.v_density.any()
+    for model in (failed, other):
+        model.step, model.queue = 0, [2, 1]
+        model.train_step()
+    a, b = fields_of(failed), fields_of(other)
+    assert [name for name in a if not np.array_equal(a[name], b[name])] == []
