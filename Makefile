@@ -5,11 +5,12 @@
 #   make lint    the checks of style
 #   make clean   remove what was built, and .venv
 #
-# PYTHON=python3.12 takes another Python. `tools/setup.sh` is all the set-up there is.
+# PYTHON=python3.12 takes another Python; WORKERS=0 tests in one process. `tools/setup.sh` is all the set-up there is.
 
 PYTHON ?= python3
 SCENE ?= demo
 ARGS ?=
+WORKERS ?= 2
 VENV := .venv
 
 .PHONY: run test lint clean
@@ -18,7 +19,7 @@ run: $(VENV)/.ready
 	$(VENV)/bin/nerfviewer $(if $(SCENE),"$(SCENE)") $(ARGS)
 
 test: $(VENV)/.ready-dev
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.ready-dev
 	$(VENV)/bin/ruff check

@@ -20,10 +20,13 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from engine.cameras import Camera
 from engine.datasets.scene import ImageSource, Scene, Split, View
 from engine.methods.common import Method, method_class
+
+LONGEST_S = 600.0  # to wait for another process that compiles the same
 
 Progress = Callable[[str, int, int], None]  # (stage, done, total); total 0 means unknown
 
@@ -51,21 +54,25 @@ def _compile_elsewhere(method: str, progress: Progress | None, together: bool) -
         return
     if progress is not None:
         progress("kernels, once", 0, 0)
+    with contextlib.suppress(OSError, Timeout), FileLock(marker.with_suffix(".lock"), timeout=LONGEST_S):
+        if not marker.exists():  # another process may have compiled while this one waited
+            _compile_in_a_child(method, together)
+            marker.touch()
+
+
+def _compile_in_a_child(method: str, together: bool) -> None:
+    """Raises OSError where that did not work."""
     root = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(path for path in (root, os.environ.get("PYTHONPATH", "")) if path)
+    code = f"from engine.methods.compiling import compile_all\ncompile_all({method!r}, {together})\n"
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            f"from engine.methods.compiling import compile_all\ncompile_all({method!r}, {together})\n",
-        ],
+        [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": paths},
         stdin=subprocess.DEVNULL,
         capture_output=True,
     )
-    if done.returncode == 0 and marker.parent.is_dir():
-        with contextlib.suppress(OSError):
-            marker.touch()
+    if done.returncode != 0:
+        raise OSError(f"the process that compiles ended with {done.returncode}")
 
 
 def compile_all(method: str, together: bool = False) -> None:

@@ -130,7 +130,7 @@ class PlenoxelTrainer:
         losses = self.loss(outputs, batch)
         total = weighted_sum(losses, self.config)
         if not torch.isfinite(total):
-            named = ", ".join(f"{name} {float(value):g}" for name, value in losses.items())
+            named = ", ".join(f"{name} {torch.as_tensor(value).item():g}" for name, value in losses.items())
             raise OptionError(
                 f"The loss is no number any more at iteration {self.iteration} ({named}); lower learning_rate."
             )
