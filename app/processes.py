@@ -137,6 +137,9 @@ def _say_who_was_killed(codes: list[int | None]) -> None:
 def train_at(job: TrainJob, place: Place) -> int:
     """Train as one of several processes; return the exit code."""
     if RENDEZVOUS in os.environ:
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # a shell's background jobs are born without it
         threading.Thread(target=_listen, daemon=True).start()
     if place.rank > 0:  # the first decides when it is over, and the others hear of it
         for kind in (signal.SIGINT, signal.SIGTERM):

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from engine.errors import CheckpointError, UserError
 from engine.methods.plenoxels import npz, quantised
+from engine.methods.plenoxels.background import stored_texels
 from engine.runs import open_run
 from engine.voxel_grid import Grid
 
@@ -40,7 +42,7 @@ def grid_of_run(run: str | Path) -> npz.StoredGrid:
     newest = folder.newest()
     if newest is None:
         raise UserError(f"{run} has no checkpoint yet; train it first.")
-    tensors, header = newest.tensors, newest.header
+    tensors, header = newest.tensors, newest.header["state"]
     try:
         grid = Grid(
             *(tensors[f"grid.{name}"] for name in ("links", "density", "sh")),
@@ -50,4 +52,6 @@ def grid_of_run(run: str | Path) -> npz.StoredGrid:
         )
     except KeyError as error:
         raise CheckpointError(f"{newest.path} has no {error}; train again to export it.") from error
-    return npz.stored(grid)
+    if "spheres.texels" not in tensors:
+        return npz.stored(grid)
+    return replace(npz.stored(grid), **stored_texels(tensors["spheres.texels"]))

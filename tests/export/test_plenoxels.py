@@ -14,6 +14,7 @@ from engine.methods.common import create_method, method_class
 from engine.methods.plenoxels import npz, quantised
 from engine.options import build
 from engine.runs import RunSpec, new_run
+from engine.training import Training
 from tests.fakes import make_scene
 
 
@@ -27,7 +28,7 @@ def run(tmp_path: Path) -> Path:
     model.grid.density[:] = np.linspace(-3.0, 50.0, model.grid.n_voxels)
     model.grid.coefficients[:] = np.random.default_rng(0).normal(0.0, 0.3, model.grid.coefficients.shape)
     folder = new_run(RunSpec("demo", "plenoxels"), tmp_path, tmp_path / "run")
-    folder.save(7, *model.state())
+    Training(model.scene, model, folder).save()
     return tmp_path / "run"
 
 

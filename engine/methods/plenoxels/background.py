@@ -132,13 +132,15 @@ class Spheres:
             self.means[:] = tensors["spheres.means"]
 
     def stored(self) -> dict[str, Any]:
-        """Return `background_links [2H,H]` and `background_data [2H H,L,4]` as the public file has them."""
-        shape = 2 * self.height, self.height
-        data = np.ascontiguousarray(self.texels.reshape(-1, self.layers, VALUES))
-        return {
-            "background_links": np.arange(len(data), dtype=np.int32).reshape(shape),
-            "background_data": data,
-        }
+        """Return what the public file holds of it; see `stored_texels`."""
+        return stored_texels(self.texels)
+
+
+def stored_texels(texels: np.ndarray) -> dict[str, Any]:
+    """Return texels [2H,H,L,4] as the public file has them: `background_links [2H,H]`, `background_data [2H H,L,4]`."""
+    data = np.ascontiguousarray(texels.reshape(-1, *texels.shape[2:]))
+    links = np.arange(len(data), dtype=np.int32).reshape(texels.shape[:2])
+    return {"background_links": links, "background_data": data}
 
 
 class Completion:

@@ -17,13 +17,14 @@ from engine.cameras import Camera
 from engine.cpu.crew import crew
 from engine.cpu.grid_update import add_total_variation
 from engine.cpu.lists import Workspace
-from engine.cpu.march import march_gradients
+from engine.cpu.march import Complete, march_gradients
 from engine.cpu.march_weights import raise_heaviest
 from engine.datasets.scene import Scene
 from engine.errors import OptionError
 from engine.methods.common import AdaptReport, Buffers, StepReport, StructureStats
 from engine.methods.compiling import warm_up
 from engine.methods.plenoxels import schedule, state, structure
+from engine.methods.plenoxels.background import Spheres
 from engine.methods.plenoxels.config import PlenoxelsConfig, in_scene
 from engine.methods.plenoxels.grid import dense_grid, sphere_mask
 from engine.methods.plenoxels.march_view import march_view
@@ -36,6 +37,7 @@ from engine.options import describe, updated
 from engine.voxel_grid import Grid, LossTerms, MarchOptions
 
 _BRIGHTNESS = {"white": 1.0, "grey": 0.5, "black": 0.0, "learned": 0.5}
+_THROUGH = 1.0 / 1024.0  # where less light than this comes through the grid, a picture does not show it
 
 
 class Plenoxels:
@@ -66,6 +68,22 @@ class Plenoxels:
             sphere_mask(sizes[0]) if model.sphere else None,
         )  # fmt: skip
         self.optimiser = Optimiser(self.grid, config.rates.optimiser)
+        if self.active.spheres.inside_from > 0 and self.has_surroundings:
+            self.grid.density[:] = 0.0  # which no ray changes, until `train_step` fills it
+        self.spheres = self.fresh_spheres()
+
+    @property
+    def has_surroundings(self) -> bool:
+        """Whether spheres around the box show what is far away."""
+        surrounded = self.scene.outside_levels > 0 and not self.space.forward_facing
+        return surrounded and self.active.model.surroundings
+
+    def fresh_spheres(self) -> Spheres | None:
+        """Return spheres that have learned nothing yet, None where there are none."""
+        if not self.has_surroundings:
+            return None
+        half = float(self.space.radius[0])
+        return Spheres(self.active.spheres, self.active.rates.optimiser, self.space.center, half)
 
     def use(self, config: PlenoxelsConfig) -> None:
         """Take over a configuration; `active` are the options that hold in this scene."""
@@ -140,13 +158,41 @@ class Plenoxels:
         terms = LossTerms(
             self.background, losses.beta, losses.sparsity, losses.l1 / schedule.UNIT / len(rays_o)
         )
-        mse = self._descend(rays_o, rays_d, batch.target, terms)
+        if self.spheres is None:
+            mse = self._descend(rays_o, rays_d, batch.target, terms)
+        else:
+            mse = self._descend_with_spheres(rays_o, rays_d, batch.target, terms)
         self.step += 1
         psnr = float(-10.0 * np.log10(max(mse, 1e-12)))
         return StepReport(self.step, batch.view, (("mse", mse),), psnr, adapted)
 
-    def _descend(self, rays_o: np.ndarray, rays_d: np.ndarray, target: np.ndarray, terms: LossTerms) -> float:
-        """Go one step down the gradients of rays [N,3] that should have colours `target`; return their squared error."""
+    def _descend_with_spheres(
+        self, rays_o: np.ndarray, rays_d: np.ndarray, target: np.ndarray, terms: LossTerms
+    ) -> float:
+        """Go one step down the gradients, of the spheres behind the box as well."""
+        spheres, active = self.spheres, self.active
+        if 0 < active.spheres.inside_from == self.step:
+            self.settle()
+            self.lay_out(
+                replace(
+                    self.grid,
+                    density=np.full_like(self.grid.density, active.model.initial_density * schedule.UNIT),
+                ),
+                None,
+            )
+        complete = spheres.completion(rays_o, rays_d, target, self.background, crew())
+        self._descend(rays_o, rays_d, complete, terms)
+        spheres.add_variation(active.spheres, active.losses.tv_share, self.rng)
+        spheres.step(active.spheres, active.rates, self.step, crew())
+        return complete.mse
+
+    def _descend(
+        self, rays_o: np.ndarray, rays_d: np.ndarray, target: np.ndarray | Complete, terms: LossTerms
+    ) -> float:
+        """Go one step down the gradients of rays [N,3] that should have colours `target`; return their squared error.
+
+        With what completes pictures in place of colours, that knows the error, and 0 is returned.
+        """
         mse = march_gradients(
             self.grid,
             rays_o,
@@ -194,15 +240,39 @@ class Plenoxels:
         The rasteriser draws the grid's cells, many times faster than marching; where it cannot, as in device coordinates,
         rays are marched.
         """
-        tail = np.full(3, self.background) if background is None else np.asarray(background)
+        tail = self._behind_everything(background)
         if fits(self.grid) and not self.space.forward_facing:
             rays = 1.0 if supersample is None else supersample
-            return self._viewer.render(self.grid, self.step, camera, want, rays, tail)
-        return march_view(self.grid, self.space, camera, self.march_options(), tail, want, self._view_room)
+            seen = self._viewer.render(self.grid, self.step, camera, want, rays, tail)
+        else:
+            options = self.march_options()
+            seen = march_view(self.grid, self.space, camera, options, tail, want, self._view_room)
+        return self._with_spheres(seen, camera, background)
+
+    def _behind_everything(self, background: tuple[float, float, float] | None) -> np.ndarray:
+        """Return the colour [3] behind the grid: where spheres are behind it, they bring their own."""
+        if background is not None:
+            return np.asarray(background)
+        return np.full(3, self.background if self.spheres is None else 0.0)
+
+    def _with_spheres(
+        self, seen: Buffers, camera: Camera, background: tuple[float, float, float] | None
+    ) -> Buffers:
+        """Return a view with the spheres behind the grid, unless a colour was asked for instead."""
+        if self.spheres is None or background is not None:
+            return seen
+        trans = seen.trans.reshape(-1)
+        through = np.flatnonzero(trans > _THROUGH)
+        rays_o, rays_d = (rays.reshape(-1, 3)[through].astype(np.float32) for rays in camera.rays())
+        rgb = seen.rgb.reshape(-1, 3).copy()
+        far = self.spheres.behind(rays_o, rays_d, self.background, crew())
+        rgb[through] += trans[through, None] * far
+        return replace(seen, rgb=rgb.reshape(seen.rgb.shape))
 
     def structure(self) -> StructureStats:
         """Count cells."""
-        return structure.count_cells(self.grid, self.optimiser.nbytes, self.active.prune.max_cells)
+        more = self.optimiser.nbytes + (0 if self.spheres is None else self.spheres.nbytes)
+        return structure.count_cells(self.grid, more, self.active.prune.max_cells)
 
     def boxes(self, levels: tuple[int, ...], limit: int) -> np.ndarray:
         """Return up to `limit` cells of the given levels as [n,4] float32: centre x y z and edge, for wireframes."""

@@ -157,9 +157,9 @@ class PlenoxelsOnCuda(Plenoxels):
         background: tuple[float, float, float] | None = None,
     ) -> Buffers:
         """Render a view by marching a ray for each pixel; see `engine.methods.common.Method.render`."""
-        tail = np.full(3, self.background) if background is None else np.asarray(background)
-        options = self.march_options()
-        return march_view(self.grid, self.space, camera, options, tail, want, self._view_room, self._marched)
+        tail, options = self._behind_everything(background), self.march_options()
+        seen = march_view(self.grid, self.space, camera, options, tail, want, self._view_room, self._marched)
+        return self._with_spheres(seen, camera, background)
 
     def warm_up(self, progress: Callable[[str, int, int], None] | None = None) -> None:
         """Compile every kernel file that was never compiled on this machine."""

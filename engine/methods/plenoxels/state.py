@@ -31,6 +31,8 @@ def state_of(model: Plenoxels) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     }
     if optimiser.means is not None:
         tensors["optimiser.means"] = optimiser.means
+    if model.spheres is not None:
+        tensors |= model.spheres.tensors()
     header = {
         "method": model.name,
         "step": model.step,
@@ -76,6 +78,9 @@ def load_into(model: Plenoxels, tensors: dict[str, np.ndarray], header: dict[str
     model.optimiser.squares = np.array(tensors["optimiser.squares"])
     if "optimiser.means" in tensors:
         model.optimiser.means = np.array(tensors["optimiser.means"])
+    model.spheres = model.fresh_spheres()
+    if model.spheres is not None:
+        model.spheres.load(tensors)
     model.survey = _survey_of(model, tensors, header["survey"]) if "survey" in header else None
 
 

@@ -34,11 +34,17 @@ class Pictures(ImageSource):
         return sum(image.nbytes for image in self.images)
 
 
-def picture(camera: Camera) -> np.ndarray:
-    """Ray-cast the boxes."""
+def sky(d: np.ndarray) -> np.ndarray:
+    """Return the colours [...,3] of what is far away in directions d [...,3]."""
+    return 0.5 + 0.4 * np.stack([d[..., 0], d[..., 1], d[..., 2] * d[..., 0]], axis=-1)
+
+
+def picture(camera: Camera, outdoors: bool = False) -> np.ndarray:
+    """Ray-cast the boxes, on white or under a sky."""
     fine = camera.scaled(RAYS)
     origins, directions = fine.rays()
     image, nearest = np.ones((*origins.shape[:2], 3)), np.full(origins.shape[:2], np.inf)
+    image = sky(directions) if outdoors else image
     for centre, half, colour in BOXES:
         with np.errstate(divide="ignore"):
             a, b = ((np.asarray(centre) + sign * np.asarray(half) - origins) / directions for sign in (-1, 1))
@@ -51,8 +57,8 @@ def picture(camera: Camera) -> np.ndarray:
     return blocks.mean(axis=(1, 3)).astype(np.float32)
 
 
-def boxes_scene(size: int = 64, n_train: int = 20, n_test: int = 4) -> Scene:
-    """Return photos of the boxes."""
+def boxes_scene(size: int = 64, n_train: int = 20, n_test: int = 4, outdoors: bool = False) -> Scene:
+    """Return photos of the boxes, on white or under a sky."""
 
     def views(n: int, shift: float) -> tuple[View, ...]:
         made = []
@@ -64,5 +70,6 @@ def boxes_scene(size: int = 64, n_train: int = 20, n_test: int = 4) -> Scene:
         return tuple(made)
 
     train, test = views(n_train, 0.0), views(n_test, 0.37)
-    splits = [Split(v, Pictures([picture(view.camera) for view in v])) for v in (train, test)]
-    return Scene("boxes", "", "test", *splits, "white", 0, np.eye(4), np.array([0.0, 0.0, 1.0]))
+    splits = [Split(v, Pictures([picture(view.camera, outdoors) for view in v])) for v in (train, test)]
+    behind, levels = ("learned", 3) if outdoors else ("white", 0)
+    return Scene("boxes", "", "test", *splits, behind, levels, np.eye(4), np.array([0.0, 0.0, 1.0]))
