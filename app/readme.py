@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The generated parts of README.md: the commands from their registry, the options from their declarations.
 
-python -m app.readme        rewrites both tables in place
+python -m app.readme        rewrites the tables in place
 """
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from app import commands
@@ -28,15 +29,17 @@ def _row(info: OptionInfo) -> str:
     return f"| `{flag}` | {info.default}{unit} | {allowed} | {live} | {info.help} |"
 
 
-def options_table() -> str:
-    """Return the README's table of the scene's and SVRaster's options."""
+def options_table(*configs: type) -> str:
+    """Return a table of the options of configurations."""
     rows = ["| Flag | Default | Allowed | While training | What it is |", "| --- | --- | --- | --- | --- |"]
-    for config in (SceneOptions, method_class("svraster").Config):
-        rows += [_row(info) for info in describe(config)]
-    return "\n".join(rows)
+    return "\n".join(rows + [_row(info) for config in configs for info in describe(config)])
 
 
-SECTIONS = {"commands": commands.markdown_table, "options": options_table}
+SECTIONS = {
+    "commands": commands.markdown_table,
+    "options": partial(options_table, SceneOptions, method_class("svraster").Config),
+    "plenoxels options": partial(options_table, method_class("plenoxels").Config),
+}
 
 
 def refreshed(text: str) -> str:
