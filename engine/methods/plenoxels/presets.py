@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Named sets of options: "fast" is the defaults, the others are the published schedules, number for number.
+"""Named sets of options. "fast" is the defaults; "syn", "llff", "tnt" and "custom" weigh losses and pruning as published for
+such captures, with the defaults' grids and rates; "published-..." are the published schedules, number for number.
 
 "published-small" is that of synthetic scenes for small photos and a CPU: end it at 12,800 steps.
 """
@@ -103,8 +104,20 @@ _CUSTOM = {
     "spheres.tv_colour": 5e-3,
     "spheres.inside_from": 1_000,
 }
+_WEIGHTS = ("losses.", "forward.tv", "prune.weight", "model.background", "model.near", "spheres.tv")
+
+
+def _weights(published: dict[str, Any]) -> dict[str, Any]:
+    """Return what a published schedule says of weights alone."""
+    return {name: value for name, value in (_PUBLISHED | published).items() if name.startswith(_WEIGHTS)}
+
+
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {},
+    "syn": _weights(_SYNTHETIC),
+    "llff": _weights(_FORWARD),
+    "tnt": _weights(_TANKS),
+    "custom": _weights(_CUSTOM) | {"spheres.inside_from": 40},
     "published-syn": _PUBLISHED | _SYNTHETIC,
     "published-small": _PUBLISHED | _SYNTHETIC | _SMALL,
     "published-llff": _PUBLISHED | _FORWARD,

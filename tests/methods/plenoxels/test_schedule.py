@@ -73,6 +73,17 @@ def test_presets_hold_the_published_numbers(name: str) -> None:
     assert (config.schedule.rays, config.model.step_size, config.model.stop_trans) == (5_000, 0.5, 1e-7)
 
 
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_presets_for_a_processor_have_the_published_weights_and_the_usual_grids(name: str) -> None:
+    published, quick, usual = preset(name), preset(name.removeprefix("published-")), PlenoxelsConfig()
+    forward = name == "published-llff"
+    for weights in ("tv_density", "tv_sh", "tv_early_only", "tv_decay", "sparsity", "beta"):
+        found = getattr(in_scene(quick, forward).losses, weights)
+        assert found == getattr(in_scene(published, forward).losses, weights), weights
+    assert (quick.prune.weight, quick.model.near) == (published.prune.weight, published.model.near)
+    assert (quick.schedule, quick.rates) == (usual.schedule, usual.rates)
+
+
 def test_total_variation_of_synthetic_scenes_ends_with_the_first_finer_grid_and_of_captures_is_halved() -> (
     None
 ):
