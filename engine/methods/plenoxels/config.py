@@ -48,17 +48,17 @@ class RateOptions:
         "rmsprop", "Either keeps a mean square of the gradients; adam also their mean.",
         choices=("rmsprop", "adam"),
     )  # fmt: skip
-    density: float = option(30.0, "Rate of the densities at the start.", minimum=0.0, maximum=1e3, live=True)
+    density: float = option(15.0, "Rate of the densities at the start.", minimum=0.0, maximum=1e3, live=True)
     density_final: float = option(
-        0.5, "Rate of the densities at the end.", minimum=0.0, maximum=1e3, live=True
+        0.3, "Rate of the densities at the end.", minimum=0.0, maximum=1e3, live=True
     )
-    sh: float = option(0.01, "Rate of the colours at the start.", minimum=0.0, maximum=1.0, live=True)
+    sh: float = option(0.02, "Rate of the colours at the start.", minimum=0.0, maximum=1.0, live=True)
     sh_final: float = option(5e-4, "Rate of the colours at the end.", minimum=0.0, maximum=1.0, live=True)
     sh_rest: float = option(
         1.0, "The view-dependent colours' share of the colours' rate.", minimum=0.0, maximum=10.0, live=True
     )
     decay_steps: int = option(
-        4_000, "Rates have reached their end at this step.", minimum=1, unit="steps", live=True
+        6_000, "Rates have reached their end at this step.", minimum=1, unit="steps", live=True
     )
     delay_steps: int = option(
         50,
@@ -73,7 +73,7 @@ class RateOptions:
     beta1: float = option(0.5, "Adam's decay of the mean gradient.", minimum=0.0, maximum=0.999)
     beta2: float = option(0.95, "Decay of the mean squared gradient.", minimum=0.0, maximum=0.9999)
     epsilon: float = option(
-        1e-8, "Added to the root of the mean square: cells that hear little hardly move.",
+        1e-9, "Added to the root of the mean square: cells that hear little hardly move.",
         minimum=1e-20, maximum=1.0,
     )  # fmt: skip
 
