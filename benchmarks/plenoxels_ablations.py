@@ -3,7 +3,7 @@
 
     python benchmarks/plenoxels_ablations.py [DATA] [--steps 2500] [--only fern] [--json FILE]
 
-DATA holds the scenes `lego` (at 400x400) and `fern` (at an eighth of its size). Every row is a run of its own with the same
+DATA holds the scenes `lego` (photos halved) and `fern` (at an eighth of its size). Every row is a run of its own with the same
 steps and seed; `view_to_march_db` is the PSNR between the rasteriser's picture and the marched one, the worst of five
 held-out views, and the times are medians over those. Run it on an otherwise idle machine.
 """
