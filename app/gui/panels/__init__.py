@@ -11,6 +11,7 @@ from app.gui.panels.compare import ComparePanel
 from app.gui.panels.curves import CurvesPanel
 from app.gui.panels.export import ExportPanel
 from app.gui.panels.log import LogPanel
+from app.gui.panels.objective import ObjectivePanel
 from app.gui.panels.options import OptionsPanel
 from app.gui.panels.scene import ScenePanel
 from app.gui.panels.structure import StructurePanel
@@ -22,6 +23,7 @@ PANELS: tuple[tuple[str, Callable[[], Panel]], ...] = (
     ("left", ScenePanel),
     ("left", CapturePanel),
     ("left", TrainingPanel),
+    ("left", ObjectivePanel),
     ("left", OptionsPanel),
     ("right", ViewPanel),
     ("right", ComparePanel),

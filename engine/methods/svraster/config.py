@@ -119,9 +119,86 @@ class ObjectiveOptions:
 
     kind: str = option(
         "raster",
-        "What a step is taken on: raster, a whole picture as it is shown.",
-        choices=("raster",),
+        "What a step is taken on: raster, a whole picture as it is shown; "
+        "soft, a picture whose voxels and depth order are blurred.",
+        choices=("raster", "soft"),
         live=True,
+    )
+
+
+@dataclass(frozen=True)
+class SoftOptions:
+    """How far the soft objective blurs voxels and their order."""
+
+    sigma: float = option(
+        0.5,
+        "Blur of a voxel's footprint, in halves of its width; with annealing, at the start.",
+        minimum=0.0,
+        maximum=2.0,
+        live=True,
+    )
+    temperature: float = option(
+        0.02,
+        "Blur of the depth order, in scene units; with annealing, at the start.",
+        minimum=0.0,
+        maximum=10.0,
+        live=True,
+    )
+    order: str = option(
+        "logistic",
+        "How depths are weighed: logistic blends as the hard picture does when the temperature falls; softmax lets the "
+        "nearest win.",
+        choices=("logistic", "softmax"),
+        live=True,
+    )
+    anneal: bool = option(True, "Both blurs fall to their ends while training.", live=True)
+    sigma_end: float = option(
+        0.02, "Blur of the footprint at the end of annealing.", minimum=0.0, maximum=2.0, live=True
+    )
+    temperature_end: float = option(
+        0.0005, "Blur of the depth order at the end of annealing.", minimum=0.0, maximum=10.0, live=True
+    )
+    anneal_until: int = option(
+        1_000, "Annealing ends at this step.", minimum=1, maximum=1_000_000, unit="steps", live=True
+    )
+
+
+@dataclass(frozen=True)
+class PoseOptions:
+    """Refinement of the capture's camera poses, which needs the soft objective's gradients."""
+
+    refine: bool = option(
+        False,
+        "Each step of the soft objective moves its photo's camera, too, along its own gradient.",
+        live=True,
+    )
+    rotation_rate: float = option(
+        0.1,
+        "Degrees that a camera turns in a step at first.",
+        minimum=0.0,
+        maximum=10.0,
+        unit="deg",
+        live=True,
+    )
+    position_rate: float = option(
+        0.001, "Engine units that a camera moves in a step at first.", minimum=0.0, maximum=1.0, live=True
+    )
+    from_step: int = option(
+        50,
+        "Cameras stay until this step, for there is nothing to see yet.",
+        minimum=0,
+        unit="steps",
+        live=True,
+    )
+    until: int = option(
+        3_000,
+        "Rates have fallen to their last share at this step.",
+        minimum=1,
+        unit="steps",
+        live=True,
+    )
+    last_share: float = option(
+        0.02, "The share of the rates that is left in the end.", minimum=1e-4, maximum=1.0, live=True
     )
 
 
@@ -238,6 +315,8 @@ class SVRasterConfig:
     rates: RateOptions = field(default_factory=RateOptions)
     losses: LossOptions = field(default_factory=LossOptions)
     objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
+    soft: SoftOptions = field(default_factory=SoftOptions)
+    poses: PoseOptions = field(default_factory=PoseOptions)
     exposure: ExposureOptions = field(default_factory=ExposureOptions)
     adapt: AdaptOptions = field(default_factory=AdaptOptions)
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)

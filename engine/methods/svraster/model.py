@@ -33,6 +33,7 @@ from engine.methods.svraster.config import SVRasterConfig, in_scene
 from engine.methods.svraster.exposure import Exposure
 from engine.methods.svraster.objective import PHOTOMETRIC, loss_weights, named_losses, psnr_of
 from engine.methods.svraster.picture_terms import PictureTerms, Similar, picture_terms
+from engine.methods.svraster.poses import Poses
 from engine.methods.svraster.sparse_points import PointDepths, put_points, refined_around
 from engine.methods.svraster.targets import Targets, camera_of_target
 from engine.methods.svraster.team import Team
@@ -63,6 +64,7 @@ class SVRaster:
         self.team: Team | None = None  # who trains with us, each step on a view of each
         self.backdrop = Background(scene.background)
         self.exposure = Exposure(len(scene.train))
+        self.poses = Poses([view.camera for view in scene.train.views])
         self._targets = Targets(scene.train)
         self._depths = PointDepths(scene)
         self._room = Workspace()
@@ -245,7 +247,7 @@ class SVRaster:
         shrink, rays = schedule.photo_shrink(config, self.step), self.supersample
         target, keep = self._targets.get(index, shrink), self._targets.mask(index, shrink)
         whole = self.scene.train.views[index].camera
-        camera = camera_of_target(whole, target, shrink, rays)
+        camera = self.poses.camera(index, camera_of_target(whole, target, shrink, rays))
         degree = schedule.sh_degree(config, self.step)
         adam = schedule.adam_values(config, self.step, whole.width * whole.height)
         shaded = self._shaded(camera, degree)

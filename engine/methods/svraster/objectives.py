@@ -18,7 +18,7 @@ from engine.methods.common import StepReport
 if TYPE_CHECKING:
     from engine.methods.svraster.model import SVRaster
 
-_STEPS: dict[str, tuple[str, str]] = {}  # kind -> module and function
+_STEPS = {"soft": ("engine.methods.svraster.soft_objective", "soft_step")}  # kind -> module and function
 
 
 def step_of(model: SVRaster) -> Callable[[SVRaster], StepReport] | None:

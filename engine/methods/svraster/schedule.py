@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.cpu.update import N_ADAM
-from engine.methods.svraster.config import RateOptions, SVRasterConfig
+from engine.methods.svraster.config import RateOptions, SoftOptions, SVRasterConfig
 
 ADAM_EPSILON = 1e-15  # keeps a row that never had a gradient from dividing by zero
 
@@ -27,6 +27,22 @@ def photo_shrink(config: SVRasterConfig, step: int) -> int:
 def rays_per_pixel_side(config: SVRasterConfig, step: int) -> int:
     """Return the rays per pixel side."""
     return config.model.supersample if step >= config.schedule.supersample_from else 1
+
+
+def softness(soft: SoftOptions, step: int) -> tuple[float, float]:
+    """Return (sigma in half-widths, temperature in scene units) at a step; annealing falls evenly in the logarithm."""
+    if not soft.anneal:
+        return soft.sigma, soft.temperature
+    share = min(1.0, step / soft.anneal_until)
+    return _between(soft.sigma, soft.sigma_end, share), _between(
+        soft.temperature, soft.temperature_end, share
+    )
+
+
+def _between(start: float, end: float, share: float) -> float:
+    if start <= 0.0 or end <= 0.0:
+        return start + share * (end - start)
+    return start * (end / start) ** share
 
 
 def rate_share(rates: RateOptions, step: int) -> float:

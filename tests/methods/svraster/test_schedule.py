@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from engine.methods.svraster.config import RateOptions, SVRasterConfig
+from engine.methods.svraster.config import RateOptions, SoftOptions, SVRasterConfig
 from engine.methods.svraster.schedule import (
     adam_values,
     photo_shrink,
     rate_share,
     rays_per_pixel_side,
     sh_degree,
+    softness,
 )
 from engine.options import updated
 
@@ -57,3 +60,11 @@ def test_total_variation_stops_and_rates_fall_in_what_the_kernels_read():
     early, late = adam_values(options, 0, 50), adam_values(options, 100, 50)
     assert early[-1] == np.float32(2e-5) and late[-1] == 0.0
     assert np.allclose(late[3:6], 0.5 * early[3:6]) and np.array_equal(late[:3], early[:3])
+
+
+def test_blurs_fall_evenly_in_the_logarithm_and_stay_at_their_ends():
+    soft = SoftOptions(sigma=1.0, sigma_end=0.01, temperature=0.1, temperature_end=0.0, anneal_until=100)
+    assert softness(soft, 0) == pytest.approx((1.0, 0.1))
+    assert softness(soft, 50) == pytest.approx((0.1, 0.05))  # to 0 no logarithm leads
+    assert softness(soft, 100) == softness(soft, 999) == pytest.approx((0.01, 0.0))
+    assert softness(replace(soft, anneal=False), 999) == (1.0, 0.1)
