@@ -23,6 +23,10 @@ STOP_TRANS = (
 NEAR = 0.005  # segments start at least this far along the camera's z axis
 NORMAL_EPS = 1e-15  # protects the normalisation of a zero gradient
 
+# The soft rasteriser: how far a voxel reaches in units of sigma, and where the logistic function counts as 0 or 1.
+KAPPA = 2.0
+LOGISTIC_CUT = 12.0  # 1 - s(12) = 6e-6: below MIN_ALPHA
+
 SH_C0 = 0.28209479177387814
 SH_C1 = 0.4886025119029199
 SH_C2 = (

@@ -94,7 +94,8 @@ _RECORD = 64  # floats per record: alpha, t_in, t_out, dI/draw (one sample) or s
 
 
 @njit(cache=True, nogil=True)
-def _grown(array, used):
+def grown(array, used):
+    """Return a copy of an array's first `used` entries with twice the room."""
     bigger = np.empty(2 * array.shape[0], dtype=array.dtype)
     for i in range(used):  # a loop, not a slice: assigning slices takes Numba seconds to compile
         bigger[i] = array[i]
@@ -408,7 +409,7 @@ def raster_gradients(
                 knee, given, pair_live, s, base, records, keys,
             )  # fmt: skip
             if first < last:
-                records, keys = _grown(records, n * _RECORD + 16), _grown(keys, n)
+                records, keys = grown(records, n * _RECORD + 16), grown(keys, n)
         sums = tile_sums[tile]
         sums[:] = 0.0
         tile_loss(

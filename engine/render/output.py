@@ -26,3 +26,15 @@ class RasterOutput:
     count: Tensor
     max_weight: Tensor
     distortion: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class SoftOutput:
+    """A view rendered softly: `rgb [H,W,3]` with the background, `trans [H,W]` what is left of the light, `depth_z [H,W]`.
+
+    `depth_z` is the sum of weight * z-depth, not divided by opacity.
+    """
+
+    rgb: Tensor
+    trans: Tensor
+    depth_z: Tensor
