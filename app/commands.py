@@ -271,6 +271,13 @@ def _toggle_split(app: AppActions) -> None:
     view.ground_truth = "off" if view.ground_truth == "beside" else "beside"
 
 
+def with_soft(session: Session) -> str | None:
+    """Say why there is no soft picture, if there is none."""
+    if session.scene is None or "soft.sigma" in session.values:
+        return with_scene(session)
+    return f"{method_title(session.scene.method)} has no soft picture."
+
+
 def refine_word(session: Session) -> str:
     """Return what the open method calls it when voxels become smaller."""
     return session.scene.refine if session.scene is not None else "Subdivide"
@@ -278,7 +285,7 @@ def refine_word(session: Session) -> str:
 
 def _mode(mode: str) -> Command:
     number, explanation = VIEW_MODES.index(mode) + 1, _MODE_HELP[mode]
-    enabled = in_view if mode == "error" else with_scene
+    enabled = {"error": in_view, "soft": with_soft}.get(mode, with_scene)
 
     def act(app: AppActions) -> None:
         app.session.view.mode = mode
@@ -309,6 +316,7 @@ _MODE_HELP = {
     "level": "Colour each pixel by the octree level of the voxels behind it.",
     "size": "Colour each pixel by the edge length of the voxels behind it.",
     "samples": "Colour each pixel by the number of voxels that contribute to it.",
+    "soft": "Show the picture as the soft objective sees it, with its blurs of the moment (SVRaster on the processor).",
 }
 
 COMMANDS: tuple[Command, ...] = (

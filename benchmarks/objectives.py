@@ -4,8 +4,8 @@
     python benchmarks/objectives.py SCENE [--downscale 2] [--seconds 300] [--only soft] [--json FILE] [-- more train options]
 
 A run each, in a process of its own, one after the other; seconds are training seconds. All are judged by the picture that the
-window shows (the hard one); of the soft objective's run `soft_psnr` is that of its softened picture, with the blurs that held at the
-end. Run it on an otherwise idle machine.
+window shows (the hard one); of the soft objective's run `soft_psnr` is that of its softened picture, with the blurs that held
+at the end. Run it on an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ ROOT = Path(__file__).resolve().parent.parent
 KINDS = ("raster", "rays", "soft")
 
 
-def trained(scene: str, kind: str, arguments: argparse.Namespace, more: list[str], run: Path) -> dict[str, Any]:
+def trained(
+    scene: str, kind: str, arguments: argparse.Namespace, more: list[str], run: Path
+) -> dict[str, Any]:
     """Train with one objective and return what `--json` says."""
     report = run.with_suffix(".json")
     command = [sys.executable, "-m", "app", "train", scene, "--downscale", str(arguments.downscale)]

@@ -4,9 +4,9 @@
     python benchmarks/refine_poses.py SCENE [--views 60] [--degrees 1] [--percent 1] [--seconds 300] [--json FILE] [-- options]
 
 Every training camera is turned by exactly `degrees` about an axis of its own and moved by `percent` of its distance from the
-scene's centre, in a direction of its own. Errors are against the true poses, after the one rotation, shift and scale that lead all
-of them there best: what moves cameras and scene together cannot be seen in any picture. The held-out views are drawn
-from the cameras that such a motion makes of theirs. Options are those of SVRaster by dotted name, as NAME=VALUE.
+scene's centre, in a direction of its own. Errors are against the true poses, after the one rotation, shift and scale that lead
+all of them there best: what moves cameras and scene together cannot be seen in any picture. The held-out views are drawn from
+the cameras that such a motion makes of theirs. Options are those of SVRaster by dotted name, as NAME=VALUE.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from engine.cameras import Camera
 from engine.datasets.scene import Scene
 from engine.errors import UserError
 
-VIEW_MODES = ("colour", "depth", "normal", "alpha", "error", "level", "size", "samples")
+VIEW_MODES = ("colour", "depth", "normal", "alpha", "error", "level", "size", "samples", "soft")
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,16 @@ _WANTED = {
     "size": frozenset({"size"}),
     "samples": frozenset({"count"}),
 }
+_COLOURS = (
+    "colour",
+    "soft",
+)  # modes whose picture is buffers.rgb; a method draws it softly if asked for "soft" by name
 
 
 def wanted_buffers(mode: str) -> frozenset[str]:
     """Return which optional fields of Buffers a view mode needs."""
     _check_mode(mode)
-    return _WANTED.get(mode, frozenset())
+    return _WANTED.get(mode, frozenset({"soft"} if mode == "soft" else ()))
 
 
 def picture(
@@ -55,11 +59,11 @@ def picture(
     level that "level" gives a colour of its own. `scale` is the legend of another picture, to be comparable with.
     """
     _check_mode(mode)
-    for name in wanted_buffers(mode):
+    for name in wanted_buffers(mode) - {"soft"}:
         if getattr(buffers, name) is None:
             raise ValueError(f"picture(): {mode!r} needs buffers.{name}; render with wanted_buffers(mode).")
     rgba = np.empty((*buffers.trans.shape, 4), np.uint8)
-    if mode == "colour" or (mode == "error" and photo is None):
+    if mode in _COLOURS or (mode == "error" and photo is None):
         pack_colour(_floats(buffers.rgb), rgba)
         return rgba, None
     if mode == "normal":

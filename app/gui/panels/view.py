@@ -17,7 +17,7 @@ from engine.methods.common import VIEW_MODES
 from engine.render.colour_maps import COLOUR_MAPS
 
 MODES = {mode: f"{number}  {mode.capitalize()}" for number, mode in enumerate(VIEW_MODES, start=1)}
-UNMAPPED = ("colour", "normal")  # modes that do not use the colour map
+UNMAPPED = ("colour", "normal", "soft")  # modes that do not use the colour map
 BACKGROUNDS: dict[str, tuple[float, float, float] | None] = {
     "scene": None,
     "white": (1.0, 1.0, 1.0),

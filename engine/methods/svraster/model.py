@@ -332,7 +332,10 @@ class SVRaster:
         )
         rays = self.supersample if supersample is None else supersample
         tail = self.background if background is None else np.asarray(background, dtype=np.float32)
-        return view.render_view(voxels, camera, want, rays, tail, self._view_room)
+        buffers = view.render_view(voxels, camera, want, rays, tail, self._view_room)
+        if "soft" in want:
+            buffers = replace(buffers, rgb=objectives.soft_picture(self, camera, rays, tail, self._view_room))
+        return buffers
 
     def structure(self) -> StructureStats:
         """Count voxels."""

@@ -16,6 +16,10 @@ from engine.errors import UserError
 from engine.methods.common import StepReport
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from engine.cameras import Camera
+    from engine.cpu.lists import Workspace
     from engine.methods.svraster.model import SVRaster
 
 _STEPS = {"soft": ("engine.methods.svraster.soft_objective", "soft_step")}  # kind -> module and function
@@ -34,3 +38,12 @@ def step_of(model: SVRaster) -> Callable[[SVRaster], StepReport] | None:
         )
     module, name = _STEPS[kind]
     return getattr(import_module(module), name)
+
+
+def soft_picture(
+    model: SVRaster, camera: Camera, rays: float, background: np.ndarray, room: Workspace
+) -> np.ndarray:
+    """Return the picture [H,W,3] that the soft objective trains on, from any camera, `rays` rays a pixel side."""
+    from engine.methods.svraster import soft_objective
+
+    return soft_objective.soft_picture(model, camera, rays, background, room)

@@ -13,13 +13,14 @@ import numpy as np
 from numba import njit
 
 from engine.cameras import Camera
-from engine.constants import SUM_BACKGROUND, SUM_SQUARED, TV
+from engine.constants import SUM_BACKGROUND, SUM_SQUARED
 from engine.cpu.apply_step import add_total_variation, apply_gradients, gradients_of_view
 from engine.cpu.crew import crew
+from engine.cpu.lists import ViewLists, Workspace
 from engine.cpu.shade import shade_voxels
 from engine.cpu.shared_update import collect_points
 from engine.cpu.soft_view import render_soft, soft_array, soft_gradients, soft_lists
-from engine.cpu.update import pixel_size
+from engine.cpu.update import TV, pixel_size
 from engine.datasets.box import box_of
 from engine.methods.common import StepReport
 from engine.methods.svraster import schedule
@@ -27,6 +28,7 @@ from engine.methods.svraster.config import SVRasterConfig
 from engine.methods.svraster.objective import PHOTOMETRIC, loss_weights, named_losses, psnr_of
 from engine.methods.svraster.picture_terms import picture_terms
 from engine.methods.svraster.targets import camera_of_target
+from engine.render.resample import box_downsample
 
 if TYPE_CHECKING:
     from engine.methods.svraster.model import SVRaster
@@ -36,10 +38,10 @@ def soft_step(model: SVRaster) -> StepReport:
     """Take one step on a view, drawn with the blurs that hold at this step."""
     config, step = _photometric_alone(model.active), model.step
     index = model._next_view()
-    shrink = schedule.photo_shrink(config, step)
+    shrink, rays = schedule.photo_shrink(config, step), model.supersample
     target, keep = model._targets.get(index, shrink), model._targets.mask(index, shrink)
     whole = model.scene.train.views[index].camera
-    camera = model.poses.camera(index, camera_of_target(whole, target, shrink, 1))
+    camera = model.poses.camera(index, camera_of_target(whole, target, shrink, rays))
     degree = schedule.sh_degree(config, step)
     adam = schedule.adam_values(config, step, whole.width * whole.height)
     terms = picture_terms(
@@ -47,12 +49,12 @@ def soft_step(model: SVRaster) -> StepReport:
         lambda want: model._picture(model._shaded(camera, degree), want),
     )  # fmt: skip
     pixels = target.shape[0] * target.shape[1] if keep is None else max(1, np.count_nonzero(keep))
-    lists, rgb, soft = soft_view(model, camera, degree)
+    lists, rgb, soft = soft_view(model, camera, degree, model._room)
     refine = config.poses.refine and step >= config.poses.from_step
     found = soft_gradients(
         model.table, model.field.density, rgb, lists, crew(), model._room, soft,
-        samples=config.model.samples_per_voxel, mode=PHOTOMETRIC[config.losses.photometric], shrink=1, target=terms.target,
-        background=model.background, weights=loss_weights(config.losses, step, pixels, 1), keep=keep, want_pose=refine,
+        samples=config.model.samples_per_voxel, mode=PHOTOMETRIC[config.losses.photometric], shrink=rays, target=terms.target,
+        background=model.background, weights=loss_weights(config.losses, step, pixels, rays), keep=keep, want_pose=refine,
     )  # fmt: skip
     seen = np.empty((2, model.table.n_voxels), dtype=np.float32)
     _take_notice(found.seen, found.heaviest, model.table.soa, model.table.stride, lists.view, seen)
@@ -74,17 +76,18 @@ def soft_step(model: SVRaster) -> StepReport:
     return StepReport(model.step, index, losses, psnr_of(found.sums[SUM_SQUARED] / (3 * pixels)))
 
 
-def soft_view(model: SVRaster, camera: Camera, degree: int) -> tuple:
+def soft_view(
+    model: SVRaster, camera: Camera, degree: int, room: Workspace
+) -> tuple[ViewLists, np.ndarray, np.ndarray]:
     """Return the lists, colours and blurs with which a camera sees the voxels softly at the model's step."""
-    config = model.active
+    config, table = model.active, model.table
     sigma, temperature = schedule.softness(config.soft, model.step)
-    lists = soft_lists(model.table, camera, sigma, crew(), model._room, keep_slots=True)
-    rgb = model._room.take("rgb", (model.table.n_voxels, 1, 3), np.float32)
+    lists = soft_lists(table, camera, sigma, crew(), room, keep_slots=True)
+    rgb = room.take("rgb", (table.n_voxels, 1, 3), np.float32)
     crew().run(
-        shade_voxels, model.table.n_voxels, lists.first_pair, model.table.soa, model.table.stride, lists.view, model.field.sh,
-        degree, rgb,
+        shade_voxels, table.n_voxels, lists.first_pair, table.soa, table.stride, lists.view, model.field.sh, degree, rgb
     )  # fmt: skip
-    edge = box_of(model.scene.data_from_engine)[1]  # scene units in an engine unit
+    edge = box_of(model.scene.data_from_engine)[1]  # of an engine unit, in scene units
     return (
         lists,
         rgb,
@@ -92,13 +95,15 @@ def soft_view(model: SVRaster, camera: Camera, degree: int) -> tuple:
     )
 
 
-def soft_picture(model: SVRaster, camera: Camera, background: np.ndarray) -> np.ndarray:
-    """Return the softened picture float32 [H,W,3] that a camera sees at the model's step."""
+def soft_picture(
+    model: SVRaster, camera: Camera, rays: float, background: np.ndarray, room: Workspace
+) -> np.ndarray:
+    """Return the softened picture float32 [H,W,3] that a camera sees at the model's step, `rays` rays a pixel side."""
     degree = schedule.sh_degree(model.active, model.step)
-    lists, rgb, soft = soft_view(model, camera, degree)
+    lists, rgb, soft = soft_view(model, camera if rays == 1.0 else camera.scaled(rays), degree, room)
     samples = model.active.model.samples_per_voxel
-    image, _ = render_soft(model.table, model.field.density, rgb, lists, crew(), model._room, soft, samples)
-    return image[..., 1:4] + image[..., :1] * background
+    image, _ = render_soft(model.table, model.field.density, rgb, lists, crew(), room, soft, samples)
+    return box_downsample(image[..., 1:4] + image[..., :1] * background, camera.width, camera.height)
 
 
 def _photometric_alone(config: SVRasterConfig) -> SVRasterConfig:
