@@ -146,6 +146,7 @@ class Training:
             "state": method_header,
         }
         path = self.run.save(self.method.step, tensors | self.tally.state(), header)
+        self.run.write_config(header["values"])
         self.unsaved, self.saved_seconds = False, self.seconds
         return path
 
