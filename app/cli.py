@@ -16,6 +16,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -539,13 +540,11 @@ def _import(arguments: Any, argv: list[str]) -> int:
 
 
 def _bench(arguments: Any, argv: list[str]) -> int:
-    from app import bench, bench_ops
-
     file = _config(BenchFlags, argv)
-    measure, own = {
-        "raster": (bench.raster, ("runs",)),
-        "ops": (bench_ops.ops, ("runs",)),
-        "train": (bench.train, ("scene", "method", "seconds", "seed")),
+    module, own = {
+        "raster": ("bench", ("runs",)),
+        "ops": ("bench_ops", ("runs",)),
+        "train": ("bench", ("scene", "method", "seconds", "seed")),
     }[arguments.what]
     asked = {name: getattr(arguments, name) for name in ("scene", "method", "seconds", "seed", "runs")}
     asked = {name: value for name, value in asked.items() if value is not None}
@@ -559,7 +558,7 @@ def _bench(arguments: Any, argv: list[str]) -> int:
             raise UserError(f"bench {arguments.what} takes no {flag}, got {value}. Leave it out.")
         if name in ("seconds", "runs"):
             _check_above_zero(name, value)
-    measure(arguments.json, **asked)
+    getattr(import_module(f"app.{module}"), arguments.what)(arguments.json, **asked)
     return 0
 
 
