@@ -574,9 +574,9 @@ def _bench_settings(file: config_file.ConfigFile, asked: dict[str, Any]) -> dict
 
 
 def _diagnose(arguments: Any, argv: list[str]) -> int:
-    from app.diagnosing import diagnose
+    from app.diagnosing import diagnose_run
 
-    return diagnose(arguments.run, arguments.json)
+    return diagnose_run(arguments.run, arguments.json)
 
 
 def _doctor(arguments: Any, argv: list[str]) -> int:

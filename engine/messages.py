@@ -18,6 +18,7 @@ import numpy as np
 
 from engine.cameras import Camera
 from engine.capture import Flag
+from engine.diagnosis import Finding
 from engine.methods.common import AdaptReport, StructureStats
 from engine.tally import ViewTally
 
@@ -370,6 +371,14 @@ class Evaluated(Event):
 
 
 @dataclass(frozen=True)
+class Diagnosed(Event):
+    """What goes wrong in the training of the model `key`, worst first; sent when that has changed, nothing: all is well."""
+
+    findings: tuple[Finding, ...]
+    key: int = 0
+
+
+@dataclass(frozen=True)
 class OptionsChanged(Event):
     """Live options took effect; all values by dotted name."""
 
@@ -519,6 +528,7 @@ class Stats:
     fps: float
     scale: float
     views: ViewTally | None = None
+    vitals: tuple[tuple[str, float], ...] = ()  # of the last record of `engine.monitor`
     beside: BesideStats | None = None
     key: int = 0
 

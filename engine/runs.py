@@ -111,6 +111,18 @@ class RunFolder:
             raise CheckpointError(f"{self.path} already holds a run; resume it or choose another folder.")
         (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
 
+    def values_now(self) -> dict[str, Any]:
+        """Return the method's options as they stood at the last save, those of the beginning if that is not known."""
+        try:
+            record = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return dict(self.spec.values)
+        flat = {
+            **record,
+            **{f"{g}.{name}": v for g, d in record.items() if isinstance(d, dict) for name, v in d.items()},
+        }
+        return {name: flat.get(name, value) for name, value in self.spec.values.items()}
+
     def checkpoints(self) -> list[tuple[int, Path]]:
         """Return (step, file), newest first."""
         found = []

@@ -15,6 +15,7 @@ import numpy as np
 from engine import options, runs
 from engine.datasets.box import text_of_centre, with_box
 from engine.datasets.scene import Points, Scene
+from engine.diagnosis import Finding
 from engine.errors import CheckpointError, UserError
 from engine.messages import (
     Beside,
@@ -27,6 +28,7 @@ from engine.messages import (
     ViewInfo,
 )
 from engine.methods.common import Method
+from engine.monitor import Monitor
 from engine.tally import Tally
 
 MAX_DRAWN_POINTS = 200_000  # of the sparse points, sent to a front end
@@ -69,6 +71,8 @@ class Training:
         self.saved_seconds = 0.0  # what `seconds` was at the last save
         self.resumed_from: int | None = None
         self.tally = Tally(len(scene.train))
+        self.monitor = Monitor()
+        self.findings: tuple[Finding, ...] = ()  # what goes wrong, as last told
         self.excluded: frozenset[int] = frozenset()  # training views that are left out
         self.key = next(_keys)  # tells models of one process apart
         self.losses: tuple[tuple[str, float], ...] = ()  # of the last step
@@ -157,6 +161,9 @@ class Training:
         self.cpu_seconds = float(resumed.header["cpu_seconds"])
         self.resumed_from = self.method.step
         self.tally.load(resumed.tensors)
+        self.monitor.begin(
+            self.seconds, [r for r in self.run.metrics() if r.get("step", 0) <= self.resumed_from]
+        )
         self.exclude((i for i in resumed.header.get("excluded", ()) if i < len(self.scene.train)), True)
         self.unsaved = False
 

@@ -36,6 +36,7 @@ from engine.methods.svraster.picture_terms import PictureTerms, Similar, picture
 from engine.methods.svraster.sparse_points import PointDepths, put_points, refined_around
 from engine.methods.svraster.targets import Targets, camera_of_target
 from engine.methods.svraster.team import Team
+from engine.methods.svraster.vitals import memory_of, vitals_of
 from engine.octree import Octree
 from engine.options import describe, updated
 from engine.parallel import Ranks, Solo
@@ -364,6 +365,14 @@ class SVRaster:
         """Count voxels."""
         outside, budget = self.scene.outside_levels, self.active.adapt.max_voxels
         return view.count_voxels(self.octree, self.field, self._per_level, outside, budget)
+
+    def vitals(self) -> dict[str, float]:
+        """Return a few numbers that tell how training goes; see `vitals.vitals_of`."""
+        return vitals_of(self)
+
+    def memory(self) -> dict[str, int]:
+        """Return the bytes that each part of the model holds."""
+        return memory_of(self)
 
     def boxes(self, levels: tuple[int, ...], limit: int) -> np.ndarray:
         """Return up to `limit` leaves of the given levels as [n,4] float32: centre x y z and edge, for wireframes."""
