@@ -15,14 +15,21 @@ from typing import Any
 
 Record = Mapping[str, Any]
 
-QUANTILES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5)  # of the depths of a look's pixels, empty ones infinitely far
+QUANTILES = (
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+)  # of the depths of a look's pixels, empty ones infinitely far
 
 COLLAPSE_DB = 5.0  # training PSNR below its best; sharper photos and finer voxels cost less than half of it
 LEARNED_DB = 1.0  # a training that got no further than this since its first record has not converged
 POOR_DB = 20.0  # and is not merely at its end
 PATIENCE_STEPS = 200  # before a training is called stuck
 EMPTY_SHARE = 0.01  # of the most voxels there were
-DEAD_SHARE = 0.9
 NOTHING_SHOWN = 0.02  # mean opacity of a picture
 SUBJECT = 0.05  # share of the photos' pixels that are not background
 PAINTED, FLAT, OFF = (
@@ -32,7 +39,7 @@ PAINTED, FLAT, OFF = (
 )  # opacity where photos show one colour, how flat that is, how far from the background
 NEAR = 0.25  # of the usual depth: what is nearer hangs in front of the camera
 NEAR_SHARE = 0.02  # of a picture's pixels
-DRIFT = 0.06  # spread of the photos' brightness against the pictures', as a logarithm: about 6 %
+DRIFT = 0.04  # spread of the photos' brightness against the pictures', as a logarithm: about 4 %
 GAP_DB, FELL_DB = 5.0, 0.7  # training above held-out views, and what those have lost since their best
 LEAST_VIEWS = 6  # to tell the drift of photos from errors of single ones
 RECENT = 24  # looks at views that count
@@ -71,13 +78,17 @@ def watched(records: Sequence[Record]) -> bool:
 def diagnose(
     records: Sequence[Record], values: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
 ) -> list[Finding]:
-    """Return what goes wrong, causes before their effects. `values` and `defaults` are options by dotted name."""
+    """Return what goes wrong; where a training is broken, that alone: the rest would follow from it.
+
+    `values` and `defaults` are options by dotted name.
+    """
     history = History(records, values, values if defaults is None else defaults)
     if not history.training:
         return []
-    broken = [found for rule in _CAUSES if (found := rule(history)) is not None]
-    effects = [] if broken else [found for rule in _EFFECTS if (found := rule(history)) is not None]
-    return broken + effects + [found for rule in _ALWAYS if (found := rule(history)) is not None]
+    for rule in _CAUSES:
+        if (found := rule(history)) is not None:
+            return [found]
+    return [found for rule in _RULES if (found := rule(history)) is not None]
 
 
 class History:
@@ -130,44 +141,49 @@ class History:
 # --- what breaks a training ---------------------------------------------------------------------------------------
 
 
-def exploding(history: History) -> Finding | None:
-    """Numbers that are none any more, or a quality that was there and is gone."""
-    option, value, advice = history.rate(down=True)
+def not_finite(history: History) -> Finding | None:
+    """Numbers that are none any more."""
     for record in history.training[-3:]:
         wrong = [name for name, number in _numbers(record) if not math.isfinite(number)]
         if wrong:
             evidence = f"At step {record['step']:,} {' and '.join(wrong[:2])} {'is' if len(wrong) == 1 else 'are'} not finite."
-            return Finding("exploding", "Training explodes", evidence, option, value, advice)
+            return Finding("exploding", "Training explodes", evidence, *history.rate(down=True))
+    return None
+
+
+def exploding(history: History) -> Finding | None:
+    """A quality that was there and is gone."""
     smooth = [median(history.quality[max(0, i - 2) : i + 1]) for i in range(len(history.quality))]
     best = max(range(len(smooth)), key=smooth.__getitem__)
-    fell = smooth[best] - history.quality[-1]
-    if fell < COLLAPSE_DB:
+    if smooth[best] - smooth[-1] < COLLAPSE_DB:
         return None
     then, now = history.training[best], history.last
     evidence = (
-        f"PSNR on training views fell from {smooth[best]:.1f} dB at step {then['step']:,} to {history.quality[-1]:.1f} dB at "
+        f"PSNR on training views fell from {smooth[best]:.1f} dB at step {then['step']:,} to {smooth[-1]:.1f} dB at "
         f"step {now['step']:,}."
     )
-    return Finding("exploding", "Training explodes", evidence, option, value, advice)
+    return Finding("exploding", "Training explodes", evidence, *history.rate(down=True))
 
 
 def empty_scene(history: History) -> Finding | None:
-    """All but a few voxels were dropped, or are about to be."""
+    """All but a few voxels were dropped."""
     now, most = history.last, max(r["voxels"] for r in history.training)
-    few, dead = now["voxels"] <= max(8, EMPTY_SHARE * most), now.get("dead", 0.0) >= DEAD_SHARE
     option = next((n for n in ("adapt.prune_threshold", "prune.weight") if n in history.values), None)
-    if not (few or dead) or option is None:
+    if now["voxels"] > max(8, EMPTY_SHARE * most) or option is None:
         return None
-    if few:
-        evidence = f"{now['voxels']:,} voxels are left of {most:,} at step {now['step']:,}"
-    else:
-        evidence = f"{now['dead']:.0%} of the {now['voxels']:,} voxels weigh less than the pruning threshold"
     value, default = float(history.values[option]), history.defaults[option]
-    evidence += f"; {option} is {_number(value)}."
-    return Finding(
-        "empty_scene", "The scene is empty", evidence, option, default if value > default else _rounded(value / 4),
-        "Drop fewer voxels, then reset: what was dropped does not come back.",
-    )  # fmt: skip
+    evidence = f"{now['voxels']:,} voxels are left of {most:,} at step {now['step']:,}, and {option} is {_number(value)}."
+    rate = history.rate(down=False)
+    if value <= default and rate[1] == history.defaults.get(rate[0]):
+        change = (
+            rate[0],
+            rate[1],
+            "Voxels are dropped before they have learned anything: train faster, and reset.",
+        )
+    else:
+        fewer = default if value > default else _rounded(value / 4)
+        change = option, fewer, "Drop fewer voxels, then reset: what was dropped does not come back."
+    return Finding("empty_scene", "The scene is empty", evidence, *change)
 
 
 def all_background(history: History) -> Finding | None:
@@ -335,9 +351,15 @@ def over_fitting(history: History) -> Finding | None:
     )
 
 
-_CAUSES: tuple[Callable[[History], Finding | None], ...] = (exploding, empty_scene, all_background)
-_EFFECTS: tuple[Callable[[History], Finding | None], ...] = (not_converging, painted_background)
-_ALWAYS: tuple[Callable[[History], Finding | None], ...] = (
+_CAUSES: tuple[Callable[[History], Finding | None], ...] = (
+    not_finite,
+    empty_scene,
+    exploding,
+    all_background,
+)
+_RULES: tuple[Callable[[History], Finding | None], ...] = (
+    not_converging,
+    painted_background,
     floaters,
     budget_early,
     exposure_drift,

@@ -12,20 +12,12 @@ from typing import Any
 import numpy as np
 
 from engine.datasets.scene import Scene
+from engine.diagnosis import QUANTILES
 from engine.methods.common import Method
 from engine.metrics import psnr
 from engine.render.resample import box_downsample
 
 LONGEST_PX = 160  # of the small picture
-QUANTILES = (
-    0.005,
-    0.01,
-    0.02,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-)  # of the depths of all pixels, empty ones being infinitely far
 OPAQUE = 0.5  # a pixel shows something where less of the light than this is left
 DIFFERS = 0.1  # a photo's colours that differ from the background by more belong to something
 BORDER = 0.06  # of the shorter side: the frame of a photo in which its background is looked for
