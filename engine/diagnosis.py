@@ -257,20 +257,25 @@ def not_converging(history: History) -> Finding | None:
 
 def floaters(history: History) -> Finding | None:
     """Opaque voxels hang much nearer to a camera than what it was aimed at."""
-    looks = [p for p in history.probes(from_step=PATIENCE_STEPS // 2) if any(p["depths"])]
-    if len(looks) < 3:
-        return None
-    usual = median([d for d in p["depths"] if d is not None][-1] for p in looks)
-    shares = {p["view"]: _share_below(p["depths"], NEAR * usual) for p in looks}
+    usual, shares = _near(history)
     bad = [view for view, share in shares.items() if share >= NEAR_SHARE]
     if not bad:
         return None
     worst = max(bad, key=shares.__getitem__)
     evidence = (
-        f"In {len(bad)} of {len(looks)} training views something opaque is nearer than {NEAR:.0%} of the usual depth "
+        f"In {len(bad)} of {len(shares)} training views something opaque is nearer than {NEAR:.0%} of the usual depth "
         f"({NEAR * usual:.2f}); it covers at least {shares[worst]:.0%} of view {worst}."
     )
     return Finding("floaters", "Floaters near cameras", evidence, *_against_floaters(history))
+
+
+def _near(history: History) -> tuple[float, dict[int, float]]:
+    """Return the usual depth, and the share of each view's pixels that show something far nearer; too few views: nothing."""
+    looks = [p for p in history.probes(from_step=PATIENCE_STEPS // 2) if any(p["depths"])]
+    if len(looks) < 3:
+        return 0.0, {}
+    usual = median([d for d in p["depths"] if d is not None][-1] for p in looks)
+    return usual, {p["view"]: _share_below(p["depths"], NEAR * usual) for p in looks}
 
 
 def _against_floaters(history: History) -> tuple[str, Any, str]:
@@ -309,7 +314,9 @@ def exposure_drift(history: History) -> Finding | None:
     """Photos are brighter or darker than the scene, each by its own factor."""
     if history.values.get("exposure.on", True):
         return None  # already fitted, or the method cannot
+    hidden = {view for view, share in _near(history)[1].items() if share >= NEAR_SHARE}
     looks = [p for p in history.probes(from_step=PATIENCE_STEPS // 2) if None not in p["gain"]]
+    looks = [p for p in looks if p["view"] not in hidden]
     if len(looks) < LEAST_VIEWS:
         return None
     spreads = []

@@ -153,7 +153,7 @@ def test_a_blob_in_front_of_a_camera_is_a_floater(scene: Scene) -> None:
     run.monitor.note(run.model.train_step())
     run.monitor.record(run.model, run.model.scene, 6.0, (), 20.0, {}, looks=12)
     found = run.only()
-    assert found.id == "floaters" and "of view 3." in found.evidence
+    assert found.id == "floaters" and "of 12 training views" in found.evidence
     assert (found.option, found.value) == ("losses.distortion", 0.1)
 
 
