@@ -185,6 +185,27 @@ class PreviewAdapt(Command):
 
 
 @dataclass(frozen=True)
+class GetMemory(Command):
+    """Ask what holds how much memory; the answer is MemoryRead."""
+
+    supersedes = "memory"
+
+
+@dataclass(frozen=True)
+class FitMemory(Command):
+    """Prune the open model until it holds at most so many bytes; the answer is MemoryFitted. Its budget is lowered alike."""
+
+    target_bytes: int
+
+
+@dataclass(frozen=True)
+class SetMode(Command):
+    """Let the model only show itself, with what training needs put away on the disk, or be trained; the answer is ModeChanged."""
+
+    inference: bool
+
+
+@dataclass(frozen=True)
 class Evaluate(Command):
     """Render all held-out views and report PSNR and SSIM; training goes on afterwards."""
 
@@ -367,6 +388,40 @@ class Evaluated(Event):
     ssim: float
     voxels: int
     per_view: tuple[tuple[str, float, float], ...]
+    key: int = 0
+
+
+@dataclass(frozen=True)
+class MemoryRead(Event):
+    """The answer to GetMemory: (name, bytes) of each part, of the model `key` without its photos, and of the process."""
+
+    parts: tuple[tuple[str, int], ...]
+    model_bytes: int
+    process_bytes: int
+    inference: bool = False
+    key: int = 0
+
+
+@dataclass(frozen=True)
+class MemoryFitted(Event):
+    """The answer to FitMemory: bytes and voxels of the model before and after, and PSNR in dB over a few views."""
+
+    target_bytes: int
+    bytes_before: int
+    bytes_after: int
+    voxels_before: int
+    voxels_after: int
+    psnr_before: float
+    psnr_after: float
+    key: int = 0
+
+
+@dataclass(frozen=True)
+class ModeChanged(Event):
+    """The model `key` only shows itself now, or is trained again; `freed_bytes` is what that gave back."""
+
+    inference: bool
+    freed_bytes: int = 0
     key: int = 0
 
 

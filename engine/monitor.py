@@ -64,6 +64,10 @@ class Monitor:
         looks: int = 1,
     ) -> dict[str, Any]:
         """Return, and keep, a record of the training as it stands; `facts` are known to whoever asks, such as memory."""
+        steps, quality, begin_s = self._steps, self._psnr, self._begin_s
+        self._start(
+            seconds
+        )  # whatever happens below: what cannot be looked at now is not tried again at once
         vitals = dict(getattr(method, "vitals", dict)())
         made: dict[str, Any] = {
             "kind": "training",
@@ -72,8 +76,8 @@ class Monitor:
             "psnr": float(psnr),
             "voxels": method.structure().voxels,
             "losses": {name: float(value) for name, value in losses},
-            "psnr_mean": self._psnr / max(1, self._steps),
-            "step_ms": 1000.0 * (seconds - self._begin_s) / max(1, self._steps),
+            "psnr_mean": quality / max(1, steps),
+            "step_ms": 1000.0 * (seconds - begin_s) / max(1, steps),
             "budget": method.structure().budget,
             **facts,
             **vitals,
@@ -82,7 +86,6 @@ class Monitor:
         names = ("step_ms", *facts, *vitals)
         self.vitals = tuple((name, float(made[name])) for name in names if math.isfinite(made[name]))
         self.add(made)
-        self._start(seconds)
         return made
 
     def add(self, record: dict[str, Any]) -> None:

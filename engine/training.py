@@ -68,6 +68,7 @@ class Training:
         self.target_seconds: float | None = None
         self.target_finishes = True  # the run, not only these steps
         self.unsaved = False
+        self.resting = False  # in inference mode: what only training needs is on the disk alone
         self.saved_seconds = 0.0  # what `seconds` was at the last save
         self.resumed_from: int | None = None
         self.tally = Tally(len(scene.train))

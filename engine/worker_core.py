@@ -169,7 +169,7 @@ class Core:
         memory.free_caches()
         stop_beside(self)
         if self.state is TrainState.TRAINING:
-            self.pause("Memory ran out.")
+            self.pause("Memory ran out.", look=False)
         if (what, _NO_MEMORY) not in self._told:
             self._told.add((what, _NO_MEMORY))
             self.emit(event)
@@ -248,10 +248,11 @@ class Core:
         else:
             self.pause(reached, WORTH_SAVING_S)
 
-    def pause(self, reason: str = "", worth_s: float = 0.0) -> None:
+    def pause(self, reason: str = "", worth_s: float = 0.0, look: bool = True) -> None:
         """Stop training, and save if there are more than `worth_s` seconds of it to lose."""
         training = self.training
-        self._record(training, LAST_LOOKS)
+        if look:
+            self._record(training, LAST_LOOKS)
         self.save_due = training.unsaved and training.seconds - training.saved_seconds >= worth_s
         training.set_target()  # whoever goes on from here has no end in mind
         self.enter(TrainState.PAUSED, reason)

@@ -26,7 +26,7 @@ from engine.datasets.scene import Scene
 from engine.errors import OptionError
 from engine.methods.common import AdaptReport, Buffers, StepReport, StructureStats
 from engine.methods.compiling import warm_up
-from engine.methods.svraster import objectives, schedule, state, view
+from engine.methods.svraster import compact, objectives, schedule, state, view
 from engine.methods.svraster.adapt import keep_mask, prune_threshold, split_mask
 from engine.methods.svraster.background import Background
 from engine.methods.svraster.config import SVRasterConfig, in_scene
@@ -373,6 +373,14 @@ class SVRaster:
     def memory(self) -> dict[str, int]:
         """Return the bytes that each part of the model holds."""
         return memory_of(self)
+
+    def prune_to(self, count: int) -> AdaptReport:
+        """Keep only the `count` voxels of the heaviest weights, and give back what memory the others took."""
+        return compact.prune_to(self, count)
+
+    def rest(self) -> None:
+        """Drop what only training needs, until `load_state` brings it back; looking goes on."""
+        compact.rest(self)
 
     def boxes(self, levels: tuple[int, ...], limit: int) -> np.ndarray:
         """Return up to `limit` leaves of the given levels as [n,4] float32: centre x y z and edge, for wireframes."""
