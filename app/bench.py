@@ -162,15 +162,22 @@ def train(
     seconds: float = 30.0,
     seed: int = 0,
     method: str = "svraster",
+    scene_options: dict[str, Any] | None = None,
+    values: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Train a method on a scene for some seconds and report quality and where the time of a step goes."""
+    """Train a method on a scene for some seconds and report quality and where the time of a step goes.
+
+    `scene_options` and `values` are options of the scene's reader and of the method by dotted name.
+    """
     from engine.cpu.crew import Crew
     from engine.datasets import load_scene
+    from engine.datasets.options import SceneOptions
     from engine.evaluation import Evaluation
-    from engine.methods.common import create_method
+    from engine.methods.common import create_method, method_class
+    from engine.options import build
 
-    loaded = load_scene(scene)
-    model = create_method(method, loaded, seed=seed)
+    loaded = load_scene(scene, build(SceneOptions, scene_options or {}))
+    model = create_method(method, loaded, build(method_class(method).Config, values or {}), seed)
     model.warm_up()
     shares: dict[str, float] = {}
     run = Crew.run

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The command line: nerfviewer [SCENE] | import | train | eval | render | export | bench | doctor.
+"""The command line: nerfviewer [SCENE] | import | train | eval | render | export | bench | diagnose |
+doctor.
 
 Each command is a dataclass of flags and a function; the options of scenes and of the method are added to the flags
 from their declarations. Exit codes: 0 done, 1 something failed, 2 something was asked for that cannot be, 130 Ctrl-C.
@@ -15,12 +16,14 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
-from app.flags import given, with_options
+from app import config_file
+from app.flags import given, with_options, with_values
 from engine import devices
 from engine.errors import UserError, cause_chain
 
@@ -56,13 +59,19 @@ class ModelFlags(DeviceFlags):
         str | None, Help(metavar="NAME", help="A named set of options; flags change single ones.")
     ] = None
     seed: Annotated[int, Help(help="Of everything random.")] = 0
+    config: Annotated[
+        Path | None,
+        Help(
+            metavar="FILE", help="YAML or JSON with options and flags by name; the command line wins over it."
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)
 class WindowFlags(ModelFlags):
     """Open a scene, watch it train and fly through it.
 
-    Further commands: nerfviewer import | train | eval | render | export | bench | doctor, each with --help.
+    Further commands: nerfviewer import | train | eval | render | export | bench | diagnose | doctor, each with --help.
     """
 
     scene: Annotated[
@@ -87,9 +96,15 @@ class TrainFlags(ModelFlags):
     """Train without a window. Ctrl-C saves, evaluates and ends."""
 
     scene: Annotated[
-        tyro.conf.Positional[str], Help(metavar="SCENE", help='A folder of posed photos, or "demo".')
-    ] = tyro.MISSING
+        tyro.conf.Positional[str | None],
+        Help(
+            metavar="SCENE", help='A folder of posed photos, or "demo"; with --resume-from that of the run.'
+        ),
+    ] = None
     max_steps: Annotated[int | None, Help(metavar="N", help="End at this step of the run.")] = None
+    max_epochs: Annotated[
+        int | None, Help(metavar="N", help="End after so many rounds over the training photos.")
+    ] = None
     max_seconds: Annotated[
         float | None, Help(metavar="S", help="End after this much training time of the run.")
     ] = None
@@ -98,8 +113,13 @@ class TrainFlags(ModelFlags):
     ] = None
     resume: Annotated[
         tyro.conf.FlagCreatePairsOff[bool],
-        Help(help="Continue the run in --out, or the newest of this scene."),
+        Help(
+            help="Continue the run in --out, or the newest of this scene; --resume RUN is --resume-from RUN."
+        ),
     ] = False
+    resume_from: Annotated[
+        Path | None, Help(metavar="RUN", help="Continue this run: its folder, or its newest checkpoint file.")
+    ] = None
     eval_every: Annotated[
         float | None,
         Help(metavar="S", help="Seconds of training between evaluations; a sixth of --max-seconds, else 30."),
@@ -195,7 +215,21 @@ class BenchFlags(CommonFlags):
     runs: Annotated[
         int | None, Help(metavar="N", help="raster, ops: how often each is measured; 30 otherwise.")
     ] = None
+    config: Annotated[
+        Path | None, Help(metavar="FILE", help="train: YAML or JSON with options by name, as train takes it.")
+    ] = None
     json: Annotated[Path | None, Help(metavar="FILE", help="Write the numbers here.")] = None
+
+
+@dataclass(frozen=True)
+class DiagnoseFlags(CommonFlags):
+    """Say what goes wrong in a run, with evidence and one change that may help.
+
+    Exit code 0: nothing was found, 1: something was found.
+    """
+
+    run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
+    json: Annotated[Path | None, Help(metavar="FILE", help="Write the findings here.")] = None
 
 
 @dataclass(frozen=True)
@@ -241,34 +275,72 @@ def _dispatch(argv: list[str]) -> int:
     name = argv[0] if argv and argv[0] in _COMMANDS else ""
     flags, run = _COMMANDS[name]
     rest = argv[1:] if name else argv
-    if (threads := _early(rest, "threads")) is not None:
+    if name == "train":
+        rest = _resumed(rest)
+    file = _config(flags, rest)
+    if (threads := _early(rest, "threads", file)) is not None:
         if not threads.isdecimal() or int(threads) < 1:
             raise UserError(f"--threads must be a whole number of at least 1, got {threads}.")
         os.environ["NUMBA_NUM_THREADS"] = threads  # read when the kernels' threads are first needed
-    if issubclass(flags, DeviceFlags) and (device := _early(rest, "device")) is not None:
+    if issubclass(flags, DeviceFlags) and (device := _early(rest, "device", file)) is not None:
         os.environ[devices.VARIABLE] = devices.checked(device)  # child processes have it too
+    said = config_file.Settings()
     if issubclass(flags, ModelFlags):
         from engine.datasets.options import SceneOptions
 
-        flags = with_options(flags, SceneOptions, _method(_early(rest, "method")).Config)
+        config = _method(_early(rest, "method", file) or _method_of_run(rest)).Config
+        flags = with_options(flags, SceneOptions, config)
+        said = said if file is None else config_file.settings(file, config)
     if flags is ImportFlags:
         from engine.sfm.options import ImportOptions
 
         flags = with_options(flags, ImportOptions)
     arguments = tyro.cli(
-        flags, args=rest, prog=f"nerfviewer {name}".strip(), description=inspect.cleandoc(flags.__doc__)
+        flags,
+        args=rest,
+        prog=f"nerfviewer {name}".strip(),
+        description=inspect.cleandoc(flags.__doc__),
+        **({} if file is None or flags is BenchFlags else {"default": with_values(flags(), said)}),
     )
-    return run(arguments, rest)
+    if said.warning:
+        print(f"nerfviewer: {said.warning}", file=sys.stderr)
+    return run(arguments, [*rest, *(f"--{option}" for option in (*said.scene, *said.method))])
 
 
-def _early(argv: list[str], name: str) -> str | None:
+def _early(argv: list[str], name: str, file: config_file.ConfigFile | None = None) -> str | None:
     """Return the value of a flag before the others can be parsed."""
     for i, token in enumerate(argv):
-        if token == f"--{name}" and i + 1 < len(argv):
+        if token.replace("_", "-") == f"--{name}" and i + 1 < len(argv):
             return argv[i + 1]
-        if token.startswith(f"--{name}="):
+        if token.split("=", 1)[0].replace("_", "-") == f"--{name}" and "=" in token:
             return token.split("=", 1)[1]
-    return None
+    return None if file is None else file.early(name)
+
+
+def _config(flags: type, argv: list[str]) -> config_file.ConfigFile | None:
+    """Return the file that --config names, None without one."""
+    path = _early(argv, "config") if issubclass(flags, ModelFlags | BenchFlags) else None
+    return None if path is None else config_file.read(Path(path).expanduser())
+
+
+def _resumed(argv: list[str]) -> list[str]:
+    """Return the arguments of `train` with `--resume RUN` as `--resume-from RUN`; a scene behind it stays a scene."""
+    for i, token in enumerate(argv[:-1]):
+        path = Path(argv[i + 1]).expanduser()
+        is_run = (path / "run.json").is_file() or path.suffix in (".safetensors", ".pth", ".pt")
+        if token == "--resume" and is_run:
+            return [*argv[:i], "--resume-from", *argv[i + 1 :]]
+    return argv
+
+
+def _method_of_run(argv: list[str]) -> str | None:
+    """Return the method of the run that --resume-from names: its options are those that may be given."""
+    path = _early(argv, "resume-from")
+    if path is None:
+        return None
+    from engine.runs import folder_of, open_run
+
+    return open_run(folder_of(Path(path).expanduser())).spec.method
 
 
 def _method(name: str | None) -> Any:
@@ -362,30 +434,52 @@ def _train(arguments: Any, argv: list[str]) -> int:
             f"torchrun has started {place.size} processes, and --processes {arguments.processes} was asked for. "
             "Leave --processes out."
         )
-    for name in ("max_steps", "max_seconds", "eval_every", "autosave"):
+    for name in ("max_steps", "max_epochs", "max_seconds", "eval_every", "autosave"):
         _check_above_zero(name, getattr(arguments, name))
     scene_options, values = _options(arguments, argv)
+    scene, method, out, resume = arguments.scene, arguments.method, arguments.out, arguments.resume
+    if arguments.resume_from is not None:
+        scene, method, out = _resume_from(arguments)
+        resume = True
+    if scene is None:
+        raise UserError(
+            "train needs a scene: a folder of posed photos, or demo. Name it, here or in --config."
+        )
     job = TrainJob(
-        arguments.scene,
-        arguments.method,
+        scene,
+        method,
         arguments.seed,
         scene_options,
         values,
         arguments.max_steps,
         arguments.max_seconds,
         arguments.eval_every,
-        arguments.out,
-        arguments.resume,
+        out,
+        resume,
         arguments.json,
         arguments.autosave,
         arguments.tensorboard,
         arguments.processes if place is None else place.size,
+        arguments.max_epochs,
     )
     if place is None and arguments.processes == 1:
         return train(job)
     from app.processes import start, train_at
 
     return train_at(job, place) if place is not None else start(["train", *argv], arguments.processes)
+
+
+def _resume_from(arguments: Any) -> tuple[str, str, Path]:
+    """Return (scene, method, run folder) of the run that is to be continued."""
+    from engine.runs import folder_of, open_run
+
+    folder = folder_of(arguments.resume_from.expanduser())
+    if arguments.out is not None and arguments.out.resolve() != folder.resolve():
+        raise UserError(
+            f"--resume-from {folder} continues in that folder, and --out {arguments.out} was asked for. Leave --out out."
+        )
+    spec = open_run(folder).spec
+    return arguments.scene or spec.scene, spec.method, folder
 
 
 def _eval(arguments: Any, argv: list[str]) -> int:
@@ -446,23 +540,43 @@ def _import(arguments: Any, argv: list[str]) -> int:
 
 
 def _bench(arguments: Any, argv: list[str]) -> int:
-    from app import bench, bench_ops
-
-    measure, own = {
-        "raster": (bench.raster, ("runs",)),
-        "ops": (bench_ops.ops, ("runs",)),
-        "train": (bench.train, ("scene", "method", "seconds", "seed")),
+    file = _config(BenchFlags, argv)
+    module, own = {
+        "raster": ("bench", ("runs",)),
+        "ops": ("bench_ops", ("runs",)),
+        "train": ("bench", ("scene", "method", "seconds", "seed")),
     }[arguments.what]
     asked = {name: getattr(arguments, name) for name in ("scene", "method", "seconds", "seed", "runs")}
     asked = {name: value for name, value in asked.items() if value is not None}
+    if file is not None:
+        if arguments.what != "train":
+            raise UserError(f"bench {arguments.what} takes no --config, got {file.path}. Leave it out.")
+        asked = _bench_settings(file, asked)
     for name, value in asked.items():
-        if name not in own:
+        if name not in (*own, "scene_options", "values"):
             flag = "scene" if name == "scene" else f"--{name}"
             raise UserError(f"bench {arguments.what} takes no {flag}, got {value}. Leave it out.")
         if name in ("seconds", "runs"):
             _check_above_zero(name, value)
-    measure(arguments.json, **asked)
+    getattr(import_module(f"app.{module}"), arguments.what)(arguments.json, **asked)
     return 0
+
+
+def _bench_settings(file: config_file.ConfigFile, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return what `bench train` is to measure: what was asked for, else what a config file says."""
+    method = asked.get("method") or file.early("method")
+    said = config_file.settings(file, _method(method).Config)
+    names = {"scene": "scene", "method": "method", "seed": "seed", "max_seconds": "seconds"}
+    found = {names[name]: value for name, value in said.flags.items() if name in names}
+    if said.warning:
+        print(f"nerfviewer: {said.warning}", file=sys.stderr)
+    return {**found, **asked, "scene_options": said.scene, "values": said.method}
+
+
+def _diagnose(arguments: Any, argv: list[str]) -> int:
+    from app.diagnosing import diagnose_run
+
+    return diagnose_run(arguments.run, arguments.json)
 
 
 def _doctor(arguments: Any, argv: list[str]) -> int:
@@ -479,5 +593,6 @@ _COMMANDS: dict[str, tuple[type, Callable[[Any, list[str]], int]]] = {
     "render": (RenderFlags, _render),
     "export": (ExportFlags, _export),
     "bench": (BenchFlags, _bench),
+    "diagnose": (DiagnoseFlags, _diagnose),
     "doctor": (DoctorFlags, _doctor),
 }

@@ -21,7 +21,18 @@ from pathlib import Path
 from engine.caches import kernel_cache_folder
 
 OK, NOTE, MISSING = "ok", "note", "missing"
-REQUIRED = ("torch", "numba", "numpy", "imageio", "pillow", "tyro", "safetensors", "filelock", "psutil")
+REQUIRED = (
+    "torch",
+    "numba",
+    "numpy",
+    "imageio",
+    "pillow",
+    "tyro",
+    "safetensors",
+    "filelock",
+    "psutil",
+    "pyyaml",
+)
 FOR_THE_WINDOW = ("dearpygui", "moderngl", "glfw")
 FOR_CUDA = ("cuda-core", "cuda-bindings", "nvidia-cuda-nvrtc")
 LIBRARIES = {

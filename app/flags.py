@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import tyro
 
+from app.config_file import Settings
 from engine import options
 from engine.options import OptionInfo
 
@@ -75,6 +76,13 @@ def given(arguments: Any, config: type, argv: list[str]) -> dict[str, Any]:
                 value = getattr(value, part)
             values[info.name] = info.check(value)
     return values
+
+
+def with_values(arguments: Any, settings: Settings) -> Any:
+    """Return arguments with what a config file says in the place of defaults; flags that a command lacks are left out."""
+    own = {field.name for field in dataclasses.fields(arguments)}
+    flags = {name: value for name, value in settings.flags.items() if name in own}
+    return options.replaced(arguments, {**flags, **settings.scene, **settings.method})
 
 
 def _number(value: float) -> str:

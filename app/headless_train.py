@@ -45,6 +45,7 @@ class TrainJob:
     autosave_s: float = 120.0
     tensorboard: bool = False
     processes: int = 1
+    max_epochs: int | None = None
 
     def evaluate_every_s(self) -> float:
         """Return the training time between evaluations."""
@@ -136,7 +137,8 @@ def _check_scene_options(run: Path, job: TrainJob) -> None:
 def train_to_the_end(driver: Driver, job: TrainJob) -> None:
     """Train an open scene to its limits, or until Ctrl-C; then evaluate, unless Ctrl-C comes again."""
     worker, stats = driver.worker, driver.worker.stats()
-    steps = None if job.max_steps is None else max(0, job.max_steps - stats.step)
+    ends = [end for end in (job.max_steps, _last_step(driver, job)) if end is not None]
+    steps = max(0, min(ends) - stats.step) if ends else None
     seconds = None if job.max_seconds is None else max(0.0, job.max_seconds - stats.train_seconds)
     try:
         worker.send(m.Train(steps, seconds))
@@ -152,6 +154,14 @@ def train_to_the_end(driver: Driver, job: TrainJob) -> None:
             driver.ask(m.Evaluate(), m.Evaluated)
     except KeyboardInterrupt:
         driver.console.say("The evaluation is skipped.")
+
+
+def _last_step(driver: Driver, job: TrainJob) -> int | None:
+    """Return the step at which every training photo was taken `max_epochs` times, None without such an end."""
+    if job.max_epochs is None:
+        return None
+    per_step = job.processes * int(driver.scene.values.get("objective.views_per_step", 1))
+    return -(-job.max_epochs * driver.scene.n_train // per_step)
 
 
 def summary(driver: Driver, job: TrainJob) -> dict[str, Any]:

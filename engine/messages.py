@@ -18,6 +18,7 @@ import numpy as np
 
 from engine.cameras import Camera
 from engine.capture import Flag
+from engine.diagnosis import Finding
 from engine.methods.common import AdaptReport, StructureStats
 from engine.tally import ViewTally
 
@@ -181,6 +182,27 @@ class PreviewAdapt(Command):
     """Ask what pruning and subdividing would do; the answer is AdaptPreviewed."""
 
     supersedes = "preview"
+
+
+@dataclass(frozen=True)
+class GetMemory(Command):
+    """Ask what holds how much memory; the answer is MemoryRead."""
+
+    supersedes = "memory"
+
+
+@dataclass(frozen=True)
+class FitMemory(Command):
+    """Prune the open model until it holds at most so many bytes; the answer is MemoryFitted. Its budget is lowered alike."""
+
+    target_bytes: int
+
+
+@dataclass(frozen=True)
+class SetMode(Command):
+    """Let the model only show itself, with what training needs put away on the disk, or be trained; the answer is ModeChanged."""
+
+    inference: bool
 
 
 @dataclass(frozen=True)
@@ -370,6 +392,48 @@ class Evaluated(Event):
 
 
 @dataclass(frozen=True)
+class MemoryRead(Event):
+    """The answer to GetMemory: (name, bytes) of each part, of the model `key` without its photos, and of the process."""
+
+    parts: tuple[tuple[str, int], ...]
+    model_bytes: int
+    process_bytes: int
+    inference: bool = False
+    key: int = 0
+
+
+@dataclass(frozen=True)
+class MemoryFitted(Event):
+    """The answer to FitMemory: bytes and voxels of the model before and after, and PSNR in dB over a few views."""
+
+    target_bytes: int
+    bytes_before: int
+    bytes_after: int
+    voxels_before: int
+    voxels_after: int
+    psnr_before: float
+    psnr_after: float
+    key: int = 0
+
+
+@dataclass(frozen=True)
+class ModeChanged(Event):
+    """The model `key` only shows itself now, or is trained again; `freed_bytes` is what that gave back."""
+
+    inference: bool
+    freed_bytes: int = 0
+    key: int = 0
+
+
+@dataclass(frozen=True)
+class Diagnosed(Event):
+    """What goes wrong in the training of the model `key`, worst first; sent when that has changed, nothing: all is well."""
+
+    findings: tuple[Finding, ...]
+    key: int = 0
+
+
+@dataclass(frozen=True)
 class OptionsChanged(Event):
     """Live options took effect; all values by dotted name."""
 
@@ -519,6 +583,7 @@ class Stats:
     fps: float
     scale: float
     views: ViewTally | None = None
+    vitals: tuple[tuple[str, float], ...] = ()  # of the last record of `engine.monitor`
     beside: BesideStats | None = None
     key: int = 0
 

@@ -131,7 +131,7 @@ def updated(config: Any, values: dict[str, Any]) -> Any:
             hint = f" Did you mean {near[0]}?" if near else ""
             raise OptionError(f"There is no option {name}.{hint}")
         checked[name] = known[name].check(value)
-    return _replace(config, checked, "")
+    return replaced(config, checked)
 
 
 def build(cls: type, values: dict[str, Any]) -> Any:
@@ -139,13 +139,14 @@ def build(cls: type, values: dict[str, Any]) -> Any:
     return updated(cls(), values)
 
 
-def _replace(config: Any, values: dict[str, Any], prefix: str) -> Any:
+def replaced(config: Any, values: dict[str, Any], prefix: str = "") -> Any:
+    """Return a copy of a nested dataclass with other values by dotted name; what it does not have is left out."""
     changes: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         name = f"{prefix}{field.name}"
         if dataclasses.is_dataclass(value):
-            changes[field.name] = _replace(value, values, f"{name}.")
+            changes[field.name] = replaced(value, values, f"{name}.")
         elif name in values:
             changes[field.name] = values[name]
     return dataclasses.replace(config, **changes)

@@ -3,6 +3,7 @@
 
     runs/lego-svraster-2026-01-31/
         run.json                            scene, loader options, method, options, seed
+        config.json                         the same with the options as they stand now, for `train --config`
         checkpoints/step-0001234.safetensors   the last three
         metrics.jsonl                       one JSON object a line
 
@@ -78,6 +79,21 @@ class RunFolder:
         record["created"] = datetime.datetime.now().isoformat(timespec="seconds")
         checkpoint.write_text(self.path / "run.json", json.dumps(record, indent=2) + "\n")
         self.exists = True
+        self.write_config(self.spec.values)
+
+    def write_config(self, values: dict[str, Any]) -> None:
+        """Write `config.json`, which `--config` takes: the scene, how it is read, and the method's options as they stand."""
+        spec = self.spec
+        record: dict[str, Any] = {
+            "scene": spec.scene,
+            "method": spec.method,
+            "seed": spec.seed,
+            **spec.options,
+        }
+        for name, value in values.items():
+            group, _, option = name.rpartition(".")
+            (record.setdefault(group, {}) if group else record)[option] = value
+        checkpoint.write_text(self.path / "config.json", json.dumps(record, indent=2) + "\n")
 
     def moved_to(self, spec: RunSpec) -> RunFolder:
         """Return a run of another model that will live in this folder, where nothing was written yet."""
@@ -94,6 +110,18 @@ class RunFolder:
         if is_run(self.path):
             raise CheckpointError(f"{self.path} already holds a run; resume it or choose another folder.")
         (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+
+    def values_now(self) -> dict[str, Any]:
+        """Return the method's options as they stood at the last save, those of the beginning if that is not known."""
+        try:
+            record = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return dict(self.spec.values)
+        flat = {
+            **record,
+            **{f"{g}.{name}": v for g, d in record.items() if isinstance(d, dict) for name, v in d.items()},
+        }
+        return {name: flat.get(name, value) for name, value in self.spec.values.items()}
 
     def checkpoints(self) -> list[tuple[int, Path]]:
         """Return (step, file), newest first."""
@@ -188,6 +216,24 @@ def new_run(spec: RunSpec, root: Path, out: Path | None = None) -> RunFolder:
     if is_run(out):
         raise CheckpointError(f"{out} already holds a run; resume it or choose another folder.")
     return RunFolder(out, spec, exists=False)
+
+
+def folder_of(path: Path) -> Path:
+    """Return the run folder that a path means: the folder itself, or that of its newest checkpoint file."""
+    if not _STEP_NAME.search(path.name):
+        if path.is_file():
+            raise CheckpointError(
+                f"{path} is no checkpoint of nerfviewer. Give a run folder, or a file of its folder checkpoints."
+            )
+        return path
+    folder = path.parent.parent
+    newest = next((file for _, file in open_run(folder).checkpoints()), None)
+    if newest is None or newest.resolve() != path.resolve():
+        raise CheckpointError(
+            f"{path} is not the newest checkpoint of {folder}, from which a run goes on. Give the run folder, or move the "
+            "newer checkpoints away."
+        )
+    return folder
 
 
 def open_run(path: str | Path) -> RunFolder:

@@ -15,6 +15,7 @@ import numpy as np
 from engine import options, runs
 from engine.datasets.box import text_of_centre, with_box
 from engine.datasets.scene import Points, Scene
+from engine.diagnosis import Finding
 from engine.errors import CheckpointError, UserError
 from engine.messages import (
     Beside,
@@ -27,6 +28,7 @@ from engine.messages import (
     ViewInfo,
 )
 from engine.methods.common import Method
+from engine.monitor import Monitor
 from engine.tally import Tally
 
 MAX_DRAWN_POINTS = 200_000  # of the sparse points, sent to a front end
@@ -66,9 +68,12 @@ class Training:
         self.target_seconds: float | None = None
         self.target_finishes = True  # the run, not only these steps
         self.unsaved = False
+        self.resting = False  # in inference mode: what only training needs is on the disk alone
         self.saved_seconds = 0.0  # what `seconds` was at the last save
         self.resumed_from: int | None = None
         self.tally = Tally(len(scene.train))
+        self.monitor = Monitor()
+        self.findings: tuple[Finding, ...] = ()  # what goes wrong, as last told
         self.excluded: frozenset[int] = frozenset()  # training views that are left out
         self.key = next(_keys)  # tells models of one process apart
         self.losses: tuple[tuple[str, float], ...] = ()  # of the last step
@@ -146,6 +151,7 @@ class Training:
             "state": method_header,
         }
         path = self.run.save(self.method.step, tensors | self.tally.state(), header)
+        self.run.write_config(header["values"])
         self.unsaved, self.saved_seconds = False, self.seconds
         return path
 
@@ -156,6 +162,9 @@ class Training:
         self.cpu_seconds = float(resumed.header["cpu_seconds"])
         self.resumed_from = self.method.step
         self.tally.load(resumed.tensors)
+        self.monitor.begin(
+            self.seconds, [r for r in self.run.metrics() if r.get("step", 0) <= self.resumed_from]
+        )
         self.exclude((i for i in resumed.header.get("excluded", ()) if i < len(self.scene.train)), True)
         self.unsaved = False
 

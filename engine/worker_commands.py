@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import messages as m
-from engine import worker_beside
+from engine import worker_beside, worker_modes
 from engine.errors import UserError
 from engine.messages import TrainState
 from engine.training import Report, Training
@@ -30,6 +30,8 @@ def obey(core: Core, command: m.Command) -> None:
     try:
         if needs_scene and core.training is None:
             raise UserError("There is no scene yet; open one first.")
+        if needs_scene and type(command) not in _AT_REST:
+            worker_modes.wake(core)
         handler(core, command)
     except _StoppedError:
         pass  # the next command is Stop
@@ -171,6 +173,9 @@ def _evaluate(core: Core, command: m.Evaluate) -> None:
 
 
 def _save(core: Core, command: m.SaveCheckpoint) -> None:
+    if core.training.resting:
+        core.emit(m.Logged("info", "The run was saved when inference mode began, and has not changed since."))
+        return
     core.save(asked=True)
 
 
@@ -225,6 +230,9 @@ _HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
     m.PruneNow: ("Pruning failed", True, _prune),
     m.SubdivideNow: ("Subdividing failed", True, _subdivide),
     m.PreviewAdapt: ("The preview failed", True, _preview),
+    m.GetMemory: ("The memory could not be read", True, worker_modes.read_memory),
+    m.FitMemory: ("The model could not be fitted to the memory", True, worker_modes.fit_memory),
+    m.SetMode: ("The mode could not be changed", True, worker_modes.set_mode),
     m.Evaluate: ("The evaluation could not start", True, _evaluate),
     m.SaveCheckpoint: ("The checkpoint could not be saved", True, _save),
     m.GetBoxes: ("The wireframe could not be made", True, _boxes),
@@ -232,3 +240,15 @@ _HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
     m.CancelJob: ("The export could not be cancelled", False, _cancel_job),
     m.Stop: ("The last save failed", False, _stop),
 }
+# What a model in inference mode can do as it is, or what replaces it; for any other command it is brought back first.
+_AT_REST = (
+    m.Pause,
+    m.Reset,
+    m.MoveBox,
+    m.SurveyCapture,
+    m.Evaluate,
+    m.SaveCheckpoint,
+    m.GetBoxes,
+    m.GetMemory,
+    m.SetMode,
+)

@@ -15,12 +15,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine import memory, worker_commands, worker_memory
+from engine import memory, options, worker_commands, worker_memory
 from engine.cameras import Camera
+from engine.cpu.crew import spent_and_waited_s
+from engine.diagnosis import diagnose
 from engine.errors import UserError, cause_chain
 from engine.evaluation import Evaluation
 from engine.messages import (
     CheckpointSaved,
+    Diagnosed,
     Evaluated,
     Event,
     Failed,
@@ -36,6 +39,7 @@ from engine.messages import (
     ViewRequest,
 )
 from engine.methods.common import AdaptReport
+from engine.monitor import LAST_LOOKS
 from engine.slots import EventQueue, Inbox, Latest
 from engine.training import Opener, Training
 from engine.worker_beside import (
@@ -52,7 +56,6 @@ from engine.worker_survey import Survey
 from engine.worker_views import render_frame, render_job_frame
 
 STATS_EVERY_S = 0.1
-LOG_EVERY_S = 5.0  # of wall time, between training records in metrics.jsonl
 REST_S = 0.5  # without a moving view: the camera rests
 WORTH_SAVING_S = 10.0  # of training; after fewer, steps that were asked for one by one write no checkpoint
 PATIENCE_S = 30.0  # an autosave waits no longer than this for the camera to rest
@@ -109,7 +112,7 @@ class Core:
         self._saved_at = clock()
         self._moved_at = -math.inf
         self._published_at = -math.inf
-        self._logged_at = -math.inf
+        self._kernels_s = (0.0, 0.0)  # spent and waited, at the last record
         self._told: set[tuple[str, ...]] = set()
 
     # --- the loop -------------------------------------------------------------------------------------
@@ -166,7 +169,7 @@ class Core:
         memory.free_caches()
         stop_beside(self)
         if self.state is TrainState.TRAINING:
-            self.pause("Memory ran out.")
+            self.pause("Memory ran out.", look=False)
         if (what, _NO_MEMORY) not in self._told:
             self._told.add((what, _NO_MEMORY))
             self.emit(event)
@@ -189,6 +192,7 @@ class Core:
         training.unsaved = True
         for view, psnr in ((report.view, report.psnr), *report.others):
             training.tally.note(view, psnr)
+        training.monitor.note(report)
         training.losses, training.psnr = report.losses, report.psnr
         if report.adapted is not None and in_front:
             self.structure_changed(report.adapted)
@@ -203,6 +207,8 @@ class Core:
         self.meter.record("train" if in_front else "beside", now, now - begin)
         took_time(self, training, now - begin)
         self.jobs.spent_elsewhere(now - begin)
+        if training.monitor.due(training.seconds):
+            self._record(training)
         if training.target_reached() and in_front:
             self.end_training()
         elif training.target_reached():
@@ -234,6 +240,7 @@ class Core:
     def end_training(self) -> None:
         """End training because its target is reached: the run is finished, or only the steps that were asked for."""
         training = self.training
+        self._record(training, LAST_LOOKS)
         reached = f"Trained to step {training.method.step:,}."
         if training.target_finishes:
             self.save_due = training.unsaved
@@ -241,9 +248,11 @@ class Core:
         else:
             self.pause(reached, WORTH_SAVING_S)
 
-    def pause(self, reason: str = "", worth_s: float = 0.0) -> None:
+    def pause(self, reason: str = "", worth_s: float = 0.0, look: bool = True) -> None:
         """Stop training, and save if there are more than `worth_s` seconds of it to lose."""
         training = self.training
+        if look:
+            self._record(training, LAST_LOOKS)
         self.save_due = training.unsaved and training.seconds - training.saved_seconds >= worth_s
         training.set_target()  # whoever goes on from here has no end in mind
         self.enter(TrainState.PAUSED, reason)
@@ -362,6 +371,8 @@ class Core:
         record |= {"ssim": evaluation.ssim, "voxels": voxels}
         self.emit(Evaluated(per_view=tuple(evaluation.per_view), key=training.key, **record))
         self._log(training, {"kind": "evaluated", **record})
+        training.monitor.add({"kind": "evaluated", **record})
+        self._diagnose(training)
 
     def structure_changed(self, report: AdaptReport) -> None:
         """Tell that voxels were pruned or split."""
@@ -420,7 +431,7 @@ class Core:
         now = self.clock()
         self._told = {told for told in self._told if told[-1] != _NO_MEMORY}
         self.meter.restart(now)
-        self._saved_at, self._logged_at = now, now
+        self._saved_at = now
         if training.evaluate_at == math.inf:
             self._schedule_evaluation(training)
 
@@ -475,23 +486,39 @@ class Core:
             fps=meter.rate("view", now),
             scale=self._scale,
             views=training.tally.copy(training.excluded),
+            vitals=training.monitor.vitals,
             beside=self.beside.stats(),
             key=training.key,
         )
         self.outputs.stats.put(stats)
         self._published_at = now
-        if running and now - self._logged_at >= LOG_EVERY_S:
-            self._logged_at = now
-            losses = {name: float(value) for name, value in training.losses}
-            record = {
-                "kind": "training",
-                "seconds": training.seconds,
-                "step": stats.step,
-                "psnr": float(training.psnr),
-            }
-            self._log(
-                training, {"kind": "training", **record, "voxels": stats.structure.voxels, "losses": losses}
+
+    def _record(self, training: Training, looks: int = 1) -> None:
+        """Write down how a model is, if it took steps since the last time."""
+        if not training.monitor.pending:
+            return
+        spent, waited = (now - before for now, before in zip(spent_and_waited_s(), self._kernels_s))
+        self._kernels_s = spent_and_waited_s()
+        facts = {"memory_mb": resident_bytes() / 2**20, "waiting": waited / spent if spent > 0.0 else 0.0}
+        method, losses = training.method, training.losses
+        try:
+            record = training.monitor.record(
+                method, training.scene, training.seconds, losses, training.psnr, facts, looks
             )
+        except Exception as error:  # a view that cannot be drawn; training itself may go on
+            self.fail("The training could not be looked at", error, once=True)
+            return
+        self._log(training, record)
+        self._diagnose(training)
+
+    def _diagnose(self, training: Training) -> None:
+        """Tell what is found to go wrong with the open model, whenever that has changed."""
+        config = training.method.config
+        defaults = {info.name: info.default for info in options.describe(config)}
+        findings = tuple(diagnose(training.monitor.records, options.flatten(config), defaults))
+        if training is self.training and findings != training.findings:
+            self.emit(Diagnosed(findings, training.key))
+        training.findings = findings
 
     def _log(self, training: Training, record: dict[str, object]) -> None:
         if training.run.exists:  # an evaluation of a model that was never trained makes no run folder

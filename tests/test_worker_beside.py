@@ -100,6 +100,7 @@ def test_the_old_model_stays_beside_and_frames_show_both(pair: Pair) -> None:
         "fake",
         pair.of(m.SceneOpened)[0].key,
     )
+    fake.rendered.clear()  # what the monitor looked at
     pair.worker.request_view(request(1, beside=True))
     pair.worker.turn()
     frame = pair.worker.frame()

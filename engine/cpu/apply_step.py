@@ -43,8 +43,18 @@ def apply_gradients(
     adam: np.ndarray,
     corrections: tuple[np.ndarray, np.ndarray],
     share: float = 1.0,
+    clip: float = 0.0,
 ) -> None:
-    """Take one Adam step along `share` times the gradients. Rows that nobody saw stay as they are."""
+    """Take one Adam step along `share` times the gradients. Rows that nobody saw stay as they are.
+
+    With `clip` above 0 what is longer than it, as one vector of everything, is shortened to that length; what is not finite
+    is passed over.
+    """
+    if clip > 0.0:
+        norm = share * gradient_norm(gradients)
+        if not np.isfinite(norm):
+            return
+        share *= min(1.0, clip / max(norm, 1e-30))
     crew.run(
         apply_groups, gradients.groups, gradients.coefficients, np.float32(share), gradients.seen, degree, adam, *corrections,
         field.sh, field.sh_m, field.sh_v, field.sh_age, field.priority, field.heaviest, field.footprint,
@@ -55,6 +65,39 @@ def apply_gradients(
         update_points, itself, itself, v_density.reshape(-1, 1), adam, *corrections,
         field.density, field.density_m, field.density_v, field.density_age,
     )  # fmt: skip
+
+
+def gradient_norm(gradients: FieldGradients) -> float:
+    """Return the length of the gradients of all coefficients and densities as one vector."""
+    rows = gradients.coefficients[:, :-1].reshape(len(gradients.groups), -1)  # the last row is a statistic
+    of_groups = np.einsum("ij,ij->i", rows, rows)  # on one thread: the same bits for any number of them
+    v = gradients.v_density
+    return float(np.sqrt(of_groups.sum(dtype=np.float64) + np.einsum("i,i->", v, v, dtype=np.float64)))
+
+
+class GradientSum:
+    """The sum of the gradients of several views."""
+
+    def __init__(self) -> None:
+        self._total: FieldGradients | None = None  # of every group there is
+
+    def add(self, part: FieldGradients) -> None:
+        """Add the gradients of a view; its arrays may be taken over."""
+        if self._total is None:
+            n_groups = -(-part.seen.shape[1] // GROUP)
+            coefficients = np.zeros((n_groups, *part.coefficients.shape[1:]), dtype=np.float32)
+            coefficients[part.groups] = part.coefficients
+            self._total = FieldGradients(part.groups, coefficients, part.v_density, part.seen)
+            return
+        self._total.coefficients[part.groups] += part.coefficients
+        np.add(self._total.v_density, part.v_density, out=self._total.v_density)
+        np.maximum(self._total.seen, part.seen, out=self._total.seen)
+
+    def total(self) -> FieldGradients:
+        """Return the sum. At least one view was added."""
+        total = self._total
+        groups = seen_groups(total.seen)
+        return FieldGradients(groups, total.coefficients[groups], total.v_density, total.seen)
 
 
 def gradients_of_view(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -38,8 +39,11 @@ class Crew:
         self._go = [threading.Semaphore(0) for _ in range(n - 1)]
         self._done = threading.Semaphore(0)
         self._error: BaseException | None = None
-        for go in self._go:
-            threading.Thread(target=self._help, args=(go,), name="nerfviewer-kernel", daemon=True).start()
+        self._ended = [0.0] * n  # when each was through with its part of the kernel
+        self.spent_s = 0.0  # in kernels, added up over all members
+        self.waited_s = 0.0  # of that for the slowest member at a kernel's end
+        for i, go in enumerate(self._go):
+            threading.Thread(target=self._help, args=(go, i), name="nerfviewer-kernel", daemon=True).start()
 
     def run(self, kernel: Callable[..., Any], *args: Any) -> None:
         """Call kernel(counter, *args) on every thread and return when all have returned.
@@ -49,13 +53,18 @@ class Crew:
         with self._entry:
             counter = np.zeros(_COUNTERS, dtype=np.int64)
             self._job, self._error = (kernel, (counter, *args)), None
+            begin = time.perf_counter()
             for go in self._go:
                 go.release()
             try:
                 kernel(counter, *args)
             finally:
+                self._ended[-1] = time.perf_counter()
                 self._wait()
                 self._job = None
+                last = max(self._ended)
+                self.spent_s += len(self._ended) * (last - begin)
+                self.waited_s += len(self._ended) * last - sum(self._ended)
             if self._error is not None:
                 raise self._error
 
@@ -71,7 +80,7 @@ class Crew:
         if interrupt is not None:
             raise interrupt
 
-    def _help(self, go: threading.Semaphore) -> None:
+    def _help(self, go: threading.Semaphore, i: int) -> None:
         while True:
             go.acquire()
             job = self._job
@@ -81,6 +90,7 @@ class Crew:
                 job[0](*job[1])
             except BaseException as error:  # handed to the caller, which raises it
                 self._error = error
+            self._ended[i] = time.perf_counter()
             self._done.release()
 
     def close(self) -> None:
@@ -89,7 +99,7 @@ class Crew:
             self._job = None
             for go in self._go:
                 go.release()
-            self._go = []
+            self._go, self._ended = [], [0.0]
 
 
 _crew: Crew | None = None
@@ -103,6 +113,11 @@ def crew() -> Crew:
         if _crew is None:
             _crew = Crew(default_threads())
         return _crew
+
+
+def spent_and_waited_s() -> tuple[float, float]:
+    """Return the seconds in kernels, added up over the threads, and what of that they waited for the slowest at the end."""
+    return (0.0, 0.0) if _crew is None else (_crew.spent_s, _crew.waited_s)
 
 
 def set_threads(n: int) -> None:

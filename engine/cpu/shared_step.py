@@ -54,7 +54,7 @@ class SharedStep:
 
         Nothing is changed if a rank is lost on the way.
         """
-        table, field, run = self.table, self.field, self.crew.run
+        field = self.field
         ranks.largest(self.seen)
         groups = seen_groups(self.seen)
         shape = (len(groups), 3 * (self.degree + 1) ** 2 + 1, GROUP)
@@ -62,17 +62,7 @@ class SharedStep:
         message = self.room.take("shared_gradients", (colours + points + len(extra),), np.float32)
         gradients = message[:colours].reshape(shape)
         v_density = message[colours : colours + points]
-        run(
-            spread_groups,
-            groups,
-            table.soa,
-            table.stride,
-            self.lists.view,
-            self.degree,
-            self.found,
-            gradients,
-        )
-        run(collect_points, *self.owners, self.v_corners, v_density)
+        self._write(groups, gradients, v_density)
         message[colours + points :] = extra
         ranks.total(message)
         extra[:] = message[colours + points :]
@@ -80,6 +70,21 @@ class SharedStep:
             field, FieldGradients(groups, gradients, v_density, self.seen), self.crew,
             degree=self.degree, adam=self.adam, corrections=self.corrections, share=1.0 / ranks.size,
         )  # fmt: skip
+
+    def gradients(self) -> FieldGradients:
+        """Return what the view says of the field, in memory of its own, for whoever adds up several views."""
+        groups = seen_groups(self.seen)
+        coefficients = np.empty((len(groups), 3 * (self.degree + 1) ** 2 + 1, GROUP), dtype=np.float32)
+        v_density = np.empty(len(self.field.density), dtype=np.float32)
+        self._write(groups, coefficients, v_density)
+        return FieldGradients(groups, coefficients, v_density, self.seen.copy())
+
+    def _write(self, groups: np.ndarray, coefficients: np.ndarray, v_density: np.ndarray) -> None:
+        table, run = self.table, self.crew.run
+        run(
+            spread_groups, groups, table.soa, table.stride, self.lists.view, self.degree, self.found, coefficients
+        )  # fmt: skip
+        run(collect_points, *self.owners, self.v_corners, v_density)
 
 
 def shared_step(

@@ -418,6 +418,8 @@ def test_bench_takes_the_flags_that_its_functions_take() -> None:
         "method",
         "seconds",
         "seed",
+        "scene_options",
+        "values",
     }
 
 

@@ -49,9 +49,38 @@ class RateOptions:
     background: float = option(
         0.01, "Learning rate of a learned background.", minimum=0.0, maximum=1.0, live=True
     )
+    schedule: str = option(
+        "inverse",
+        "How rates fall from their start to the floor: inverse by half_life, the others over decay_steps; one_cycle "
+        "rises first, constant keeps them.",
+        choices=("inverse", "exponential", "cosine", "one_cycle", "constant"),
+        live=True,
+    )
+    decay_steps: int = option(
+        4_000,
+        "Exponential, cosine and one_cycle rates have reached the floor at this step.",
+        minimum=1,
+        unit="steps",
+        live=True,
+    )
+    warm_up: int = option(
+        0,
+        "Rates rise in proportion to the step until this one; 0 begins at once.",
+        minimum=0,
+        unit="steps",
+        live=True,
+    )
+    clip: float = option(
+        0.0,
+        "The gradient of a step is shortened to this length, all coefficients and densities being one vector; 0 never. "
+        "Adam hears less of such a step.",
+        minimum=0.0,
+        maximum=1e6,
+        live=True,
+    )
     half_life: float = option(
         400.0,
-        "Rates fall as 1 / (1 + step / this); 0 keeps them.",
+        "Inverse rates fall as 1 / (1 + step / this); 0 keeps them.",
         minimum=0.0,
         maximum=1e6,
         unit="steps",
@@ -122,6 +151,13 @@ class ObjectiveOptions:
         "What a step is taken on: raster, a whole picture as it is shown; "
         "soft, a picture whose voxels and depth order are blurred.",
         choices=("raster", "soft"),
+        live=True,
+    )
+    views_per_step: int = option(
+        1,
+        "Photos whose mean gradient a step of kind raster goes along; each costs as much as a step.",
+        minimum=1,
+        maximum=256,
         live=True,
     )
 

@@ -9,7 +9,7 @@ train one model, `warm_up` a use of every kernel.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from engine.datasets.scene import Scene
 from engine.errors import OptionError
 from engine.methods.common import AdaptReport, Buffers, StepReport, StructureStats
 from engine.methods.compiling import warm_up
-from engine.methods.svraster import objectives, schedule, state, view
+from engine.methods.svraster import compact, objectives, schedule, state, view
 from engine.methods.svraster.adapt import keep_mask, prune_threshold, split_mask
 from engine.methods.svraster.background import Background
 from engine.methods.svraster.config import SVRasterConfig, in_scene
@@ -37,9 +37,25 @@ from engine.methods.svraster.poses import Poses
 from engine.methods.svraster.sparse_points import PointDepths, put_points, refined_around
 from engine.methods.svraster.targets import Targets, camera_of_target
 from engine.methods.svraster.team import Team
+from engine.methods.svraster.vitals import memory_of, vitals_of
 from engine.octree import Octree
 from engine.options import describe, updated
 from engine.parallel import Ranks, Solo
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A training view as the voxels show it now, and what is learned from it: what `_descend` takes, and its pixels."""
+
+    shaded: Any
+    terms: PictureTerms
+    keep: np.ndarray | None
+    weights: np.ndarray
+    rays: int
+    degree: int
+    adam: np.ndarray
+    pixels: int
+
 
 _CORRECTIONS = (
     2048  # bias corrections are tabulated up to this many updates of a row; beyond they are 1 to float32
@@ -244,6 +260,21 @@ class SVRaster:
             return replace(step(self), adapted=adapted)
         config, team = self.active, self.team
         index = self._next_view() if team is None else team.draw(self)
+        look = self._look_at(index)
+        self.step += 1
+        sums = self._descend_from(look)
+        if team is not None:
+            sums = team.take(self, sums, look.pixels)
+        self.window_views += 1 if team is None else team.ranks.size
+        if self.backdrop.learned:
+            self._update_background(sums[SUM_BACKGROUND : SUM_BACKGROUND + 3].astype(np.float32))
+        losses = named_losses(config.losses, sums, float(look.terms.ssim_loss), look.terms.depth_loss)
+        psnr = psnr_of(sums[SUM_SQUARED] / (3 * look.pixels))
+        return StepReport(self.step, index, losses, psnr, adapted, () if team is None else team.others)
+
+    def _look_at(self, index: int) -> Look:
+        """Return what a training view shows and what is to be learned from it at this step."""
+        config = self.active
         shrink, rays = schedule.photo_shrink(config, self.step), self.supersample
         target, keep = self._targets.get(index, shrink), self._targets.mask(index, shrink)
         whole = self.scene.train.views[index].camera
@@ -257,16 +288,13 @@ class SVRaster:
         )  # fmt: skip
         pixels = target.shape[0] * target.shape[1] if keep is None else max(1, np.count_nonzero(keep))
         weights = loss_weights(config.losses, self.step, pixels, rays)
-        self.step += 1
-        sums = self._descend(shaded, terms, keep, weights, rays, degree, adam)
-        if team is not None:
-            sums = team.take(self, sums, pixels)
-        self.window_views += 1 if team is None else team.ranks.size
-        if self.backdrop.learned:
-            self._update_background(sums[SUM_BACKGROUND : SUM_BACKGROUND + 3].astype(np.float32))
-        losses = named_losses(config.losses, sums, float(terms.ssim_loss), terms.depth_loss)
-        psnr = psnr_of(sums[SUM_SQUARED] / (3 * pixels))
-        return StepReport(self.step, index, losses, psnr, adapted, () if team is None else team.others)
+        return Look(shaded, terms, keep, weights, rays, degree, adam, pixels)
+
+    def _descend_from(self, look: Look, gather: bool = False) -> Any:
+        """Take an Adam step on a view and return the loss sums [N_SUMS]; in a team, or to `gather`, the step not yet taken."""
+        return self._descend(
+            look.shaded, look.terms, look.keep, look.weights, look.rays, look.degree, look.adam, gather
+        )
 
     def _shaded(self, camera: Camera, degree: int) -> Any:
         """Return what `_picture` and `_descend` need of a view: here tile lists and colours."""
@@ -291,11 +319,12 @@ class SVRaster:
         rays: int,
         degree: int,
         adam: np.ndarray,
+        gather: bool = False,
     ) -> Any:
-        """Take an Adam step on a view and return the loss sums [N_SUMS]; in a team return the step, not yet taken."""
+        """Do what `_descend_from` says."""
         lists, rgb = shaded
         config = self.active
-        descend = train_on_view if self.team is None else shared_step
+        descend = train_on_view if self.team is None and not gather else shared_step
         return descend(
             self.table, self.field, self._owners, self._scratch, lists, rgb, crew(), self._room,
             mode=PHOTOMETRIC[config.losses.photometric], shrink=rays, target=terms.target, keep=keep, background=self.background,
@@ -341,6 +370,22 @@ class SVRaster:
         """Count voxels."""
         outside, budget = self.scene.outside_levels, self.active.adapt.max_voxels
         return view.count_voxels(self.octree, self.field, self._per_level, outside, budget)
+
+    def vitals(self) -> dict[str, float]:
+        """Return a few numbers that tell how training goes; see `vitals.vitals_of`."""
+        return vitals_of(self)
+
+    def memory(self) -> dict[str, int]:
+        """Return the bytes that each part of the model holds."""
+        return memory_of(self)
+
+    def prune_to(self, count: int) -> AdaptReport:
+        """Keep only the `count` voxels of the heaviest weights, and give back what memory the others took."""
+        return compact.prune_to(self, count)
+
+    def rest(self) -> None:
+        """Drop what only training needs, until `load_state` brings it back; looking goes on."""
+        compact.rest(self)
 
     def boxes(self, levels: tuple[int, ...], limit: int) -> np.ndarray:
         """Return up to `limit` leaves of the given levels as [n,4] float32: centre x y z and edge, for wireframes."""

@@ -22,19 +22,25 @@ if TYPE_CHECKING:
     from engine.cpu.lists import Workspace
     from engine.methods.svraster.model import SVRaster
 
-_STEPS = {"soft": ("engine.methods.svraster.soft_objective", "soft_step")}  # kind -> module and function
+_STEPS = {  # kind -> module and function
+    "batch": ("engine.methods.svraster.batch", "batch_step"),  # raster, on several views or with a clipped gradient
+    "soft": ("engine.methods.svraster.soft_objective", "soft_step"),
+}
 
 
 def step_of(model: SVRaster) -> Callable[[SVRaster], StepReport] | None:
     """Return the step of a model's objective; None for the model's own. Raises UserError where it cannot be taken."""
-    kind = model.active.objective.kind
+    objective = model.active.objective
+    kind, asked = objective.kind, f"objective.kind={objective.kind}"
     if kind == "raster":
-        return None
+        if objective.views_per_step == 1 and model.active.rates.clip == 0.0:
+            return None
+        kind = "batch"
+        asked = "rates.clip" if objective.views_per_step == 1 else "objective.views_per_step"
     where = "on a graphics card" if model.card else "by several processes" if model.team is not None else ""
     if where:
         raise UserError(
-            f"objective.kind={kind} cannot be trained {where}; choose raster, or train on the processor with --device cpu "
-            "in one process."
+            f"{asked} cannot be used {where}; leave it as it was, or train on the processor with --device cpu in one process."
         )
     module, name = _STEPS[kind]
     return getattr(import_module(module), name)

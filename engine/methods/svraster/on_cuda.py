@@ -188,6 +188,7 @@ class SVRasterOnCuda(SVRaster):
         rays: int,
         degree: int,
         adam: np.ndarray,
+        gather: bool = False,
     ) -> Any:
         given = self._up(terms.v_rgb), self._up(terms.v_trans), self._up(terms.v_depth)
         goal = Goal(

@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from engine.cpu.update import N_ADAM
 from engine.methods.svraster.config import RateOptions, SoftOptions, SVRasterConfig
 
+_RISE, _ONE_CYCLE_START = (
+    0.3,
+    0.04,
+)  # share of one cycle in which rates rise, and from where; as it was published
+_LEAST_FLOOR = 1e-4  # an exponential never reaches 0
 ADAM_EPSILON = 1e-15  # keeps a row that never had a gradient from dividing by zero
 
 
@@ -47,8 +54,31 @@ def _between(start: float, end: float, share: float) -> float:
 
 def rate_share(rates: RateOptions, step: int) -> float:
     """Return the share of their start that learning rates have."""
-    share = 1.0 if rates.half_life <= 0.0 else max(rates.floor, 1.0 / (1.0 + step / rates.half_life))
+    share = _fallen(rates, step)
+    if step < rates.warm_up:
+        share *= (step + 1) / rates.warm_up
     return share * (0.1 if rates.drop_at and step >= rates.drop_at else 1.0)
+
+
+def _fallen(rates: RateOptions, step: int) -> float:
+    """Return what the schedule alone leaves of the rates: 1 at its height, `floor` at its end."""
+    if rates.schedule == "inverse":
+        return 1.0 if rates.half_life <= 0.0 else max(rates.floor, 1.0 / (1.0 + step / rates.half_life))
+    done = min(1.0, step / rates.decay_steps)
+    if rates.schedule == "exponential":
+        return max(rates.floor, _LEAST_FLOOR) ** done
+    if rates.schedule == "one_cycle":
+        if done < _RISE:
+            return _ONE_CYCLE_START + (1.0 - _ONE_CYCLE_START) * _eased(done / _RISE)
+        done = (done - _RISE) / (1.0 - _RISE)
+    elif rates.schedule == "constant":
+        return 1.0
+    return 1.0 - (1.0 - rates.floor) * _eased(done)
+
+
+def _eased(done: float) -> float:
+    """Return half a cosine from 0 to 1."""
+    return 0.5 - 0.5 * math.cos(math.pi * done)
 
 
 def adam_values(config: SVRasterConfig, step: int, photo_pixels: int) -> np.ndarray:

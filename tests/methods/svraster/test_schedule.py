@@ -50,6 +50,35 @@ def test_rates_drop_to_a_tenth_at_the_drop():
     assert [rate_share(rates, step) for step in (49, 50)] == [1.0, pytest.approx(0.1)]
 
 
+def shares(schedule: str, **values: object) -> list[float]:
+    rates = RateOptions(schedule=schedule, decay_steps=100, floor=0.1, drop_at=0, **values)
+    return [rate_share(rates, step) for step in (0, 25, 30, 50, 65, 100, 1000)]
+
+
+def test_exponential_rates_lose_the_same_share_in_every_step_down_to_the_floor():
+    assert shares("exponential") == pytest.approx([1.0, 0.1**0.25, 0.1**0.3, 0.1**0.5, 0.1**0.65, 0.1, 0.1])
+
+
+def test_cosine_rates_are_half_way_in_the_middle():
+    found = shares("cosine")
+    assert (found[0], found[3], found[5], found[6]) == pytest.approx((1.0, 0.55, 0.1, 0.1))
+    assert found[1] > 0.1**0.25  # it falls late
+
+
+def test_one_cycle_rises_to_its_height_before_it_falls():
+    assert shares("one_cycle") == pytest.approx([0.04, 0.935692, 1.0, 0.830570, 0.55, 0.1, 0.1], abs=1e-6)
+
+
+def test_constant_rates_stay_and_the_default_falls_as_before():
+    assert shares("constant") == [1.0] * 7
+    assert RateOptions().schedule == "inverse" and RateOptions().warm_up == 0
+
+
+def test_every_schedule_rises_in_proportion_to_the_step_while_it_warms_up():
+    rates = RateOptions(schedule="constant", warm_up=10, drop_at=0)
+    assert [rate_share(rates, step) for step in (0, 4, 9, 10, 50)] == [0.1, 0.5, 1.0, 1.0, 1.0]
+
+
 def test_total_variation_stops_and_rates_fall_in_what_the_kernels_read():
     options = config(
         losses__total_variation=1e-3,

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""How a model in training is, in a few numbers, and what memory it holds: read now and then, changing nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.cpu.shade import GROUP
+from engine.methods.svraster.adapt import prune_threshold
+
+if TYPE_CHECKING:
+    from engine.methods.svraster.model import SVRaster
+
+_OPTIMISER = ("density_m", "density_v", "density_age", "sh_m", "sh_v", "sh_age")
+
+
+def vitals_of(model: SVRaster) -> dict[str, float]:
+    """Return the numbers of a record.
+
+    `dead`: share of the voxels whose heaviest weight, since the round over all views before the last pruning, is below the
+    pruning threshold. `gradient_densities` and `gradient_colours`: lengths of the gradients of all rows, from Adam's running
+    mean squares, that is over the last hundred updates of each row.
+    """
+    field, beta2 = model.field, model.config.rates.beta2
+    seen_a_round = model.window_views >= len(model.scene.train) or bool(model.heaviest_before.any())
+    threshold = prune_threshold(model.active.adapt, model.step)
+    heaviest = np.maximum(field.heaviest, model.heaviest_before)
+    ages = np.zeros(field.sh.shape[0] * GROUP, dtype=np.uint16)
+    ages[: len(field.sh_age)] = field.sh_age
+    per_voxel = field.sh_v.sum(axis=1).reshape(-1)  # [groups, 16]: one lane a voxel
+    return {
+        "dead": float(np.mean(heaviest < threshold)) if seen_a_round else 0.0,
+        "gradient_densities": _length(field.density_v, field.density_age, beta2),
+        "gradient_colours": _length(per_voxel, ages, beta2),
+    }
+
+
+def _length(mean_square: np.ndarray, age: np.ndarray, beta2: float) -> float:
+    """Return the root of the sum of running mean squares, the bias of young ones undone."""
+    corrected = mean_square / np.maximum(1.0 - beta2 ** np.maximum(age, 1), 1e-6)
+    return float(np.sqrt(corrected.sum(dtype=np.float64)))
+
+
+def memory_of(model: SVRaster) -> dict[str, int]:
+    """Return the bytes of each part of a model, by the names that people read."""
+    field = model.field
+    arrays = {f.name: getattr(field, f.name).nbytes for f in dataclasses.fields(field)}
+    octree, table = model.octree, model.table
+    structure = (octree.path, octree.level, octree.point_ijk, octree.corner_idx)
+    statistics = sum(arrays[name] for name in ("priority", "heaviest", "footprint"))
+    training = (
+        statistics + model.heaviest_before.nbytes + sum(a.nbytes for a in (*model._owners, *model._scratch))
+    )
+    return {
+        "parameters": arrays["density"] + arrays["sh"],
+        "optimiser": sum(arrays[name] for name in _OPTIMISER),
+        "structure": sum(a.nbytes for a in (*structure, table.soa, table.box, table.chunks)),
+        "training buffers": training + model._room.nbytes(),
+        "view buffers": model._view_room.nbytes(),
+        "photos": model._targets.nbytes(),
+    }

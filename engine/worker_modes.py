@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT
+"""How much memory the open model holds, a smaller model to fit a target, and the mode in which it only shows itself.
+
+In inference mode training rests: what only training needs was written to the run's checkpoint and dropped from memory; any
+command that needs it brings it back from there first.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from engine import messages as m
+from engine.errors import CheckpointError, UserError
+from engine.messages import TrainState
+from engine.methods.common import method_title
+from engine.metrics import psnr
+from engine.options import describe, flatten
+from engine.training import Training
+from engine.worker_meter import resident_bytes
+
+if TYPE_CHECKING:
+    from engine.worker_core import Core
+
+COMPARED = 4  # views whose PSNR is measured before and after
+TRIES = 4  # to meet a target: what is not of the voxels' number does not shrink with it
+LEAST_VOXELS = 1_000
+_NOT_THE_MODELS = ("photos",)  # caches of the capture: bounded, and not to be pruned
+
+
+def parts_of(training: Training) -> tuple[tuple[str, int], ...]:
+    """Return (name, bytes) of what a model holds."""
+    read = getattr(training.method, "memory", None)
+    if read is None:
+        return (("model", training.method.structure().bytes),)
+    return tuple((name, count) for name, count in read().items())
+
+
+def model_bytes(training: Training) -> int:
+    """Return the bytes of a model without its capture."""
+    return sum(count for name, count in parts_of(training) if name not in _NOT_THE_MODELS)
+
+
+def read_memory(core: Core, command: m.GetMemory) -> None:
+    """Answer how much memory is held by what."""
+    training = core.training
+    photos = training.scene.train.images.nbytes() + training.scene.test.images.nbytes()
+    parts = (*parts_of(training), ("decoded photos", photos))
+    core.emit(m.MemoryRead(parts, model_bytes(training), resident_bytes(), training.resting, training.key))
+
+
+def fit_memory(core: Core, command: m.FitMemory) -> None:
+    """Prune the open model until it holds no more than a target, and tell what that has cost."""
+    training = core.training
+    prune_to = getattr(training.method, "prune_to", None)
+    if prune_to is None:
+        raise UserError(
+            f"{method_title(training.method.name)} cannot be pruned to a target; lower prune.max_cells and prune instead."
+        )
+    before, voxels = model_bytes(training), training.method.structure().voxels
+    quality, report = mean_psnr(training), None
+    for _ in range(TRIES):
+        held, count = model_bytes(training), training.method.structure().voxels
+        if held <= command.target_bytes or count <= LEAST_VOXELS:
+            break
+        report = prune_to(max(LEAST_VOXELS, int(0.98 * count * command.target_bytes / held)))
+    after = training.method.structure().voxels
+    if report is not None:
+        training.unsaved = True
+        core.forget_evaluation(training)
+        core.structure_changed(report)
+        _cap(core, after)
+    core.emit(
+        m.MemoryFitted(
+            command.target_bytes,
+            before,
+            model_bytes(training),
+            voxels,
+            after,
+            quality,
+            mean_psnr(training),
+            training.key,
+        )
+    )
+    core.publish()
+
+
+def _cap(core: Core, voxels: int) -> None:
+    """Keep training from growing back."""
+    config = core.training.method.config
+    for info in describe(config):
+        if info.name == "adapt.max_voxels" and flatten(config)[info.name] > voxels:
+            core.training.method.set_options({info.name: max(int(info.minimum), voxels)})
+            core.emit(m.OptionsChanged(core.training.opened().values))
+
+
+def mean_psnr(training: Training) -> float:
+    """Return the mean PSNR of a few held-out views, of training views where there are none."""
+    scene = training.scene
+    split = scene.test if len(scene.test) else scene.train
+    chosen = range(0, len(split), max(1, len(split) // COMPARED))[:COMPARED]
+    found = [psnr(training.method.render(split.views[i].camera).rgb, split.images.load(i)) for i in chosen]
+    return float(sum(found) / len(found))
+
+
+# --- modes --------------------------------------------------------------------------------------------------------
+
+
+def set_mode(core: Core, command: m.SetMode) -> None:
+    """Let the open model only show itself, or let it be trained again."""
+    if command.inference == core.training.resting:
+        core.emit(m.ModeChanged(command.inference, 0, core.training.key))
+    elif command.inference:
+        _rest(core)
+    else:
+        wake(core)
+
+
+def _rest(core: Core) -> None:
+    training = core.training
+    rest = getattr(training.method, "rest", None)
+    if rest is None or training.method.card:
+        where = " on a graphics card" if training.method.card else ""
+        raise UserError(
+            f"{method_title(training.method.name)} has no inference mode{where}; pause training instead."
+        )
+    if training.method.step == 0:
+        raise UserError("Nothing is trained yet; train before you switch to inference mode.")
+    if core.state is TrainState.TRAINING:
+        core.pause("Training rests in inference mode.")
+    core.save(asked=True)
+    if training.unsaved:
+        raise CheckpointError(
+            "What training needs could not be saved, so it stays in memory. Make room on the disk."
+        )
+    before = model_bytes(training) + _photos(training)
+    rest()
+    training.resting = True
+    _give_back()
+    core.emit(m.ModeChanged(True, before - model_bytes(training) - _photos(training), training.key))
+    core.publish()
+
+
+def wake(core: Core) -> None:
+    """Bring back what training needs, if it was put away."""
+    training = core.training
+    if not training.resting:
+        return
+    resumed = training.run.newest()
+    if resumed is None or resumed.header["step"] != training.method.step:
+        raise CheckpointError(
+            f"The checkpoint of step {training.method.step:,} in {training.run.path} is gone, so training cannot go on from it. "
+            "Put it back, or reset."
+        )
+    training.method.load_state(resumed.tensors, resumed.header["state"])
+    training.resting = False
+    core.emit(m.ModeChanged(False, 0, training.key))
+
+
+def _photos(training: Training) -> int:
+    return sum(count for name, count in parts_of(training) if name in _NOT_THE_MODELS)
+
+
+def _give_back() -> None:
+    """Return freed memory to the system, where the C library would keep it."""
+    if sys.platform == "linux":
+        import ctypes
+
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)

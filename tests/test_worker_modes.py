@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""Memory and modes of a real model in the worker: what is put away comes back to the bit, and a target is met."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine import messages as m
+from engine.messages import TrainState
+from engine.methods.svraster import SVRaster, SVRasterConfig
+from engine.options import build
+from tests.methods.test_svraster import QUICK, make_scene
+from tests.test_worker_views import request
+from tests.worker_bench import Bench
+
+SCENE = make_scene(8)
+
+
+class RealBench(Bench):
+    """A bench whose method is SVRaster on two spheres."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        super().__init__(tmp_path, scene_loader=lambda path, values, report: SCENE)
+
+    def make(self, name: str, scene: Any, values: dict[str, Any], seed: int) -> SVRaster:
+        self.method = SVRaster(scene, build(SVRasterConfig, QUICK | values), seed)
+        return self.method
+
+    def train(self, steps: int) -> None:
+        self.do(m.Train(steps=steps, finish=False))
+        while self.state is TrainState.TRAINING:
+            self.worker.turn()
+        self.worker.turn()  # it may save
+        self.events_too()
+
+    def events_too(self) -> None:
+        self.events()
+
+    def picture(self, serial: int) -> np.ndarray:
+        self.worker.request_view(request(serial))
+        while (frame := self.worker.frame()) is None or frame.serial != serial:
+            self.worker.turn()
+        return frame.rgba
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> RealBench:
+    made = RealBench(tmp_path)
+    made.open()
+    return made
+
+
+def one(events: list[m.Event], kind: type) -> Any:
+    (found,) = [event for event in events if isinstance(event, kind)]
+    return found
+
+
+def memory_of(bench: RealBench) -> dict[str, int]:
+    return dict(one(bench.do(m.GetMemory()), m.MemoryRead).parts)
+
+
+def test_inference_mode_gives_memory_back_and_shows_the_same_picture(bench: RealBench) -> None:
+    bench.train(40)
+    before, picture = memory_of(bench), bench.picture(1)
+    changed = one(bench.do(m.SetMode(True)), m.ModeChanged)
+    after = memory_of(bench)
+    assert (changed.inference, after["optimiser"], after["photos"]) == (True, 0, 0)
+    gone = sum(before[name] - after[name] for name in ("optimiser", "training buffers", "photos"))
+    assert changed.freed_bytes == gone > before["parameters"]
+    assert after["parameters"] == before["parameters"]
+    assert np.array_equal(bench.picture(2), picture)
+    assert one(bench.do(m.SetMode(True)), m.ModeChanged).freed_bytes == 0
+
+
+def test_training_goes_on_from_inference_mode_as_if_it_had_never_rested(
+    bench: RealBench, tmp_path: Path
+) -> None:
+    other = RealBench(tmp_path / "other")
+    other.open()
+    for one_bench in (bench, other):
+        one_bench.train(40)
+    bench.do(m.SetMode(True))
+    for one_bench in (bench, other):
+        one_bench.train(30)
+    assert not bench.of(m.ModeChanged)[-1].inference and bench.method.step == 70
+    a, b = bench.method.state()[0], other.method.state()[0]
+    assert [name for name in a if not np.array_equal(a[name], b[name])] == []
+
+
+def test_commands_that_change_the_model_bring_it_back_and_those_that_look_do_not(bench: RealBench) -> None:
+    bench.train(30)
+    bench.do(m.SetMode(True))
+    for command in (m.Evaluate(), m.GetBoxes((4,)), m.SaveCheckpoint(), m.Pause()):
+        assert not [e for e in bench.do(command) if isinstance(e, m.ModeChanged | m.Failed)]
+    events = bench.do(m.PruneNow())
+    assert not one(events, m.ModeChanged).inference and one(events, m.StructureChanged).report.before > 0
+
+
+def test_training_is_paused_and_saved_first(bench: RealBench) -> None:
+    bench.do(m.Train())
+    while bench.method.step < 20:
+        bench.worker.turn()
+    events = bench.do(m.SetMode(True))
+    assert bench.state is TrainState.PAUSED and one(events, m.CheckpointSaved).step == bench.method.step
+
+
+def test_nothing_is_put_away_that_was_not_saved(bench: RealBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Nothing is trained yet" in one(bench.do(m.SetMode(True)), m.Failed).chain[0]
+    bench.train(10)
+
+    def full(*_: Any) -> None:
+        raise OSError("No space left on device")
+
+    bench.method.step += 1  # something that is not saved yet
+    monkeypatch.setattr("engine.checkpoint.save", full)
+    bench.worker._core.training.unsaved = True
+    failures = [e for e in bench.do(m.SetMode(True)) if isinstance(e, m.Failed)]
+    assert "could not be saved, so it stays in memory" in failures[-1].chain[0]
+    assert memory_of(bench)["optimiser"] > 0
+
+
+def test_a_checkpoint_that_is_gone_is_told_and_the_model_goes_on_showing_itself(bench: RealBench) -> None:
+    bench.train(20)
+    bench.do(m.SetMode(True))
+    for _, file in bench.worker._core.training.run.checkpoints():
+        file.unlink()
+    assert "is gone, so training cannot go on" in one(bench.do(m.Train()), m.Failed).chain[0]
+    assert bench.picture(1).any() and bench.state is TrainState.PAUSED
+
+
+def test_a_model_is_pruned_to_the_memory_it_may_have_and_stays_there(bench: RealBench) -> None:
+    bench.train(70)
+    held = one(bench.do(m.GetMemory()), m.MemoryRead).model_bytes
+    target = int(0.6 * held)
+    events = bench.do(m.FitMemory(target))
+    fitted = one(events, m.MemoryFitted)
+    assert fitted.bytes_before == held and 0.3 * held < fitted.bytes_after <= target
+    assert (
+        1_000 <= fitted.voxels_after < fitted.voxels_before == one(events, m.StructureChanged).report.before
+    )
+    assert fitted.psnr_before - 6.0 < fitted.psnr_after < fitted.psnr_before
+    assert bench.method.config.adapt.max_voxels == fitted.voxels_after
+    assert one(events, m.OptionsChanged).values["adapt.max_voxels"] == fitted.voxels_after
+    bench.train(30)
+    assert bench.method.structure().voxels <= fitted.voxels_after
+
+
+def test_a_model_that_fits_already_is_left_alone(bench: RealBench) -> None:
+    bench.train(30)
+    before = bench.method.state()[0]["field.density"].copy()
+    fitted = one(bench.do(m.FitMemory(10**9)), m.MemoryFitted)
+    assert fitted.voxels_after == fitted.voxels_before and fitted.psnr_after == fitted.psnr_before
+    assert np.array_equal(bench.method.field.density, before)
+
+
+def test_the_lightest_voxels_go_first(bench: RealBench) -> None:
+    bench.train(60)
+    weights = np.sort(bench.method._weights_seen())
+    bench.method.prune_to(1_500)
+    kept = bench.method._weights_seen()
+    assert len(kept) == 1_500 and kept.min() >= weights[-1_500]
+
+
+def test_a_method_without_modes_says_so(tmp_path: Path) -> None:
+    fake = Bench(tmp_path).open()
+    fake.do(m.Train(steps=3))
+    fake.turns(5)
+    assert "cannot be pruned to a target" in one(fake.do(m.FitMemory(1)), m.Failed).chain[0]
+    assert "has no inference mode" in one(fake.do(m.SetMode(True)), m.Failed).chain[0]
+    assert dict(one(fake.do(m.GetMemory()), m.MemoryRead).parts)["model"] == 800
