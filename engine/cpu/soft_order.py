@@ -18,11 +18,14 @@ from numba import njit
 from engine.constants import LOGISTIC_CUT
 from engine.cpu.simd import fma, lane_sum, load, select, splat, store, vexp, vmax, vmin
 
-X, ALPHA, TRANS, RED, GREEN, BLUE, DEPTH, GAIN, V_ALPHA, V_DEPTH = range(10)
-N_ENTRY_FIELDS = 10
+X, ALPHA, TRANS, RED, GREEN, BLUE, DEPTH, GAIN, V_ALPHA, V_DEPTH, STEEP = range(11)
+N_ENTRY_FIELDS = 11
 HARD, LOGISTIC, SOFTMAX = 0, 1, 2
 
-_STEEPEST = 30.0  # exp(x) stays finite when multiplied by itself; s(30) is 1 in float32
+_STEEPEST = 30.0  # exp(x) of twice this is finite in float32; s(30) is 1
+_WIDE = np.float32(
+    36.0
+)  # a block of sixteen entries wider than this takes an exponential a pair: half of it + LOGISTIC_CUT = _STEEPEST
 _ONE = np.float32(1.0)
 _CUT = np.float32(LOGISTIC_CUT)
 
@@ -63,9 +66,22 @@ def _receive_softmax(entries, pitch, start, n, light):
 
 
 @njit(cache=True, nogil=True)
-def _steepness(x):
-    """Return exp(x), within limits."""
-    return vexp(vmin(vmax(x, -_STEEPEST), _STEEPEST))
+def _within(x):
+    return vmin(vmax(x, -_STEEPEST), _STEEPEST)
+
+
+@njit(cache=True, nogil=True)
+def _exponentials(entries, pitch, start, block, n, low, high, sign):
+    """Write STEEP = exp(sign (x_m - b)) of entries m in [low, high) and return exp(sign (b - x)) of a block with middle b.
+
+    Their product is exp(sign (x_m - x)): an exponential an entry instead of one a pair.
+    """
+    xs = X * pitch + start
+    middle = (entries[xs + block] + entries[xs + min(block + 15, n - 1)]) * np.float32(0.5)
+    for m in range(low & ~15, high, 16):
+        x = _within(load(entries, xs + m) - middle)
+        store(entries, STEEP * pitch + start + m, vexp(x * sign))
+    return vexp(_within(load(entries, xs + block) - middle) * -sign)
 
 
 @njit(cache=True, nogil=True)
@@ -80,9 +96,12 @@ def _receive_logistic(entries, pitch, start, n):
         while high < n and entries[xs + high] <= last:
             high += 1
         x, alpha = load(entries, xs + block), load(entries, alphas + block)
-        trans = splat(before)
+        trans, wide = splat(before), last - first > 2.0 * _CUT + _WIDE
+        scale = _exponentials(entries, pitch, start, block, n, low, high, 1.0)
         for other in range(low, high):
-            steep = _steepness(entries[xs + other] - x)
+            steep = scale * entries[STEEP * pitch + start + other]
+            if wide:
+                steep = vexp(_within(entries[xs + other] - x))
             trans = trans * (1.0 - entries[alphas + other] / (1.0 + steep))
         store(entries, TRANS * pitch + start + block, trans / (1.0 - alpha * 0.5))  # itself does not count
     end = before
@@ -156,9 +175,12 @@ def _back_logistic(entries, pitch, start, n, v_end, inv_tau, deep):
         x, alpha, own = load(entries, xs + block), load(entries, alphas + block), load(entries, gains + block)
         clear = 1.0 - alpha
         taken = splat(behind) / clear - own / (1.0 + clear)
-        v_x = splat(0.0)
+        v_x, wide = splat(0.0), last - first > 2.0 * _CUT + _WIDE
+        scale = _exponentials(entries, pitch, start, block, n, low, high, -1.0)
         for other in range(low, high):
-            steep = _steepness(x - entries[xs + other])
+            steep = scale * entries[STEEP * pitch + start + other]
+            if wide:
+                steep = vexp(_within(x - entries[xs + other]))
             blocks = 1.0 / (steep + clear)
             taken = fma(blocks, entries[gains + other], taken)
             if deep is not None:

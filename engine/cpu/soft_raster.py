@@ -42,7 +42,6 @@ from engine.cpu.soft_lists import (
     RECORD,
     append,
     gather,
-    place_of,
     sort,
 )
 from engine.cpu.soft_order import ALPHA, BLUE, GREEN, N_ENTRY_FIELDS, RED, TRANS, receive
@@ -249,7 +248,7 @@ def cover(
 def blend(
     lists, room, counts, starts, records, record_keys, pair_voxel, rgb, soft, entries, pitch, s, base, spare
 ):
-    """Sort and blend the pixels' lists into the fields T, R, G, B and DEPTH; leave entries and each record's weights."""
+    """Sort and blend the pixels' lists into the fields T, R, G, B and DEPTH; leave the entries."""
     inv_tau, order = np.float32(soft[INV_TAU]), np.int64(soft[ORDER])
     for pixel in range(TILE_PIXELS):
         n = counts[pixel]
@@ -270,9 +269,6 @@ def blend(
         s[base + G * TILE_PIXELS + pixel] = lane_sum(green)
         s[base + B * TILE_PIXELS + pixel] = lane_sum(blue)
         s[base + DEPTH * TILE_PIXELS + pixel] = lane_sum(depth)
-        for k in range(n):
-            weight = entries[ALPHA * pitch + start + k] * entries[TRANS * pitch + start + k]
-            records[place_of(lists[first + k]) + R_WEIGHT] = weight
 
 
 @njit(cache=True, nogil=True)

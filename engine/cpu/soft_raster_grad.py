@@ -74,7 +74,7 @@ def _of_entries(
     lists, room, counts, starts, records, soft, entries, pitch, posed, given, v_trans, background, weights,
     x0, y0, s, base,
 ):  # fmt: skip
-    """Write each record's R_V_ALPHA and, with `posed`, R_V_DEPTH from the gradients of the tile's pixels."""
+    """Write each record's R_WEIGHT, R_V_ALPHA and, with `posed`, R_V_DEPTH from the gradients of the tile's pixels."""
     inv_tau, order = np.float32(soft[INV_TAU]), np.int64(soft[ORDER])
     undecided = weights[W_T_CONCENTRATION] * 2.0
     for pixel in range(TILE_PIXELS):
@@ -100,6 +100,9 @@ def _of_entries(
         give_back(entries, pitch, start, n, order, np.float32(light * v_end), inv_tau, posed)
         for k in range(n):
             place = place_of(lists[pixel * room + k])
+            records[place + R_WEIGHT] = (
+                entries[ALPHA * pitch + start + k] * entries[TRANS * pitch + start + k]
+            )
             records[place + R_V_ALPHA] = entries[V_ALPHA * pitch + start + k]
             if posed is not None:
                 records[place + R_V_DEPTH] = entries[V_DEPTH * pitch + start + k]

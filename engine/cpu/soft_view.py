@@ -13,17 +13,19 @@ from engine.constants import KAPPA
 from engine.cpu.crew import Crew
 from engine.cpu.lists import ViewLists, VoxelTable, Workspace, build_lists
 from engine.cpu.raster_grad import ROW, ROW_PRIORITY, ROW_WEIGHT
+from engine.cpu.shared_update import collect_points
 from engine.cpu.simd import fetch_add
 from engine.cpu.soft_order import HARD, LOGISTIC, SOFTMAX
 from engine.cpu.soft_raster import FALL, INV_TAU, N_SOFT, ORDER, REACH, TAU, THIN
 from engine.cpu.soft_raster_grad import soft_tiles
 from engine.cpu.tile_loss import GIVEN, MSE, N_SUMS, N_WEIGHTS, W_PHOTO
 from engine.cpu.tile_math import corner_gradients
-from engine.cpu.update import sum_rows
-from engine.reference.soft_rasterize import spread_of
+from engine.cpu.update import pixel_size, sum_rows
+from engine.softness import spread_of
 
 _NO_PHOTO, _NO_MASK = np.zeros((1, 1, 3), dtype=np.uint8), np.ones((1, 1), dtype=np.uint8)
 _NO_IMAGE, _NO_PLANE = np.zeros((1, 1, 4), dtype=np.float32), np.zeros((1, 1), dtype=np.float32)
+_NO_SUMS = np.zeros((1, 1))
 _RUN = 1024  # voxels handed to a thread at once
 
 
@@ -31,16 +33,16 @@ _RUN = 1024  # voxels handed to a thread at once
 class SoftGradients:
     """What one view says of every voxel, zero where it is not seen, and of its own camera.
 
-    `v_corners [V,8]` of the raw densities at the voxel's corners; `v_colours [V,3]`, not cut off where a colour is clamped;
-    `priority [V]` sum of |dL/dalpha alpha|; `heaviest [V]` weight; `seen uint8 [V]`: whether it has any gradient; `sums
-    [N_SUMS]` the loss (SUM_*); `v_pose [3,4]` float64, None unless wanted; `rgb [H,W,3]` the picture with its background, None
-    unless wanted. All but v_pose are valid until the workspace is used again.
+    `v_corners [V,8]` of the raw densities at the voxel's corners (by grid point: `density_gradients`);
+    `v_colours [V,3]`, not cut off where a colour is clamped; `priority [V]` sum of |dL/dalpha alpha|; `seen [2,V]` heaviest
+    weight and minus the pixel size, 0 and minus infinity where unseen, as in `apply_step.FieldGradients`; `sums [N_SUMS]` the loss
+    (SUM_*); `v_pose [3,4]` float64, None unless wanted; `rgb [H,W,3]` the picture with its background, None unless wanted.
+    All but sums, v_pose and rgb are valid until the workspace is used again.
     """
 
     v_corners: np.ndarray
     v_colours: np.ndarray
     priority: np.ndarray
-    heaviest: np.ndarray
     seen: np.ndarray
     sums: np.ndarray
     v_pose: np.ndarray | None
@@ -96,9 +98,6 @@ def render_soft(
     return image, plane
 
 
-_NO_SUMS = np.zeros((1, 1))
-
-
 def soft_gradients(
     table: VoxelTable,
     density: np.ndarray,
@@ -143,18 +142,17 @@ def soft_gradients(
         rows, tile_sums, tile_pose,
     )  # fmt: skip
     found = SoftGradients(
-        v_corners=room.take("v_corners", (n, 8), np.float32),
-        v_colours=room.take("v_colours", (n, 3), np.float32),
-        priority=room.take("priority", (n,), np.float32),
-        heaviest=room.take("heaviest", (n,), np.float32),
-        seen=room.take("seen", (n,), np.uint8),
+        v_corners=room.take("soft_v_corners", (n, 8), np.float32),
+        v_colours=room.take("soft_v_colours", (n, 3), np.float32),
+        priority=room.take("soft_priority", (n,), np.float32),
+        seen=room.take("soft_seen", (2, n), np.float32),
         sums=tile_sums.sum(axis=0),
         v_pose=tile_pose.sum(axis=0).reshape(3, 4) if want_pose else None,
         rgb=image[..., 1:4] + image[..., :1] * background if want_picture else None,
     )
     crew.run(
-        gather_rows, lists.rect, lists.first_pair, lists.pair_slot, live, rows, found.v_corners, found.v_colours,
-        found.priority, found.heaviest, found.seen,
+        gather_rows, lists.rect, lists.first_pair, lists.pair_slot, live, rows, table.soa, table.stride, lists.view,
+        found.v_corners, found.v_colours, found.priority, found.seen,
     )  # fmt: skip
     return found
 
@@ -178,11 +176,17 @@ def soft_view_gradients(
     keep: np.ndarray | None = None,  # uint8 [H,W]: pixels that count
     want_pose: bool = False,
     want_picture: bool = False,
+    lists: ViewLists | None = None,  # of `soft_lists` with keep_slots, when the caller has made them
 ) -> SoftGradients:
-    """Return the gradients of weight * sum over pixels and channels of the squared error (or of `mode`'s) in one pass."""
+    """Return the gradients of weight * sum over pixels and channels of the squared error (or of `mode`'s) in one pass.
+
+    Colours are needed of the voxels that the soft lists hold, which are more than the hard ones: make the lists first, shade
+    their voxels (`shade.shade_voxels` with lists.first_pair), hand in both. That the colours themselves depend on the direction
+    they are seen from is no part of v_pose.
+    """
     weights = np.zeros(N_WEIGHTS)
     weights[W_PHOTO] = weight
-    lists = soft_lists(table, camera, sigma, crew, room, keep_slots=True)
+    lists = lists or soft_lists(table, camera, sigma, crew, room, keep_slots=True)
     return soft_gradients(
         table, density, rgb, lists, crew, room, soft_array(sigma, temperature, order, samples), samples=samples, mode=mode,
         shrink=1, target=target, background=background, weights=weights, keep=keep, want_pose=want_pose,
@@ -190,9 +194,18 @@ def soft_view_gradients(
     )  # fmt: skip
 
 
+def density_gradients(
+    found: SoftGradients, owners: tuple[np.ndarray, np.ndarray], crew: Crew, room: Workspace
+) -> np.ndarray:
+    """Return v_density float32 [G], the gradients of the grid points; `owners` from `update.owners_of_points`."""
+    v_density = room.take("soft_v_density", (len(owners[0]) - 1,), np.float32)
+    crew.run(collect_points, *owners, found.v_corners, v_density)
+    return v_density
+
+
 @njit(cache=True, nogil=True)
 def gather_rows(
-    counter, rect, first_pair, pair_slot, pair_live, rows, v_corners, v_colours, priority, heaviest, seen
+    counter, rect, first_pair, pair_slot, pair_live, rows, soa, stride, view, v_corners, v_colours, priority, seen
 ):  # fmt: skip
     """Add up each voxel's rows in a fixed order into SoftGradients' arrays. Parallel over: runs of voxels."""
     n = rect.shape[0]
@@ -205,10 +218,11 @@ def gather_rows(
             live = first_pair[voxel] >= 0 and sum_rows(
                 voxel, first_pair[voxel], rect, pair_slot, pair_live, rows, total
             )
-            seen[voxel] = 1 if live else 0
             if not live:
                 for k in range(16):
                     total[k] = np.float32(0.0)
+            seen[0, voxel] = total[ROW_WEIGHT]
+            seen[1, voxel] = -pixel_size(voxel, soa, stride, view) if live else np.float32(-np.inf)
             corners = corner_gradients(
                 total[0], total[1], total[2], total[3], total[4], total[5], total[6], total[7]
             )
@@ -216,4 +230,4 @@ def gather_rows(
                 v_corners[voxel, c] = corners[c]
             for channel in range(3):
                 v_colours[voxel, channel] = total[8 + channel]
-            priority[voxel], heaviest[voxel] = total[ROW_PRIORITY], total[ROW_WEIGHT]
+            priority[voxel] = total[ROW_PRIORITY]

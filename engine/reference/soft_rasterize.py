@@ -29,22 +29,10 @@ from engine.constants import DENSITY_SCALE, KAPPA, MAX_ALPHA, MIN_ALPHA, NEAR
 from engine.octree import Octree, order_keys
 from engine.reference.rasterize import exp_linear, trilinear_weights
 from engine.render.output import SoftOutput
-from engine.shapes import check_shapes
+from engine.softness import check_soft, spread_of
 
-ORDERS = ("logistic", "softmax")
 _TINY_DIRECTION = 1e-9  # a ray parallel to a face gets this slope, as in the kernels
 _PAIRS_AT_ONCE = 2_000_000  # ray-voxel pairs tested together: bounds the memory to some hundred megabytes
-
-
-def spread_of(sigma: float) -> float:
-    """Return by how much dilated voxels of equal size count a uniform medium too often, along the axes; 1 at sigma 0.
-
-    With delta = KAPPA sigma: (1 + delta) (1 + 2 * integral from 0 to delta of (1 + e) exp(-e^2 / (2 sigma^2)) de), the longer
-    chord times the mean of the coverages that lie on a ray.
-    """
-    gauss = sigma * math.sqrt(0.5 * math.pi) * math.erf(KAPPA / math.sqrt(2.0))
-    ring = sigma * sigma * (1.0 - math.exp(-0.5 * KAPPA * KAPPA))
-    return (1.0 + KAPPA * sigma) * (1.0 + 2.0 * (gauss + ring))
 
 
 def camera_rays(camera: Camera, pose: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,31 +46,6 @@ def camera_rays(camera: Camera, pose: Tensor) -> tuple[Tensor, Tensor]:
     if camera.orthographic:
         return torch.stack([u, v, zero], 1) @ rotation.T + position, rotation[:, 2].expand(len(u), 3)
     return position.expand(len(u), 3), torch.stack([u, v, one], 1) @ rotation.T
-
-
-def check_soft(
-    octree: Octree,
-    densities: Tensor,
-    colours: Tensor,
-    sigma: float,
-    temperature: float,
-    order: str,
-    samples_per_voxel: int,
-) -> None:
-    """Raise ValueError where the inputs do not fit the octree or the softness is none."""
-    check_shapes(
-        "soft_rasterize",
-        densities=(densities, str(octree.n_points)),
-        colours=(colours, f"{len(octree)} 3"),
-    )
-    if not (0.0 <= sigma < math.inf and 0.0 <= temperature < math.inf):
-        raise ValueError(
-            f"soft_rasterize(): sigma and temperature must be at least 0 and finite, got {sigma} and {temperature}."
-        )
-    if order not in ORDERS:
-        raise ValueError(f"soft_rasterize(): order must be one of {', '.join(ORDERS)}, got {order!r}.")
-    if samples_per_voxel not in (1, 2, 3):
-        raise ValueError(f"soft_rasterize(): samples_per_voxel must be 1, 2 or 3, got {samples_per_voxel}.")
 
 
 def soft_rasterize(

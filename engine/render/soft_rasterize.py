@@ -20,10 +20,10 @@ from engine.cpu.soft_view import render_soft, soft_array, soft_gradients, soft_l
 from engine.cpu.tile_loss import GIVEN, N_WEIGHTS, SUM_BACKGROUND
 from engine.cpu.update import owners_of_points
 from engine.octree import Octree
-from engine.reference.soft_rasterize import check_soft
 from engine.reference.soft_rasterize import soft_rasterize as soft_rasterize_reference
 from engine.render.output import SoftOutput
 from engine.render.rasterize import table_of
+from engine.softness import check_soft
 
 __all__ = ["SoftOutput", "soft_rasterize"]
 
