@@ -13,19 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from engine.cpu.apply_step import FieldGradients, apply_gradients
 from engine.cpu.crew import Crew
 from engine.cpu.lists import ViewLists, VoxelTable, Workspace
 from engine.cpu.shade import GROUP
 from engine.cpu.shared_update import (
     FOUND,
-    apply_groups,
     collect_points,
     collect_voxels,
     seen_groups,
     spread_groups,
 )
 from engine.cpu.train_view import FieldArrays, view_gradients
-from engine.cpu.update import update_points
 from engine.parallel import Ranks, Solo
 
 
@@ -77,16 +76,9 @@ class SharedStep:
         message[colours + points :] = extra
         ranks.total(message)
         extra[:] = message[colours + points :]
-        share = np.float32(1.0 / ranks.size)
-        run(
-            apply_groups, groups, gradients, share, self.seen, self.degree, self.adam, *self.corrections,
-            field.sh, field.sh_m, field.sh_v, field.sh_age, field.priority, field.heaviest, field.footprint,
-        )  # fmt: skip
-        v_density *= share
-        itself = np.arange(points + 1, dtype=np.int32)  # each point owns one gradient: its own
-        run(
-            update_points, itself, itself, v_density.reshape(-1, 1), self.adam, *self.corrections,
-            field.density, field.density_m, field.density_v, field.density_age,
+        apply_gradients(
+            field, FieldGradients(groups, gradients, v_density, self.seen), self.crew,
+            degree=self.degree, adam=self.adam, corrections=self.corrections, share=1.0 / ranks.size,
         )  # fmt: skip
 
 

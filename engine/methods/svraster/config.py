@@ -114,6 +114,18 @@ class LossOptions:
 
 
 @dataclass(frozen=True)
+class ObjectiveOptions:
+    """What a training step looks at; every kind trains the same voxels."""
+
+    kind: str = option(
+        "raster",
+        "What a step is taken on: raster, a whole picture as it is shown.",
+        choices=("raster",),
+        live=True,
+    )
+
+
+@dataclass(frozen=True)
 class ExposureOptions:
     """Exposure of single photos, for captures that drift."""
 
@@ -225,6 +237,7 @@ class SVRasterConfig:
     model: ModelOptions = field(default_factory=ModelOptions)
     rates: RateOptions = field(default_factory=RateOptions)
     losses: LossOptions = field(default_factory=LossOptions)
+    objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
     exposure: ExposureOptions = field(default_factory=ExposureOptions)
     adapt: AdaptOptions = field(default_factory=AdaptOptions)
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 """SVRaster on the CPU: the voxels, how their structure changes, one training step.
 
-Beside this file: `schedule` what the options ask for at a step, `objective` what is minimised, `view` how the voxels are
-looked at, `state` what a checkpoint holds, `team` how several processes train one model, `warm_up` a use of every kernel.
+Beside this file: `objectives` other kinds of steps than `train_step`'s own, `schedule` what the options ask for at a step,
+`objective` what is minimised, `view` how the voxels are looked at, `state` what a checkpoint holds, `team` how several processes
+train one model, `warm_up` a use of every kernel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from engine.datasets.scene import Scene
 from engine.errors import OptionError
 from engine.methods.common import AdaptReport, Buffers, StepReport, StructureStats
 from engine.methods.compiling import warm_up
-from engine.methods.svraster import schedule, state, view
+from engine.methods.svraster import objectives, schedule, state, view
 from engine.methods.svraster.adapt import keep_mask, prune_threshold, split_mask
 from engine.methods.svraster.background import Background
 from engine.methods.svraster.config import SVRasterConfig, in_scene
@@ -235,6 +237,9 @@ class SVRaster:
         adapted = None
         if 0 < self.step <= options.until_step and self.step % options.every_steps == 0:
             adapted = self._adapt()
+        step = objectives.step_of(self)
+        if step is not None:
+            return replace(step(self), adapted=adapted)
         config, team = self.active, self.team
         index = self._next_view() if team is None else team.draw(self)
         shrink, rays = schedule.photo_shrink(config, self.step), self.supersample
