@@ -17,10 +17,11 @@ import numpy as np
 from engine.cameras import Camera
 from engine.cpu.crew import crew
 from engine.cpu.lists import VoxelTable, Workspace
+from engine.cpu.octree_rays_step import RayRoom
 from engine.cpu.shade import carry_groups, sh_groups
 from engine.cpu.shared_step import shared_step
 from engine.cpu.tile_loss import SUM_BACKGROUND, SUM_SQUARED
-from engine.cpu.train_view import FieldArrays, render_lists, shaded_lists, train_on_view
+from engine.cpu.train_view import FieldArrays, render_lists, shaded_lists, tile_squares, train_on_view
 from engine.cpu.update import bias_corrections, owners_of_points
 from engine.datasets.scene import Scene
 from engine.errors import OptionError
@@ -30,9 +31,11 @@ from engine.methods.svraster import objectives, schedule, state, view
 from engine.methods.svraster.adapt import keep_mask, prune_threshold, split_mask
 from engine.methods.svraster.background import Background
 from engine.methods.svraster.config import SVRasterConfig, in_scene
+from engine.methods.svraster.error_map import ErrorMap
 from engine.methods.svraster.exposure import Exposure
 from engine.methods.svraster.objective import PHOTOMETRIC, loss_weights, named_losses, psnr_of
 from engine.methods.svraster.picture_terms import PictureTerms, Similar, picture_terms
+from engine.methods.svraster.ray_objective import survey
 from engine.methods.svraster.sparse_points import PointDepths, put_points, refined_around
 from engine.methods.svraster.targets import Targets, camera_of_target
 from engine.methods.svraster.team import Team
@@ -64,9 +67,12 @@ class SVRaster:
         self.backdrop = Background(scene.background)
         self.exposure = Exposure(len(scene.train))
         self._targets = Targets(scene.train)
+        sizes = [(view.camera.width, view.camera.height) for view in scene.train.views]
+        self.errors = ErrorMap(sizes, lambda view: self._targets.mask(view, 1))
         self._depths = PointDepths(scene)
         self._room = Workspace()
         self._view_room = Workspace()
+        self._ray_room = RayRoom()
         self.use(config)
         octree = Octree.dense(config.model.initial_level, scene.outside_levels)
         if self._seeded:
@@ -192,6 +198,8 @@ class SVRaster:
 
     def _adapt(self) -> AdaptReport:
         """Prune once every view has been seen since the last pruning, then split."""
+        if self.active.objective.kind == "rays":
+            survey(self)
         before, dropped = len(self.octree.path), 0
         seen_all = self.window_views >= len(self.scene.train)
         if seen_all:
@@ -234,10 +242,9 @@ class SVRaster:
     def train_step(self) -> StepReport:
         """Take one step, structure changes included when they are due."""
         options = self.active.adapt
-        adapted = None
+        adapted, step = None, objectives.step_of(self)
         if 0 < self.step <= options.until_step and self.step % options.every_steps == 0:
             adapted = self._adapt()
-        step = objectives.step_of(self)
         if step is not None:
             return replace(step(self), adapted=adapted)
         config, team = self.active, self.team
@@ -257,6 +264,7 @@ class SVRaster:
         weights = loss_weights(config.losses, self.step, pixels, rays)
         self.step += 1
         sums = self._descend(shaded, terms, keep, weights, rays, degree, adam)
+        self._learn_errors(index, shaded, keep, rays, shrink)
         if team is not None:
             sums = team.take(self, sums, pixels)
         self.window_views += 1 if team is None else team.ranks.size
@@ -300,6 +308,11 @@ class SVRaster:
             weights=weights, v_rgb=terms.v_rgb, v_trans=terms.v_trans, v_depth=terms.v_depth,
             samples=config.model.samples_per_voxel, degree=degree, adam=adam, corrections=self._corrections,
         )  # fmt: skip
+
+    def _learn_errors(self, view: int, shaded: Any, keep: np.ndarray | None, rays: int, shrink: int) -> None:
+        """Tell the error map what the step just taken found in a view; nothing where its picture lies elsewhere."""
+        squares = tile_squares(shaded[0], self._room)
+        self.errors.learn_picture(view, squares, keep, rays, shrink)
 
     def _update_background(self, gradient: np.ndarray) -> None:
         n = min(self.step, _CORRECTIONS - 1)

@@ -18,7 +18,9 @@ from engine.methods.common import StepReport
 if TYPE_CHECKING:
     from engine.methods.svraster.model import SVRaster
 
-_STEPS: dict[str, tuple[str, str]] = {}  # kind -> module and function
+_STEPS: dict[str, tuple[str, str]] = {  # kind -> module and function
+    "rays": ("engine.methods.svraster.ray_objective", "step"),
+}
 
 
 def step_of(model: SVRaster) -> Callable[[SVRaster], StepReport] | None:

@@ -205,6 +205,9 @@ class SVRasterOnCuda(SVRaster):
             raise
         return sums.cpu().numpy() if self.team is None else sums
 
+    def _learn_errors(self, view: int, shaded: Any, keep: np.ndarray | None, rays: int, shrink: int) -> None:
+        """Nothing: the step's errors stay on the device."""
+
     def render(
         self,
         camera: Camera,

@@ -31,6 +31,7 @@ def state_of(model: SVRaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         "heaviest_before": model.heaviest_before,
         "background": model.backdrop.rows(),
         "exposure": model.exposure.rows(),
+        "errors": model.errors.rows(),
         "queue": np.array(model.queue, dtype=np.int64),
     }
     header = {
@@ -59,6 +60,8 @@ def load_into(model: SVRaster, tensors: dict[str, np.ndarray], header: dict[str,
     model.backdrop.load_rows(tensors["background"])
     if "exposure" in tensors:  # checkpoints of earlier versions have none
         model.exposure.load_rows(tensors["exposure"])
+    if "errors" in tensors:
+        model.errors.load_rows(np.array(tensors["errors"]))
     model.field = FieldArrays(**{name: np.array(tensors[f"field.{name}"]) for name in _FIELDS})
     model.heaviest_before = np.array(tensors["heaviest_before"])
     model.lay_out(
