@@ -7,8 +7,8 @@ The walk never rounds its way into a wrong cell: cells are whole numbers. A ray 
 does so first; on that axis the next cell follows from the face, on the others it is looked up and kept within the cell just left.
 From one cell to the next the walk climbs to the nearest common node and goes down from there, one or two steps mostly.
 
-Measured against a binary search of `Octree.path` for every cell: see `benchmarks`; the table is some three times as fast, takes
-32 bytes a node (some 5 bytes a leaf) and is made in milliseconds.
+Measured against a binary search of `Octree.path` for every cell (250,000 leaves, 29 cells a ray): 1.4 to 2.6 us a ray against 2.8 to
+3.6. The table takes some 6 bytes a leaf and is made in 2 ms.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ WALK_STATE = STACK + MAX_LEVEL + 1
 # (infinite where the ray is parallel to a face), and t.
 ORIGIN, DIRECTION, INVERSE, NOW = 0, 3, 6, 9
 RAY_NUMBERS = 10
+SPAN = 6  # numbers that `next_leaf` tells of a leaf
 
 
 @njit(cache=True, nogil=True)
@@ -115,8 +116,12 @@ def start_walk(ox, oy, oz, dx, dy, dz, root_size, near, ray, state):
 
 
 @njit(cache=True, nogil=True)
-def next_leaf(children, ray, state, span):
-    """Go on to the next leaf and return it, -1 behind the last; span float64 [2] becomes its t_in and t_out."""
+def next_leaf(children, ray, state, span, at):
+    """Go on to the next leaf and return it, -1 behind the last.
+
+    span[at ..] becomes: its t_in, its t_out, where the ray's origin lies in the leaf's own coordinates (0 to 1 within it) x y z, and
+    one over its edge in lattice units.
+    """
     while state[INSIDE]:
         i, j, k = state[0], state[1], state[2]
         depth = state[DEPTH]
@@ -156,7 +161,10 @@ def next_leaf(children, ray, state, span):
                 depth -= 1
             state[0], state[1], state[2], state[DEPTH] = ni, nj, nk, depth
         if child < NOTHING and end > t:
-            span[0], span[1] = t, end
+            inverse = 1.0 / size
+            span[at], span[at + 1], span[at + 5] = t, end, inverse
+            span[at + 2], span[at + 3] = (ray[0] - low_i) * inverse, (ray[1] - low_j) * inverse
+            span[at + 4] = (ray[2] - low_k) * inverse
             return -2 - child
     return np.int64(-1)
 

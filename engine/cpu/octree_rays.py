@@ -25,16 +25,18 @@ from engine.constants import (
 )
 from engine.cpu.crew import Crew
 from engine.cpu.lists import VoxelTable
-from engine.cpu.octree_nodes import INSIDE, RAY_NUMBERS, WALK_STATE, next_leaf, start_walk
-from engine.cpu.simd import fetch_add
+from engine.cpu.octree_nodes import RAY_NUMBERS, SPAN, WALK_STATE, next_leaf, start_walk
+from engine.cpu.simd import fetch_add, prefetch
 from engine.cpu.tile_math import trilinear_terms
 from engine.morton import spread_bits
 
 RUN_PIXELS = 32  # pixels that a thread takes at a time
 
 # What a ray keeps of each segment: float64 [n, MET], and int64 [n, 3] voxel, its first fine sample, how many it has.
-T_IN, T_OUT, SIGMA, ALPHA, WEIGHT, AFTER, RED, GREEN, BLUE = range(9)
-MET = 9
+# X, Y, Z, INVERSE: the ray's origin in the voxel's own coordinates, and one over its edge in lattice units.
+T_IN, T_OUT, SIGMA, ALPHA, WEIGHT, AFTER, RED, GREEN, BLUE, X, Y, Z, INVERSE = range(13)
+MET = 13
+AHEAD = 3  # voxels that are found, and their memory asked for, before the first of them is looked at
 _ROOM = 256  # segments of a pixel before its buffers grow
 
 _KNEE = EXP_LINEAR_KNEE
@@ -122,28 +124,48 @@ def _more_room(met, of):
 
 
 @njit(cache=True, nogil=True)
-def _walk_on(
-    n, trans, norm, o, d, children, box, corner_idx, density, n_coarse, ray, state, span, met, of
-):  # fmt: skip
-    """Append the segments that the ray meets from where it stands until it has left, or no light is left."""
-    while trans >= STOP_TRANS:
-        voxel = next_leaf(children, ray, state, span)
+def _look_ahead(children, corner_idx, density, ray, state, span, queue):
+    """Fill the empty queue with the next leaves, and ask for the memory that they will want."""
+    n = 0
+    while n < AHEAD:
+        voxel = next_leaf(children, ray, state, span, n * SPAN)
         if voxel < 0:
             break
-        t_in, t_out = span[0], span[1]
-        inverse = 1.0 / box[voxel, 3]
-        qx, qy, qz = (o[0] - box[voxel, 0]) * inverse, (o[1] - box[voxel, 1]) * inverse, (o[2] - box[voxel, 2]) * inverse
+        prefetch(corner_idx, voxel * 8)
+        queue[2 + n] = voxel
+        n += 1
+    queue[0], queue[1] = 0, n
+    for k in range(n):
+        for c in range(8):
+            prefetch(density, np.int64(corner_idx[queue[2 + k], c]))
+
+
+@njit(cache=True, nogil=True)
+def _walk_on(n, trans, norm, children, corner_idx, density, n_coarse, ray, state, span, queue, met, of):
+    """Append the segments that the ray meets from where it stands until it has left, or no light is left."""
+    dx, dy, dz = ray[3], ray[4], ray[5]
+    while trans >= STOP_TRANS:
+        if queue[0] == queue[1]:
+            _look_ahead(children, corner_idx, density, ray, state, span, queue)
+            if queue[1] == 0:
+                break
+        at = queue[0] * SPAN
+        voxel = queue[2 + queue[0]]
+        queue[0] += 1
+        t_in, t_out, qx, qy, qz = span[at], span[at + 1], span[at + 2], span[at + 3], span[at + 4]
+        inverse = span[at + 5]
         terms = terms_of(voxel, corner_idx, density)
         total = 0.0
         for k in range(n_coarse):
             t = (t_in + (k + 0.5) / n_coarse * (t_out - t_in)) * inverse
-            total += activated(raw_at(terms, qx + t * d[0], qy + t * d[1], qz + t * d[2]))
+            total += activated(raw_at(terms, qx + t * dx, qy + t * dy, qz + t * dz))
         alpha = min(MAX_ALPHA, 1.0 - np.exp(-DENSITY_SCALE * norm * (t_out - t_in) * total / n_coarse))
         if alpha < MIN_ALPHA:
             continue
         if n == met.shape[0]:
             met, of = _more_room(met, of)
         met[n, T_IN], met[n, T_OUT], met[n, SIGMA], met[n, ALPHA] = t_in, t_out, total, alpha
+        met[n, X], met[n, Y], met[n, Z], met[n, INVERSE] = qx, qy, qz, inverse
         of[n, 0], of[n, 1], of[n, 2] = voxel, 0, 0
         met[n, WEIGHT] = trans * alpha
         trans *= 1.0 - alpha
@@ -153,7 +175,7 @@ def _walk_on(
 
 
 @njit(cache=True, nogil=True)
-def _draw_fine(first, n, at, seed, number, n_fine, o, d, box, corner_idx, density, met, of, fine):
+def _draw_fine(first, n, at, seed, number, n_fine, corner_idx, density, ray, met, of, fine):
     """Draw the fine samples of a ray with segments first .. n - 1 into fine [at ..], and add their densities to SIGMA."""
     whole = 0.0
     for i in range(first, n):
@@ -170,15 +192,10 @@ def _draw_fine(first, n, at, seed, number, n_fine, o, d, box, corner_idx, densit
         t = met[i, T_IN] + share * (met[i, T_OUT] - met[i, T_IN])
         fine[at + k] = t
         of[i, 2] += 1
-        voxel = of[i, 0]
-        inverse = 1.0 / box[voxel, 3]
+        t *= met[i, INVERSE]
+        terms = terms_of(of[i, 0], corner_idx, density)
         met[i, SIGMA] += activated(
-            raw_at(
-                terms_of(voxel, corner_idx, density),
-                (o[0] + t * d[0] - box[voxel, 0]) * inverse,
-                (o[1] + t * d[1] - box[voxel, 1]) * inverse,
-                (o[2] + t * d[2] - box[voxel, 2]) * inverse,
-            )
+            raw_at(terms, met[i, X] + t * ray[3], met[i, Y] + t * ray[4], met[i, Z] + t * ray[5])
         )
 
 
@@ -198,17 +215,14 @@ def _blend_again(first, n, norm, n_coarse, met, of):
 
 
 @njit(cache=True, nogil=True)
-def _shade(first, n, o, box, sh, n_rows, degree, basis, met, of):
+def _shade(first, n, sh, n_rows, degree, basis, met, of):
     """Write the colours of the segments that are seen."""
     n_basis = (degree + 1) * (degree + 1)
     for i in range(first, n):
         if met[i, ALPHA] == 0.0:
             continue
         voxel = of[i, 0]
-        half = 0.5 * box[voxel, 3]
-        write_basis(
-            box[voxel, 0] + half - o[0], box[voxel, 1] + half - o[1], box[voxel, 2] + half - o[2], degree, basis
-        )
+        write_basis(0.5 - met[i, X], 0.5 - met[i, Y], 0.5 - met[i, Z], degree, basis)
         at = (voxel >> 4) * n_rows * 16 + (voxel & 15)
         r, g, b = 0.5, 0.5, 0.5
         for k in range(n_basis):
@@ -221,8 +235,8 @@ def _shade(first, n, o, box, sh, n_rows, degree, basis, met, of):
 
 @njit(cache=True, nogil=True)
 def see_ray(
-    n, at, number, seed, n_coarse, n_fine, root_size, o, d, children, box, corner_idx, density, sh, n_rows, degree,
-    ray, state, span, basis, met, of, fine,
+    n, at, number, seed, n_coarse, n_fine, root_size, o, d, children, corner_idx, density, sh, n_rows, degree,
+    ray, state, span, queue, basis, met, of, fine,
 ):  # fmt: skip
     """Follow the ray o + t d; write what it meets from entry n on and its fine samples from fine[at] on.
 
@@ -230,30 +244,39 @@ def see_ray(
     """
     first, trans = n, 1.0
     norm = np.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
+    queue[0], queue[1] = 0, 0
     if start_walk(o[0], o[1], o[2], d[0], d[1], d[2], root_size, NEAR, ray, state):
         n, trans, met, of = _walk_on(
-            n, trans, norm, o, d, children, box, corner_idx, density, n_coarse, ray, state, span, met, of
+            n, trans, norm, children, corner_idx, density, n_coarse, ray, state, span, queue, met, of
         )
     if n_fine > 0 and n > first:
-        _draw_fine(first, n, at, seed, number, n_fine, o, d, box, corner_idx, density, met, of, fine)
+        _draw_fine(first, n, at, seed, number, n_fine, corner_idx, density, ray, met, of, fine)
         trans = _blend_again(first, n, norm, n_coarse, met, of)
-        if trans >= STOP_TRANS and state[INSIDE]:  # the coarse samples alone had stopped it too soon
+        if trans >= STOP_TRANS:  # if the coarse samples alone had stopped it too soon
             n, trans, met, of = _walk_on(
-                n, trans, norm, o, d, children, box, corner_idx, density, n_coarse, ray, state, span, met, of
+                n, trans, norm, children, corner_idx, density, n_coarse, ray, state, span, queue, met, of
             )
-    _shade(first, n, o, box, sh, n_rows, degree, basis, met, of)
+    _shade(first, n, sh, n_rows, degree, basis, met, of)
     return n, trans, met, of
 
 
 @njit(cache=True, nogil=True)
+def ray_arrays():
+    """Return what `see_ray` works in: (ray, state, span, queue, basis, met, of)."""
+    return (
+        np.zeros(RAY_NUMBERS), np.zeros(WALK_STATE, dtype=np.int64), np.zeros(AHEAD * SPAN), np.zeros(2 + AHEAD, dtype=np.int64),
+        np.zeros(16), np.empty((_ROOM, MET)), np.empty((_ROOM, 3), dtype=np.int64),
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
 def _see_rays(
-    counter, order, origins, directions, seed, n_coarse, n_fine, root_size, children, box, corner_idx, density, sh, degree,
+    counter, order, origins, directions, seed, n_coarse, n_fine, root_size, children, corner_idx, density, sh, degree,
     rgb, trans_out,
 ):  # fmt: skip
     n_rays, n_rows, flat = order.shape[0], sh.shape[1], sh.reshape(-1)
-    ray, state, span, basis = np.zeros(RAY_NUMBERS), np.zeros(WALK_STATE, dtype=np.int64), np.zeros(2), np.zeros(16)
-    met, of, fine = np.empty((_ROOM, MET)), np.empty((_ROOM, 3), dtype=np.int64), np.empty(max(1, n_fine))
-    o, d = np.zeros(3), np.zeros(3)
+    ray, state, span, queue, basis, met, of = ray_arrays()
+    fine, o, d = np.empty(max(1, n_fine)), np.zeros(3), np.zeros(3)
     while True:
         begin = fetch_add(counter, 0, RUN_PIXELS)
         if begin >= n_rays:
@@ -263,8 +286,8 @@ def _see_rays(
             for axis in range(3):
                 o[axis], d[axis] = origins[q, axis], directions[q, axis]
             n, trans, met, of = see_ray(
-                0, 0, q, seed, n_coarse, n_fine, root_size, o, d, children, box, corner_idx, density, flat, n_rows, degree,
-                ray, state, span, basis, met, of, fine,
+                0, 0, q, seed, n_coarse, n_fine, root_size, o, d, children, corner_idx, density, flat, n_rows, degree,
+                ray, state, span, queue, basis, met, of, fine,
             )  # fmt: skip
             r, g, b = 0.0, 0.0, 0.0
             for i in range(n):
@@ -293,7 +316,7 @@ def see_rays(
     rgb, trans = np.empty((n, 3), dtype=np.float32), np.empty(n, dtype=np.float32)
     o, d = (np.ascontiguousarray(a, dtype=np.float32) for a in (origins, directions))
     crew.run(
-        _see_rays, sorted_by_place(o, d, table.root_size), o, d, seed, n_coarse, n_fine, table.root_size, children, table.box,
+        _see_rays, sorted_by_place(o, d, table.root_size), o, d, seed, n_coarse, n_fine, table.root_size, children,
         table.corner_idx, density, sh, degree, rgb, trans,
     )  # fmt: skip
     return rgb, trans

@@ -21,6 +21,7 @@ from engine.constants import (
     EXP_LINEAR_KNEE,
     HUBER_KNEE,
     L1,
+    LATTICE,
     MAX_ALPHA,
     MSE,
     SUM_BACKGROUND,
@@ -34,20 +35,23 @@ from engine.constants import (
     W_R_CONCENTRATION,
     W_T_CONCENTRATION,
 )
-from engine.cpu.octree_nodes import RAY_NUMBERS, WALK_STATE
 from engine.cpu.octree_rays import (
     AFTER,
     ALPHA,
     BLUE,
     GREEN,
-    MET,
+    INVERSE,
     RED,
     RUN_PIXELS,
     T_IN,
     T_OUT,
     WEIGHT,
+    X,
+    Y,
+    Z,
     activated,
     raw_at,
+    ray_arrays,
     see_ray,
     terms_of,
     write_basis,
@@ -108,12 +112,12 @@ def _pixel_loss(rgb, target, factor, mode, weights, sums, v):
 
 @njit(cache=True, nogil=True)
 def _ray_back(
-    first, n, trans, factor, pixel_scale, o, d, v, target, n_coarse, box, corner_idx, density, background, weights,
+    first, n, trans, factor, pixel_scale, d, lattice, v, target, n_coarse, corner_idx, density, background, weights,
     met, of, fine, slot, room, records, record_voxel, sums,
 ):  # fmt: skip
     """Write the records of a ray's segments from `slot` on while there is room, last segment first; add its losses to sums.
 
-    `v` is dL/drgb of this ray. Returns the slot behind the last that it wanted.
+    `v` is dL/drgb of this ray, `lattice` how many lattice units a unit has. Returns the slot behind the last that it wanted.
     """
     norm = np.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
     rest = trans * (1.0 - trans)
@@ -147,7 +151,7 @@ def _ray_back(
         behind += weight * g
         if slot < room:
             _write_record(
-                i, v_depth, norm, pixel_scale, o, d, v, target, concentrate, n_coarse, box, corner_idx, density,
+                i, v_depth, norm, pixel_scale, d, lattice, v, target, concentrate, n_coarse, corner_idx, density,
                 met, of, fine, slot, records, record_voxel, sums,
             )  # fmt: skip
         slot += 1
@@ -156,20 +160,19 @@ def _ray_back(
 
 @njit(cache=True, nogil=True)
 def _write_record(
-    i, v_depth, norm, pixel_scale, o, d, v, target, concentrate, n_coarse, box, corner_idx, density,
+    i, v_depth, norm, pixel_scale, d, lattice, v, target, concentrate, n_coarse, corner_idx, density,
     met, of, fine, slot, records, record_voxel, sums,
 ):  # fmt: skip
     """Write the record of segment i."""
     voxel, n_fine = of[i, 0], of[i, 2]
     t_in, t_out, weight, alpha = met[i, T_IN], met[i, T_OUT], met[i, WEIGHT], met[i, ALPHA]
-    inverse = 1.0 / box[voxel, 3]
-    qx, qy, qz = (o[0] - box[voxel, 0]) * inverse, (o[1] - box[voxel, 1]) * inverse, (o[2] - box[voxel, 2]) * inverse
+    qx, qy, qz, inverse = met[i, X], met[i, Y], met[i, Z], met[i, INVERSE]
     terms = terms_of(voxel, corner_idx, density)
     share = v_depth * DENSITY_SCALE * norm * (t_out - t_in) / (n_coarse + n_fine)
     m0, mx, my, mz, mxy, mxz, myz, mxyz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for k in range(n_coarse + n_fine):
         t = t_in + (k + 0.5) / n_coarse * (t_out - t_in) if k < n_coarse else fine[of[i, 1] + k - n_coarse]
-        t *= inverse
+        t *= inverse * lattice
         x, y, z = qx + t * d[0], qy + t * d[1], qz + t * d[2]
         raw = raw_at(terms, x, y, z)
         slope = share if raw > EXP_LINEAR_KNEE else share * activated(raw) * (1.0 / EXP_LINEAR_KNEE)
@@ -196,7 +199,7 @@ def _write_record(
 @njit(cache=True, nogil=True)
 def trace_pixels(
     counter, cursor, order, rays, origins, directions, pixel_scale, targets, factors, mode, seed, n_coarse, n_fine,
-    root_size, children, box, corner_idx, density, sh, degree, background, weights,
+    root_size, children, corner_idx, density, sh, degree, background, weights,
     first_record, n_records, records, record_voxel, record_ray, histogram, squared, run_sums,
 ):  # fmt: skip
     """Follow the rays of pixels, form the loss and go back: records.
@@ -208,10 +211,9 @@ def trace_pixels(
     [room], as far as there is room: cursor [1] is how many are wanted; histogram int32 [parts, runs]; squared float32 [P]: squared
     error, mean over the channels; run_sums float64 [runs, N_SUMS]. Parallel over: runs of RUN_PIXELS pixels.
     """
-    n_pixels, per_pixel = order.shape[0], rays * rays
+    n_pixels, per_pixel, lattice = order.shape[0], rays * rays, LATTICE / root_size
     room, n_rows, flat = records.shape[0], sh.shape[1], sh.reshape(-1)
-    ray, state, span, basis = np.zeros(RAY_NUMBERS), np.zeros(WALK_STATE, dtype=np.int64), np.zeros(2), np.zeros(16)
-    met, of = np.empty((256, MET)), np.empty((256, 3), dtype=np.int64)
+    ray, state, span, queue, basis, met, of = ray_arrays()
     fine = np.empty(max(1, n_fine * per_pixel))
     o, d, v, rgb = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
     ends, light = np.zeros(per_pixel + 1, dtype=np.int64), np.zeros(per_pixel)
@@ -231,8 +233,8 @@ def trace_pixels(
                 for axis in range(3):
                     o[axis], d[axis] = origins[number, axis], directions[number, axis]
                 n, trans, met, of = see_ray(
-                    n, k * n_fine, number, seed, n_coarse, n_fine, root_size, o, d, children, box, corner_idx, density, flat,
-                    n_rows, degree, ray, state, span, basis, met, of, fine,
+                    n, k * n_fine, number, seed, n_coarse, n_fine, root_size, o, d, children, corner_idx, density, flat,
+                    n_rows, degree, ray, state, span, queue, basis, met, of, fine,
                 )  # fmt: skip
                 ends[k + 1], light[k] = n, trans
                 for channel in range(3):
@@ -251,10 +253,10 @@ def trace_pixels(
             for k in range(per_pixel):
                 number, start = q * per_pixel + k, slot
                 for axis in range(3):
-                    o[axis], d[axis] = origins[number, axis], directions[number, axis]
+                    d[axis] = directions[number, axis]
                 slot = _ray_back(
-                    ends[k], ends[k + 1], light[k], factors[q], pixel_scale[q], o, d, v, targets[q], n_coarse,
-                    box, corner_idx, density, background, weights, met, of, fine, slot, room, records, record_voxel, sums,
+                    ends[k], ends[k + 1], light[k], factors[q], pixel_scale[q], d, lattice, v, targets[q], n_coarse,
+                    corner_idx, density, background, weights, met, of, fine, slot, room, records, record_voxel, sums,
                 )  # fmt: skip
                 for i in range(start, min(slot, room)):
                     record_ray[i] = number
@@ -280,13 +282,13 @@ def list_records(counter, first_record, n_records, record_voxel, cursor, listed)
 @njit(cache=True, nogil=True)
 def add_records(
     counter, part_start, listed, records, record_voxel, record_ray, origins, box, degree,
-    gradients, group_seen, v_corners, has_gradient, seen,
+    slot_of_group, gradients, v_corners, seen,
 ):  # fmt: skip
     """Add the records of each part to its voxels.
 
-    Inputs: part_start int64 [parts + 1] into listed. In and out: gradients float32 [groups, 3 K + 1, 16]: of the coefficients and
-    the priority; group_seen uint8 [groups]; v_corners float32 [V,8], has_gradient uint8 [V]; seen float32 [2,V]: heaviest weight and
-    minus the smallest pixel size. Parallel over: parts.
+    Inputs: part_start int64 [parts + 1] into listed; slot_of_group int32 [all groups]. In and out: gradients float32
+    [slots, 3 K + 1, 16]: of the coefficients and the priority; v_corners float32 [V,8]; seen float32 [2,V]: heaviest weight and minus
+    the smallest pixel size. Parallel over: parts.
     """
     n_parts, n_basis = part_start.shape[0] - 1, (degree + 1) * (degree + 1)
     start = np.zeros(PART // GROUP + 1, dtype=np.int64)
@@ -311,7 +313,6 @@ def add_records(
         for i in range(by_group.shape[0]):
             slot = np.int64(by_group[i])
             voxel = np.int64(record_voxel[slot])
-            group_seen[voxel // GROUP], has_gradient[voxel] = 1, 1
             seen[0, voxel] = max(seen[0, voxel], records[slot, HEAVIEST])
             seen[1, voxel] = max(seen[1, voxel], -records[slot, PIXEL])
             corners = corner_gradients(
@@ -326,7 +327,7 @@ def add_records(
                 box[voxel, 2] + half - origins[number, 2], degree, basis,
             )  # fmt: skip
             r, g, b = records[slot, 8], records[slot, 9], records[slot, 10]
-            at = (voxel // GROUP * (3 * n_basis + 1)) * GROUP + voxel % GROUP
+            at = (np.int64(slot_of_group[voxel // GROUP]) * (3 * n_basis + 1)) * GROUP + voxel % GROUP
             for k in range(n_basis):
                 flat[at] += basis[k] * r
                 flat[at + 16] += basis[k] * g
@@ -336,16 +337,22 @@ def add_records(
 
 
 @njit(cache=True, nogil=True)
-def take_groups(counter, groups, dense, gradients):
-    """Move the rows of some groups: dense [all groups, rows, 16] becomes 0 there; gradients [len(groups), rows, 16]."""
-    size = dense.shape[1] * GROUP
-    source, to = dense.reshape(-1), gradients.reshape(-1)
-    while True:
-        first = fetch_add(counter, 0, 32)
-        if first >= groups.shape[0]:
-            break
-        for i in range(first, min(first + 32, groups.shape[0])):
-            at = np.int64(groups[i]) * size
-            for k in range(size):
-                to[i * size + k] = source[at + k]
-                source[at + k] = np.float32(0.0)
+def number_groups(listed, record_voxel, slot_of_group, groups, n):
+    """Give every group of voxels that has records and no slot yet the next one; return how many slots are taken."""
+    for i in range(listed.shape[0]):
+        group = record_voxel[listed[i]] // GROUP
+        if slot_of_group[group] < 0:
+            slot_of_group[group] = n
+            groups[n] = group
+            n += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def points_of_corners(groups, corner_idx, v_corners, v_density):
+    """Add the corners' gradients of some groups' voxels to those of the grid's points [G],"""
+    for i in range(groups.shape[0]):
+        first = np.int64(groups[i]) * GROUP
+        for voxel in range(first, min(first + GROUP, corner_idx.shape[0])):
+            for c in range(8):
+                v_density[corner_idx[voxel, c]] += v_corners[voxel, c]

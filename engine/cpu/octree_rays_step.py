@@ -15,9 +15,16 @@ from engine.cpu.apply_step import FieldGradients
 from engine.cpu.crew import Crew
 from engine.cpu.lists import VoxelTable, Workspace
 from engine.cpu.octree_rays import RUN_PIXELS, sorted_by_place
-from engine.cpu.octree_rays_grad import PART, RECORD, add_records, list_records, take_groups, trace_pixels
+from engine.cpu.octree_rays_grad import (
+    PART,
+    RECORD,
+    add_records,
+    list_records,
+    number_groups,
+    points_of_corners,
+    trace_pixels,
+)
 from engine.cpu.shade import GROUP
-from engine.cpu.shared_update import collect_points
 
 BLOCK_PIXELS = 4096
 _FIRST_ROOM = 1 << 16  # records there is room for at first
@@ -65,24 +72,22 @@ class RayRoom:
     def __init__(self) -> None:
         self.arrays = Workspace()
         self.records = _FIRST_ROOM
-        self._dense = np.zeros((0, 0, GROUP), dtype=np.float32)
+        self._coefficients = np.zeros((0, 0, GROUP), dtype=np.float32)
 
-    def dense(self, n_voxels: int, degree: int) -> np.ndarray:
-        """Return the gradients of all groups, all zero; who adds to them takes them out with `take_groups`."""
-        shape = (-(-n_voxels // GROUP), 3 * (degree + 1) ** 2 + 1, GROUP)
-        if self._dense.shape != shape:
-            self._dense = np.zeros(shape, dtype=np.float32)
-        return self._dense
-
-    def forget(self) -> None:
-        """Give up what a step that failed left behind."""
-        self._dense = np.zeros((0, 0, GROUP), dtype=np.float32)
+    def coefficients(self, used: int, wanted: int, rows: int) -> np.ndarray:
+        """Return gradients of at least `wanted` groups: the first `used` as they were, the others up to `wanted` zero."""
+        held = self._coefficients
+        if held.shape[0] < wanted or held.shape[1] != rows:
+            bigger = np.empty((wanted * 5 // 4, rows, GROUP), dtype=np.float32)
+            if used:
+                bigger[:used] = held[:used]
+            held = self._coefficients = bigger
+        held[used:wanted] = 0.0
+        return held
 
 
 def ray_gradients(
     field: RayField,
-    owners: tuple[np.ndarray, np.ndarray],  # of `update.owners_of_points`
-    scratch: tuple[np.ndarray, np.ndarray],  # v_corners [V,8], has_gradient [V]; see `train_view.train_on_view`
     batch: RayBatch,
     quadrature: Quadrature,
     crew: Crew,
@@ -96,35 +101,31 @@ def ray_gradients(
 
     Gradients are valid until the room is used again. The same for any number of threads.
     """
-    n, take = field.table.n_voxels, room.arrays.take
-    dense, group_seen = room.dense(n, field.degree), np.zeros(-(-n // GROUP), dtype=np.uint8)
-    v_corners, has_gradient = scratch
-    v_corners[:], has_gradient[:] = 0.0, 0
-    seen = take("seen", (2, n), np.float32)
-    seen[0], seen[1] = 0.0, -np.inf
+    table, take, n = field.table, room.arrays.take, field.table.n_voxels
+    all_groups, rows, used = -(-n // GROUP), 3 * (field.degree + 1) ** 2 + 1, 0
+    groups, slot_of_group = take("groups", (all_groups,), np.int32), np.full(all_groups, -1, dtype=np.int32)
+    v_corners, seen = take("v_corners", (n, 8), np.float32), take("seen", (2, n), np.float32)
+    v_corners[:], seen[0], seen[1] = 0.0, 0.0, -np.inf
+    coefficients = room.coefficients(0, 0, rows)
     squared, sums = np.zeros(len(batch.targets), dtype=np.float32), np.zeros(N_SUMS)
     per_pixel = batch.rays**2
-    order = sorted_by_place(batch.origins[::per_pixel], batch.directions[::per_pixel], field.table.root_size)
-    try:
-        for first in range(0, len(order), BLOCK_PIXELS):
-            block = order[first : first + BLOCK_PIXELS]
-            part_start, listed, records, voxel, ray, block_sums = _traced(
-                field, block, batch, quadrature, crew, room, mode, background, weights, squared
-            )
-            sums += block_sums
-            crew.run(
-                add_records, part_start, listed, records, voxel, ray, batch.origins, field.table.box, field.degree, dense,
-                group_seen, v_corners, has_gradient, seen,
-            )  # fmt: skip
-        groups = np.flatnonzero(group_seen).astype(np.int32)
-        coefficients = take("coefficients", (len(groups), *dense.shape[1:]), np.float32)
-        crew.run(take_groups, groups, dense, coefficients)
-    except BaseException:
-        room.forget()
-        raise
+    order = sorted_by_place(batch.origins[::per_pixel], batch.directions[::per_pixel], table.root_size)
+    for first in range(0, len(order), BLOCK_PIXELS):
+        block = order[first : first + BLOCK_PIXELS]
+        part_start, listed, records, voxel, ray, block_sums = _traced(
+            field, block, batch, quadrature, crew, room, mode, background, weights, squared
+        )
+        sums += block_sums
+        before, used = used, number_groups(listed, voxel, slot_of_group, groups, used)
+        coefficients = room.coefficients(before, used, rows)
+        crew.run(
+            add_records, part_start, listed, records, voxel, ray, batch.origins, table.box, field.degree,
+            slot_of_group, coefficients, v_corners, seen,
+        )  # fmt: skip
     v_density = take("v_density", field.density.shape, np.float32)
-    crew.run(collect_points, *owners, v_corners, v_density)
-    return FieldGradients(groups, coefficients, v_density, seen), sums, squared
+    v_density[:] = 0.0
+    points_of_corners(groups[:used], table.corner_idx, v_corners, v_density)
+    return FieldGradients(groups[:used], coefficients[:used], v_density, seen), sums, squared
 
 
 def _traced(
@@ -151,7 +152,7 @@ def _traced(
         cursor[0], histogram[:], run_sums[:] = 0, 0, 0.0
         crew.run(
             trace_pixels, cursor, block, batch.rays, batch.origins, batch.directions, batch.pixel_scale, batch.targets,
-            batch.factors, mode, quadrature.seed, quadrature.coarse, quadrature.fine, table.root_size, field.children, table.box,
+            batch.factors, mode, quadrature.seed, quadrature.coarse, quadrature.fine, table.root_size, field.children,
             table.corner_idx, field.density, field.sh, field.degree, background, weights, first_record, n_records,
             records, voxel, ray, histogram, squared, run_sums,
         )  # fmt: skip

@@ -52,7 +52,7 @@ def step(model: SVRaster) -> StepReport:
     adam = schedule.adam_values(config, model.step, n)
     model.step += 1
     gradients, sums, squared = ray_gradients(
-        field, model._owners, model._scratch, batch, Quadrature(1, options.fine_samples, seed), crew(), model._ray_room,
+        field, batch, Quadrature(1, options.fine_samples, seed), crew(), model._ray_room,
         mode=PHOTOMETRIC[config.losses.photometric], background=model.background, weights=weights,
     )  # fmt: skip
     if adam[TV] > 0.0:
