@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Pyramids of the errors of photos, one a photo, in flat arrays: kept up to date block by block, and drawn from.
 
-Level 0 of a photo are blocks of BLOCK x BLOCK pixels, a node of level l + 1 stands for up to 2 x 2 of level l, the last level is one
-node. A node holds three numbers, float32 `nodes [n, NODE]`: how many of its pixels count, how many of those lie in blocks that were
-ever seen, and the sum over these pixels of the weight they are drawn by. Blocks that were never seen get the mean weight of the
-photo's seen ones, whenever it is asked for.
-`layout` int64 [photos, 3 + 3 * MOST_LEVELS]: width, height, levels; then for each level its first node, rows and columns.
+Level 0 of a photo are blocks of BLOCK x BLOCK pixels, a node of level l + 1 stands for up to 2 x 2 of level l, the last level
+is one node. A node holds three numbers, float32 `nodes [n, NODE]`: how many of its pixels count, how many of those lie in
+blocks that were ever seen, and the sum over these pixels of the weight they are drawn by. Blocks that were never seen get the
+mean weight of the photo's seen ones, whenever it is asked for. `layout` int64 [photos, 3 + 3 * MOST_LEVELS]: width, height,
+levels; then for each level its first node, rows and columns.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
 """The inner nodes of an octree as a table, and the walk of a ray from leaf to leaf.
 
-Lattice coordinates: the root cube is [0, 65536]^3 and a cell of the finest level has edge 1. A node of depth L has edge 2^(16 - L).
+Lattice coordinates: the root cube is [0, 65536]^3 and a cell of the finest level has edge 1. A node of depth L has edge 2^(16
+- L).
 
-The walk never rounds its way into a wrong cell: cells are whole numbers. A ray leaves a cell through the face of the axis on which it
-does so first; on that axis the next cell follows from the face, on the others it is looked up and kept within the cell just left.
-From one cell to the next the walk climbs to the nearest common node and goes down from there, one or two steps mostly.
+The walk never rounds its way into a wrong cell: cells are whole numbers. A ray leaves a cell through the face of the axis on
+which it does so first; on that axis the next cell follows from the face, on the others it is looked up and kept within the
+cell just left. From one cell to the next the walk climbs to the nearest common node and goes down from there, one or two
+steps mostly.
 
-Measured against a binary search of `Octree.path` for every cell (250,000 leaves, 29 cells a ray): 1.4 to 2.6 us a ray against 2.8 to
-3.6. The table takes some 6 bytes a leaf and is made in 2 ms.
+Measured against a binary search of `Octree.path` for every cell (250,000 leaves, 29 cells a ray): 1.4 to 2.6 us a ray against
+2.8 to 3.6. The table takes some 6 bytes a leaf and is made in 2 ms.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ _tables: weakref.WeakKeyDictionary[Octree, np.ndarray] = weakref.WeakKeyDictiona
 
 
 def node_table(octree: Octree) -> np.ndarray:
-    """Return the children of every node, int32 [n,8], made once per octree: a node's row, -2 - leaf, or NOTHING; row 0 is the root.
+    """Return the children of every node, int32 [n,8], made once per octree: a node's row, -2 - leaf, or NOTHING; row 0 is the
+    root.
 
     A child's place is its Morton digit, x << 2 | y << 1 | z.
     """
@@ -119,8 +122,8 @@ def start_walk(ox, oy, oz, dx, dy, dz, root_size, near, ray, state):
 def next_leaf(children, ray, state, span, at):
     """Go on to the next leaf and return it, -1 behind the last.
 
-    span[at ..] becomes: its t_in, its t_out, where the ray's origin lies in the leaf's own coordinates (0 to 1 within it) x y z, and
-    one over its edge in lattice units.
+    span[at ..] becomes: its t_in, its t_out, where the ray's origin lies in the leaf's own coordinates (0 to 1 within it) x y
+    z, and one over its edge in lattice units.
     """
     while state[INSIDE]:
         i, j, k = state[0], state[1], state[2]

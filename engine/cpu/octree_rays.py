@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Single rays through the octree on the CPU: forward. The readable twin is `engine/reference/octree_rays.py`.
 
-A pixel is one ray or, with several rays a pixel side, their mean. Whoever calls sorts pixels so that neighbours in space follow each
-other (`sorted_by_place`): they read the same nodes, densities and coefficients while these are in cache. A ray keeps what it met
-in buffers of its thread, which grow with the busiest pixel and no further.
+A pixel is one ray or, with several rays a pixel side, their mean. Whoever calls sorts pixels so that neighbours in space
+follow each other (`sorted_by_place`): they read the same nodes, densities and coefficients while these are in cache. A ray
+keeps what it met in buffers of its thread, which grow with the busiest pixel and no further.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Training on single rays: forward, loss and backward of a pixel in one go, then gradients by voxel in a fixed order.
 
-Computes, from a ray's last segment to its first, with v = dL/drgb, A = T_end <v, background> + the transmittance's term behind the last:
+Computes, from a ray's last segment to its first, with v = dL/drgb, A = T_end <v, background> + the transmittance's term
+behind the last:
     g_i = <v, c_i> + distortion,  dL/dI_i = T_(i+1) g_i - A,  A += w_i g_i,
 and a segment's optical depth hears all of its samples alike: dI/draw_k = DENSITY_SCALE length exp_linear'(raw_k) / n.
 A record is what one ray tells one voxel. Memory: records of the live segments of BLOCK_PIXELS pixels, whatever the step's size.
-Order of work: `trace_pixels` writes records and counts them by part of the voxels and run of pixels, `list_records` lists them by
-part in the order of pixels, `add_records` adds each part's. No two threads write to one voxel and the order of additions is fixed:
-any number of threads gives the same bits.
+Order of work: `trace_pixels` writes records and counts them by part of the voxels and run of pixels, `list_records` lists
+them by part in the order of pixels, `add_records` adds each part's. No two threads write to one voxel and the order of
+additions is fixed: any number of threads gives the same bits.
 """
 
 from __future__ import annotations
@@ -207,9 +208,9 @@ def trace_pixels(
     Inputs: order int64 [n], the pixels in the order in which they are worked on; rays: a pixel is the mean of so many squared;
     origins, directions float32 [P rays^2,3]; pixel_scale [P]: size of a ray's pixel at depth 1; targets [P,3]; factors [P]: what
     a pixel counts; weights float64 [N_WEIGHTS]; mode MSE, L1 or HUBER.
-    Outputs: first_record int64, n_records int32 [n] by place in `order`; records [room,RECORD], record_voxel, record_ray int32
-    [room], as far as there is room: cursor [1] is how many are wanted; histogram int32 [parts, runs]; squared float32 [P]: squared
-    error, mean over the channels; run_sums float64 [runs, N_SUMS]. Parallel over: runs of RUN_PIXELS pixels.
+    Outputs: first_record int64, n_records int32 [n] by place in `order`; records [room,RECORD], record_voxel, record_ray
+    int32 [room], as far as there is room: cursor [1] is how many are wanted; histogram int32 [parts, runs]; squared float32
+    [P]: squared error, mean over the channels; run_sums float64 [runs, N_SUMS]. Parallel over: runs of RUN_PIXELS pixels.
     """
     n_pixels, per_pixel, lattice = order.shape[0], rays * rays, LATTICE / root_size
     room, n_rows, flat = records.shape[0], sh.shape[1], sh.reshape(-1)
@@ -286,8 +287,8 @@ def add_records(
 ):  # fmt: skip
     """Add the records of each part to its voxels.
 
-    Inputs: part_start int64 [parts + 1] into listed; slot_of_group int32 [all groups]. In and out: gradients float32
-    [slots, 3 K + 1, 16]: of the coefficients and the priority; v_corners float32 [V,8]; seen float32 [2,V]: heaviest weight and minus
+    Inputs: part_start int64 [parts + 1] into listed; slot_of_group int32 [all groups]. In and out: gradients float32 [slots,
+    3 K + 1, 16]: of the coefficients and the priority; v_corners float32 [V,8]; seen float32 [2,V]: heaviest weight and minus
     the smallest pixel size. Parallel over: parts.
     """
     n_parts, n_basis = part_start.shape[0] - 1, (degree + 1) * (degree + 1)

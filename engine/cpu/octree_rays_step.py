@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What a batch of pixels says of the whole field: gradients as `apply_step.apply_gradients` takes them.
 
-Works through the batch in blocks of BLOCK_PIXELS pixels, so that records of a block are all that is ever held; see `octree_rays_grad`.
+Works through the batch in blocks of BLOCK_PIXELS pixels, so that records of a block are all that is ever held; see
+`octree_rays_grad`.
 """
 
 from __future__ import annotations

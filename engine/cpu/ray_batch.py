@@ -43,8 +43,9 @@ def cast_rays(counter, photos, lenses, poses, slot, corner, tile, rays_o, rays_d
 def cast_pixels(lenses, poses, slot, x, y, rays, rays_o, rays_d):
     """Write the rays^2 rays of single pixels, evenly spread over each.
 
-    Inputs: lenses float64 [P,4]: fx fy cx cy in pixels of the photo that x, y count in; poses float64 [P,3,4], world_from_cam; slot,
-    x, y int64 [Q]. Outputs: rays_o, rays_d [Q rays^2,3] float32, directions of length 1 along the camera's axis.
+    Inputs: lenses float64 [P,4]: fx fy cx cy in pixels of the photo that x, y count in; poses float64 [P,3,4],
+    world_from_cam; slot, x, y int64 [Q]. Outputs: rays_o, rays_d [Q rays^2,3] float32, directions of length 1 along the
+    camera's axis.
     """
     for q in range(slot.shape[0]):
         pose, lens = poses[slot[q]], lenses[slot[q]]

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Volume rendering of single rays through the octree, written to be read; differentiable by autograd in any float type.
 
-Along a ray p(t) = origin + t direction (direction of any length: t counts in it) over the voxels i that it crosses, nearest first:
+Along a ray p(t) = origin + t direction (direction of any length: t counts in it) over the voxels i that it crosses, nearest
+first:
     I_i = DENSITY_SCALE * length_i * mean over its samples of exp_linear(raw density), length_i in engine units,
     alpha_i = min(MAX_ALPHA, 1 - exp(-I_i)),  w_i = T_i alpha_i,  T_(i+1) = T_i (1 - alpha_i),
     rgb = sum_i w_i c_i + T_end background,
@@ -30,7 +31,8 @@ from engine.reference.sh import rgb_from_sh
 
 @dataclass(frozen=True, eq=False)
 class RayOutput:
-    """Per ray: `rgb [N,3]` with the background in it, `trans [N]`; `voxel_idx`, `weight [N,S]` of its segments, 0 behind the last.
+    """Per ray: `rgb [N,3]` with the background in it, `trans [N]`; `voxel_idx`, `weight [N,S]` of its segments, 0 behind the
+    last.
 
     `t_in`, `t_out [N,S]` are where a segment begins and ends.
     """

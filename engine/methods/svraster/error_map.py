@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Where the model is still wrong: a live pyramid of squared errors of every training view, and pixels drawn by it.
 
-Errors are kept per block of 8 x 8 pixels as an exponential moving average of what training met there. Pixels are drawn by the root of
-that, because the gradient of a squared error grows with the error itself: of all draws whose mean is right this one scatters least.
-A share of the draws stays even, so that no block goes unseen however small its error was, and each drawn pixel comes with one over
-how much likelier it was than in an even draw (`engine.cpu.error_pyramid.draw_pixels`). So what is minimised is the plain mean over all
-pixels, the same as of whole pictures, and PSNR with it. Left out, these factors would minimise a sum in which large errors count
-more; measured, that costs held-out quality.
+Errors are kept per block of 8 x 8 pixels as an exponential moving average of what training met there. Pixels are drawn by the
+root of that, because the gradient of a squared error grows with the error itself: of all draws whose mean is right this one
+scatters least. A share of the draws stays even, so that no block goes unseen however small its error was, and each drawn
+pixel comes with one over how much likelier it was than in an even draw (`engine.cpu.error_pyramid.draw_pixels`). So what is
+minimised is the plain mean over all pixels, the same as of whole pictures, and PSNR with it. Left out, these factors would
+minimise a sum in which large errors count more; measured, that costs held-out quality.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ class Drawn:
 
 class ErrorMap:
     """The errors of views of these sizes. `mask(view)` uint8 [H,W] says which pixels count (not 0), None: all; asked for once."""
+
+    block = BLOCK  # pixels a side
 
     def __init__(self, sizes: list[tuple[int, int]], mask: Callable[[int], np.ndarray | None]) -> None:
         self._layout, n_nodes, n_blocks = _laid_out(sizes)

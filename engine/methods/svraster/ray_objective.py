@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """objective.kind = rays: a training step on single pixels of several views, drawn where the model is still wrong.
 
-A pixel is as many rays as in a picture of this step (`model.supersample`), so both objectives minimise the same mean; terms that need
-a whole picture (SSIM, depth of sparse points) are left out. A step takes VIEWS views in the order in which whole pictures would come:
-their photos stay in memory together, and each view has its turn.
+A pixel is as many rays as in a picture of this step (`model.supersample`), so both objectives minimise the same mean; terms
+that need a whole picture (SSIM, depth of sparse points) are left out. A step takes VIEWS views in the order in which whole
+pictures would come: their photos stay in memory together, and each view has its turn.
 
 Pruning asks how heavily a voxel weighs in any view, and random rays meet most voxels rarely: what they saw is too light. So
 before a structure change every view is drawn once by the rasteriser (`survey`); steps on rays count no view as seen.
