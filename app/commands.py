@@ -97,6 +97,15 @@ def in_view(session: Session) -> str | None:
     return with_scene(session)
 
 
+def _with_errors(session: Session) -> str | None:
+    if session.scene is not None and not session.view.show_errors:
+        if session.scene.method != "svraster":
+            return "Only SVRaster keeps an error map."
+        if session.scene.card:
+            return "On a graphics card training keeps no error map."
+    return with_scene(session)
+
+
 def _while_still(session: Session) -> str | None:
     return "Pause training first." if session.state is TrainState.TRAINING else with_scene(session)
 
@@ -389,6 +398,10 @@ COMMANDS: tuple[Command, ...] = (
     Command("toggle_wireframe", "Voxel wireframe", "View", "L",
             "Show the edges of the voxels of the chosen levels.",
             _toggle_wireframe, with_scene, lambda session: session.view.show_wireframe),
+    Command("toggle_errors", "Error map", "View", "",
+            "Lay over the picture where training still errs: blocks of the photo one is in, or of the nearest training view.",
+            lambda app: setattr(app.session.view, "show_errors", not app.session.view.show_errors), _with_errors,
+            lambda session: session.view.show_errors),
     _toggle("toggle_panels", "Panels", "Tab", "show_panels",
             "Hide the panels, leaving only the scene, or bring them back."),
     Command("edit_box", "Move the box", "Structure", "Shift+B",

@@ -38,6 +38,7 @@ class ViewSettings:
     show_points: bool = True  # the capture's sparse points; put away when training starts
     edit_box: bool = False  # the handles of the foreground box are out
     show_wireframe: bool = False
+    show_errors: bool = False  # the error map of the training view one is in, or of the nearest
     wire_levels: tuple[int, ...] = ()
     show_panels: bool = True
     fov_y_deg: float = 50.0

@@ -606,6 +606,9 @@ class ViewRequest:
     view_index: int | None = None
     on_device: bool = False  # the frame may stay in a card's memory; whoever asks can show it from there
     beside: bool = False  # the model beside is wanted too, if there is one
+    error_map: bool = (
+        False  # lay the error map of the training view one is in, or of the nearest, over the picture
+    )
 
 
 @dataclass(frozen=True)
@@ -631,7 +634,8 @@ class Frame:
     """A finished picture: `rgba [h,w,4]` uint8, `depth_z [h,w]` float32 engine units (inf where nothing is).
 
     With `on_device` those two have the right shapes and nothing in them; `on_host` has. `beside [h,w,4]` uint8 is the same
-    view of the model beside.
+    view of the model beside. `heat_of` is the training view whose error map lies over the picture, None without one; the legend
+    is then the map's.
     """
 
     serial: int
@@ -643,6 +647,7 @@ class Frame:
     legend: tuple[float, float, str] | None = None
     on_device: DeviceFrame | None = None
     beside: np.ndarray | None = None
+    heat_of: int | None = None
 
     def on_host(self) -> Frame:
         """Return the frame with its arrays filled, copying them from the card if that is where it is."""

@@ -12,7 +12,8 @@ from engine.cameras import Camera
 from engine.datasets.scene import Scene
 from engine.messages import DeviceFrame, Frame, RenderJob, ViewRequest
 from engine.methods.common import Buffers, Method, StructureStats
-from engine.render.visualise import picture, resized_photo, wanted_buffers
+from engine.render.error_overlay import lay_over, nearest_view
+from engine.render.visualise import Legend, picture, resized_photo, wanted_buffers
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +31,8 @@ def render_frame(
     """Render what a viewport asked for, at `scale` times its resolution; a `scale` of colours is another frame's legend."""
     begin = clock()
     camera = request.camera.scaled(request.scale)
-    if request.on_device and request.mode == "colour" and method.card and hasattr(method, "render_on_card"):
+    plain = request.mode == "colour" and not request.error_map
+    if request.on_device and plain and method.card and hasattr(method, "render_on_card"):
         return _frame_on_card(method, request, camera, begin, clock)
     want = wanted_buffers(request.mode) | {"depth_z"}  # the overlays need the depth in every mode
     buffers = method.render(camera, want, background=request.background)
@@ -42,8 +44,31 @@ def render_frame(
         buffers, request.mode, request.colour_map, photo=photo, max_level=finest, scale=scale
     )
     depth = np.where(buffers.depth_z > 0.0, buffers.depth_z, np.float32(np.inf))
+    heat_of = None
+    if request.error_map:
+        rgba, legend, heat_of = _heated(method, scene, request, camera, rgba, depth, legend)
     milliseconds = 1000.0 * (clock() - begin)
-    return Frame(request.serial, request, rgba, depth, method.step, milliseconds, legend)
+    return Frame(request.serial, request, rgba, depth, method.step, milliseconds, legend, heat_of=heat_of)
+
+
+def _heated(
+    method: Method,
+    scene: Scene,
+    request: ViewRequest,
+    camera: Camera,
+    rgba: np.ndarray,
+    depth_z: np.ndarray,
+    legend: Legend | None,
+) -> tuple[np.ndarray, Legend | None, int | None]:
+    """Return (picture, legend, view) with the error map of a training view over it: unchanged where there is none to show."""
+    errors = getattr(method, "errors", None)
+    if errors is None:
+        return rgba, legend, None
+    index, cameras = request.view_index, [view.camera for view in scene.train.views]
+    if index is None or index >= len(cameras):
+        index = nearest_view(cameras, camera)
+    laid = lay_over(rgba, depth_z, camera, errors.of(index), errors.block, cameras[index], request.colour_map)
+    return (rgba, legend, None) if laid is None else (*laid, index)
 
 
 def _frame_on_card(

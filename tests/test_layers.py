@@ -52,6 +52,7 @@ FLOORS = (
 PLACED = {
     "engine.cuda.ssim": 3,  # a loss, on a device
     "engine.render.output": 1,  # plain data that every implementation of the rasteriser returns
+    "engine.render.error_overlay": 4,  # stands on it
     "engine.render.visualise": 4,  # turns the buffers of a method into pictures
 }
 SIBLINGS = ("cpu", "cuda", "reference")  # three implementations of one contract know nothing of one another

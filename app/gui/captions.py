@@ -48,8 +48,7 @@ class Captions:
         legend, colours = None, None
         if frame is not None and frame.legend is not None:
             low, high, unit = frame.legend
-            mode = frame.request.mode
-            legend = (low, high, f"{mode.capitalize()} ({unit})" if unit else mode.capitalize())
+            legend = (low, high, _scale_title(scene, frame, unit))
             table = colour_table(frame.request.colour_map)
             colours = table[np.linspace(0, 255, LEGEND_STEPS).astype(int)]
         return annotations.legend(legend, colours, rect.height) | changed
@@ -66,6 +65,14 @@ class Captions:
             label = f"{info.name}{'   held out' if info.held_out else ''}"
             chips.append(Chip(label, round(x) + px(14), round(y) - px(12)))
         return chips
+
+
+def _scale_title(scene: SceneOpened, frame: Frame, unit: str) -> str:
+    """Return what a picture's colours mean; an error map says whose it is."""
+    if frame.heat_of is not None:
+        return f"Error map of {scene.views[frame.heat_of].name} (root mean square)"
+    mode = frame.request.mode.capitalize()
+    return f"{mode} ({unit})" if unit else mode
 
 
 def place_of_view(scene: SceneOpened, index: int) -> str:

@@ -307,8 +307,9 @@ class Viewport:
             view.mode,
             view.colour_map,
             view.background,
-            view.mode == "error" and view.view_index,
+            (view.mode == "error" or view.show_errors) and view.view_index,
             beside,
+            view.show_errors,
         )
         if settings != self._settings:
             self._settings = settings
@@ -323,6 +324,7 @@ class Viewport:
                 ViewRequest(
                     decision.serial, camera, view.mode, view.colour_map, decision.scale, decision.moving,
                     view.background, view.view_index, self.canvas.takes_device_frames, beside,
+                    view.show_errors,
                 )
             )  # fmt: skip
 

@@ -37,3 +37,21 @@ def cast_rays(counter, photos, lenses, poses, slot, corner, tile, rays_o, rays_d
                     rays_o[ray, axis] = pose[axis, 3]
                     rays_d[ray, axis] = (pose[axis, 0] * u + pose[axis, 1] * v + pose[axis, 2]) * inverse
                     target[ray, axis] = photos[photo, pixel, axis] * byte
+
+
+@njit(cache=True, nogil=True)
+def cast_pixels(lenses, poses, slot, x, y, rays, rays_o, rays_d):
+    """Write the rays^2 rays of single pixels, evenly spread over each.
+
+    Inputs: lenses float64 [P,4]: fx fy cx cy in pixels of the photo that x, y count in; poses float64 [P,3,4],
+    world_from_cam; slot, x, y int64 [Q]. Outputs: rays_o, rays_d [Q rays^2,3] float32, directions of length 1 along the
+    camera's axis.
+    """
+    for q in range(slot.shape[0]):
+        pose, lens = poses[slot[q]], lenses[slot[q]]
+        for k in range(rays * rays):
+            u = (x[q] + (k % rays + 0.5) / rays - lens[2]) / lens[0]
+            v = (y[q] + (k // rays + 0.5) / rays - lens[3]) / lens[1]
+            for axis in range(3):
+                rays_o[q * rays * rays + k, axis] = pose[axis, 3]
+                rays_d[q * rays * rays + k, axis] = pose[axis, 0] * u + pose[axis, 1] * v + pose[axis, 2]

@@ -35,8 +35,8 @@ class SoftGradients:
 
     `v_corners [V,8]` of the raw densities at the voxel's corners (by grid point: `density_gradients`);
     `v_colours [V,3]`, not cut off where a colour is clamped; `priority [V]` sum of |dL/dalpha alpha|; `seen [2,V]` heaviest
-    weight and minus the pixel size, 0 and minus infinity where unseen, as in `apply_step.FieldGradients`; `sums [N_SUMS]` the loss
-    (SUM_*); `v_pose [3,4]` float64, None unless wanted; `rgb [H,W,3]` the picture with its background, None unless wanted.
+    weight and minus the pixel size, 0 and minus infinity where unseen, as in `apply_step.FieldGradients`; `sums [N_SUMS]` the
+    loss (SUM_*); `v_pose [3,4]` float64, None unless wanted; `rgb [H,W,3]` the picture with its background, None unless wanted.
     All but sums, v_pose and rgb are valid until the workspace is used again.
     """
 

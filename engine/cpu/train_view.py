@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from engine.cameras import Camera
+from engine.constants import TILE_PX
 from engine.cpu.crew import Crew
 from engine.cpu.lists import ViewLists, VoxelTable, Workspace, build_lists
 from engine.cpu.raster import CHANNELS, planes_of, raster_tiles
 from engine.cpu.raster_grad import COLOUR_ROW, ROW, raster_gradients
 from engine.cpu.shade import shade_voxels
-from engine.cpu.tile_loss import N_SUMS
+from engine.cpu.tile_loss import N_SUMS, SUM_SQUARED
 from engine.cpu.update import update_points, update_voxels
 
 _NO_IMAGE = np.zeros((1, 1, 3), dtype=np.float32)
@@ -131,6 +132,13 @@ def view_gradients(
         background, weights, live, rows, colour_rows, tile_sums,
     )  # fmt: skip
     return live, rows, tile_sums.sum(axis=0)
+
+
+def tile_squares(lists: ViewLists, room: Workspace) -> np.ndarray:
+    """Return the squared errors [tiles y, tiles x] of the step that last used the workspace, summed over pixels and channels."""
+    tiles_x = (int(lists.view[16]) + TILE_PX - 1) // TILE_PX
+    sums = room.take("tile_sums", (len(lists.tile_start) - 1, N_SUMS), np.float64)
+    return sums[:, SUM_SQUARED].reshape(-1, tiles_x).copy()
 
 
 def train_on_view(

@@ -86,10 +86,10 @@ def _scalar(
     if mode == "error":
         error = np.empty(buffers.trans.shape, np.float32)
         mean_error(_floats(buffers.rgb), resized_photo(photo, *error.shape), error)
-        return error, (0.0, _step_above(_percentiles(error, None)[1], 0.02, 1.0), "mean error"), False
+        return error, (0.0, step_above(_percentiles(error, None)[1], 0.02, 1.0), "mean error"), False
     if mode == "samples":
         count = _floats(buffers.count)
-        return count, (0.0, _step_above(_percentiles(count, None)[1], 1.0, 1e6), "voxels per pixel"), False
+        return count, (0.0, step_above(_percentiles(count, None)[1], 1.0, 1e6), "voxels per pixel"), False
     if mode == "depth":
         depth = _floats(buffers.depth_z)
         near, far = _percentiles(depth, buffers.trans)
@@ -139,7 +139,7 @@ def _percentiles(values: np.ndarray, trans: np.ndarray | None) -> tuple[float, f
     return float(low), float(high)
 
 
-def _step_above(value: float, least: float, most: float) -> float:
+def step_above(value: float, least: float, most: float) -> float:
     """Return the smallest of 1, 2, 5, 10, ... (times powers of ten) that reaches `value`, within limits."""
     bounded = min(max(value, least), most)
     power = 10.0 ** np.floor(np.log10(bounded))

@@ -25,7 +25,14 @@ BACKGROUNDS: dict[str, tuple[float, float, float] | None] = {
 }
 GROUND_TRUTH = ("off", "photo", "split")
 BESIDE = (*GROUND_TRUTH, "beside")  # while there is a model beside the open one
-OVERLAYS = ("toggle_frusta", "toggle_box", "toggle_axes", "toggle_points", "toggle_wireframe")
+OVERLAYS = (
+    "toggle_frusta",
+    "toggle_box",
+    "toggle_axes",
+    "toggle_points",
+    "toggle_wireframe",
+    "toggle_errors",
+)
 LEVELS_PER_ROW = 5
 # Field of ViewSettings -> (label, lowest, highest, format, help).
 SLIDERS = {

@@ -148,9 +148,26 @@ class ObjectiveOptions:
 
     kind: str = option(
         "raster",
-        "What a step is taken on: raster, a whole picture as it is shown; "
-        "soft, a picture whose voxels and depth order are blurred.",
-        choices=("raster", "soft"),
+        "What a step is taken on: raster, a whole picture as it is shown; rays, single pixels of several photos, most of "
+        "them where the error is large; soft, a picture whose voxels and depth order are blurred.",
+        choices=("raster", "rays", "soft"),
+        live=True,
+    )
+    rays_per_step: int = option(
+        8_192, "Pixels of a step on rays.", minimum=64, maximum=1_048_576, unit="px", live=True
+    )
+    fine_samples: int = option(
+        16,
+        "Samples that a ray takes where its first one in every voxel found something; 0 takes none.",
+        minimum=0,
+        maximum=256,
+        live=True,
+    )
+    importance: float = option(
+        0.5,
+        "Share of a step's pixels that is drawn where the error map is high; the rest is drawn evenly.",
+        minimum=0.0,
+        maximum=0.95,
         live=True,
     )
     views_per_step: int = option(

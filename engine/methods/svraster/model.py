@@ -17,10 +17,11 @@ import numpy as np
 from engine.cameras import Camera
 from engine.cpu.crew import crew
 from engine.cpu.lists import VoxelTable, Workspace
+from engine.cpu.octree_rays_step import RayRoom
 from engine.cpu.shade import carry_groups, sh_groups
 from engine.cpu.shared_step import shared_step
 from engine.cpu.tile_loss import SUM_BACKGROUND, SUM_SQUARED
-from engine.cpu.train_view import FieldArrays, render_lists, shaded_lists, train_on_view
+from engine.cpu.train_view import FieldArrays, render_lists, shaded_lists, tile_squares, train_on_view
 from engine.cpu.update import bias_corrections, owners_of_points
 from engine.datasets.scene import Scene
 from engine.errors import OptionError
@@ -30,10 +31,12 @@ from engine.methods.svraster import compact, objectives, schedule, state, view
 from engine.methods.svraster.adapt import keep_mask, prune_threshold, split_mask
 from engine.methods.svraster.background import Background
 from engine.methods.svraster.config import SVRasterConfig, in_scene
+from engine.methods.svraster.error_map import ErrorMap
 from engine.methods.svraster.exposure import Exposure
 from engine.methods.svraster.objective import PHOTOMETRIC, loss_weights, named_losses, psnr_of
 from engine.methods.svraster.picture_terms import PictureTerms, Similar, picture_terms
 from engine.methods.svraster.poses import Poses
+from engine.methods.svraster.ray_objective import survey
 from engine.methods.svraster.sparse_points import PointDepths, put_points, refined_around
 from engine.methods.svraster.targets import Targets, camera_of_target
 from engine.methods.svraster.team import Team
@@ -47,6 +50,8 @@ from engine.parallel import Ranks, Solo
 class Look:
     """A training view as the voxels show it now, and what is learned from it: what `_descend` takes, and its pixels."""
 
+    view: int
+    shrink: int
     shaded: Any
     terms: PictureTerms
     keep: np.ndarray | None
@@ -82,9 +87,12 @@ class SVRaster:
         self.exposure = Exposure(len(scene.train))
         self.poses = Poses([view.camera for view in scene.train.views])
         self._targets = Targets(scene.train)
+        sizes = [(view.camera.width, view.camera.height) for view in scene.train.views]
+        self.errors = ErrorMap(sizes, lambda view: self._targets.mask(view, 1))
         self._depths = PointDepths(scene)
         self._room = Workspace()
         self._view_room = Workspace()
+        self._ray_room = RayRoom()
         self.use(config)
         octree = Octree.dense(config.model.initial_level, scene.outside_levels)
         if self._seeded:
@@ -210,6 +218,8 @@ class SVRaster:
 
     def _adapt(self) -> AdaptReport:
         """Prune once every view has been seen since the last pruning, then split."""
+        if self.active.objective.kind == "rays":
+            survey(self)
         before, dropped = len(self.octree.path), 0
         seen_all = self.window_views >= len(self.scene.train)
         if seen_all:
@@ -249,13 +259,18 @@ class SVRaster:
             if view not in self.excluded:
                 return view
 
+    def camera_of(self, view: int, photo: np.ndarray, shrink: int, rays: int) -> Camera:
+        """Return a training view's camera, where it is by now, for a photo made `shrink` times smaller, [h,w,3]."""
+        return self.poses.camera(
+            view, camera_of_target(self.scene.train.views[view].camera, photo, shrink, rays)
+        )
+
     def train_step(self) -> StepReport:
         """Take one step, structure changes included when they are due."""
         options = self.active.adapt
-        adapted = None
+        adapted, step = None, objectives.step_of(self)
         if 0 < self.step <= options.until_step and self.step % options.every_steps == 0:
             adapted = self._adapt()
-        step = objectives.step_of(self)
         if step is not None:
             return replace(step(self), adapted=adapted)
         config, team = self.active, self.team
@@ -278,7 +293,7 @@ class SVRaster:
         shrink, rays = schedule.photo_shrink(config, self.step), self.supersample
         target, keep = self._targets.get(index, shrink), self._targets.mask(index, shrink)
         whole = self.scene.train.views[index].camera
-        camera = self.poses.camera(index, camera_of_target(whole, target, shrink, rays))
+        camera = self.camera_of(index, target, shrink, rays)
         degree = schedule.sh_degree(config, self.step)
         adam = schedule.adam_values(config, self.step, whole.width * whole.height)
         shaded = self._shaded(camera, degree)
@@ -288,13 +303,15 @@ class SVRaster:
         )  # fmt: skip
         pixels = target.shape[0] * target.shape[1] if keep is None else max(1, np.count_nonzero(keep))
         weights = loss_weights(config.losses, self.step, pixels, rays)
-        return Look(shaded, terms, keep, weights, rays, degree, adam, pixels)
+        return Look(index, shrink, shaded, terms, keep, weights, rays, degree, adam, pixels)
 
     def _descend_from(self, look: Look, gather: bool = False) -> Any:
         """Take an Adam step on a view and return the loss sums [N_SUMS]; in a team, or to `gather`, the step not yet taken."""
-        return self._descend(
+        found = self._descend(
             look.shaded, look.terms, look.keep, look.weights, look.rays, look.degree, look.adam, gather
         )
+        self._learn_errors(look)
+        return found
 
     def _shaded(self, camera: Camera, degree: int) -> Any:
         """Return what `_picture` and `_descend` need of a view: here tile lists and colours."""
@@ -331,6 +348,11 @@ class SVRaster:
             weights=weights, v_rgb=terms.v_rgb, v_trans=terms.v_trans, v_depth=terms.v_depth,
             samples=config.model.samples_per_voxel, degree=degree, adam=adam, corrections=self._corrections,
         )  # fmt: skip
+
+    def _learn_errors(self, look: Look) -> None:
+        """Tell the error map what the step just taken found in a view; nothing where its picture lies elsewhere."""
+        squares = tile_squares(look.shaded[0], self._room)
+        self.errors.learn_picture(look.view, squares, look.keep, look.rays, look.shrink)
 
     def _update_background(self, gradient: np.ndarray) -> None:
         n = min(self.step, _CORRECTIONS - 1)

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from engine.methods.svraster.model import SVRaster
 
 _STEPS = {  # kind -> module and function
-    "batch": ("engine.methods.svraster.batch", "batch_step"),  # raster, on several views or with a clipped gradient
+    "batch": (
+        "engine.methods.svraster.batch",
+        "batch_step",
+    ),  # raster, on several views or with a clipped gradient
+    "rays": ("engine.methods.svraster.ray_objective", "step"),
     "soft": ("engine.methods.svraster.soft_objective", "soft_step"),
 }
 

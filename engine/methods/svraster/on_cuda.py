@@ -35,7 +35,7 @@ from engine.datasets.scene import Scene
 from engine.methods.common import AdaptReport, Buffers
 from engine.methods.svraster import schedule, view
 from engine.methods.svraster.config import SVRasterConfig
-from engine.methods.svraster.model import SVRaster
+from engine.methods.svraster.model import Look, SVRaster
 from engine.methods.svraster.objective import PHOTOMETRIC
 from engine.methods.svraster.picture_terms import PictureTerms, Similar
 from engine.octree import Octree
@@ -205,6 +205,9 @@ class SVRasterOnCuda(SVRaster):
             self._scratch.v_density.zero_()
             raise
         return sums.cpu().numpy() if self.team is None else sums
+
+    def _learn_errors(self, look: Look) -> None:
+        """Nothing: the step's errors stay on the device."""
 
     def render(
         self,

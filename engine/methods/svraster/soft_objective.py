@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
 from engine.cameras import Camera
 from engine.constants import SUM_BACKGROUND, SUM_SQUARED
@@ -20,14 +19,13 @@ from engine.cpu.lists import ViewLists, Workspace
 from engine.cpu.shade import shade_voxels
 from engine.cpu.shared_update import collect_points
 from engine.cpu.soft_view import render_soft, soft_array, soft_gradients, soft_lists
-from engine.cpu.update import TV, pixel_size
+from engine.cpu.update import TV
 from engine.datasets.box import box_of
 from engine.methods.common import StepReport
 from engine.methods.svraster import schedule
 from engine.methods.svraster.config import SVRasterConfig
 from engine.methods.svraster.objective import PHOTOMETRIC, loss_weights, named_losses, psnr_of
 from engine.methods.svraster.picture_terms import picture_terms
-from engine.methods.svraster.targets import camera_of_target
 from engine.render.resample import box_downsample
 
 if TYPE_CHECKING:
@@ -41,7 +39,7 @@ def soft_step(model: SVRaster) -> StepReport:
     shrink, rays = schedule.photo_shrink(config, step), model.supersample
     target, keep = model._targets.get(index, shrink), model._targets.mask(index, shrink)
     whole = model.scene.train.views[index].camera
-    camera = model.poses.camera(index, camera_of_target(whole, target, shrink, rays))
+    camera = model.camera_of(index, target, shrink, rays)
     degree = schedule.sh_degree(config, step)
     adam = schedule.adam_values(config, step, whole.width * whole.height)
     terms = picture_terms(
@@ -56,16 +54,22 @@ def soft_step(model: SVRaster) -> StepReport:
         samples=config.model.samples_per_voxel, mode=PHOTOMETRIC[config.losses.photometric], shrink=rays, target=terms.target,
         background=model.background, weights=loss_weights(config.losses, step, pixels, rays), keep=keep, want_pose=refine,
     )  # fmt: skip
-    seen = np.empty((2, model.table.n_voxels), dtype=np.float32)
-    _take_notice(found.seen, found.heaviest, model.table.soa, model.table.stride, lists.view, seen)
     v_density = np.empty(len(model.field.density), dtype=np.float32)
     crew().run(collect_points, *model._owners, found.v_corners, v_density)
     if adam[TV] > 0.0:
-        add_total_variation(seen, model.table.corner_idx, model.field.density, adam[TV], v_density)
+        add_total_variation(found.seen, model.table.corner_idx, model.field.density, adam[TV], v_density)
     gradients = gradients_of_view(
-        model.table, lists.view, degree, rgb, found.v_colours, found.priority, v_density, seen, crew()
+        model.table, lists.view, degree, rgb, found.v_colours, found.priority, v_density, found.seen, crew()
     )
-    apply_gradients(model.field, gradients, crew(), degree=degree, adam=adam, corrections=model._corrections)
+    apply_gradients(
+        model.field,
+        gradients,
+        crew(),
+        degree=degree,
+        adam=adam,
+        corrections=model._corrections,
+        clip=config.rates.clip,
+    )
     if refine:
         model.poses.update(index, found.v_pose, step, config.poses)
     model.step += 1
@@ -109,13 +113,3 @@ def soft_picture(
 def _photometric_alone(config: SVRasterConfig) -> SVRasterConfig:
     losses = replace(config.losses, ssim=0.0, colour_spread=0.0, distortion=0.0, sparse_depth=0.0)
     return replace(config, losses=losses)
-
-
-@njit(cache=True, nogil=True)
-def _take_notice(live, heaviest, soa, stride, view, seen):
-    """Write `seen` of `apply_step.FieldGradients` from what a soft view says of each voxel."""
-    for voxel in range(len(live)):
-        if live[voxel]:
-            seen[0, voxel], seen[1, voxel] = heaviest[voxel], -pixel_size(voxel, soa, stride, view)
-        else:
-            seen[0, voxel], seen[1, voxel] = np.float32(0.0), -np.inf

@@ -32,6 +32,7 @@ def state_of(model: SVRaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         "background": model.backdrop.rows(),
         "exposure": model.exposure.rows(),
         "poses": model.poses.rows(),
+        "errors": model.errors.rows(),
         "queue": np.array(model.queue, dtype=np.int64),
     }
     header = {
@@ -62,6 +63,8 @@ def load_into(model: SVRaster, tensors: dict[str, np.ndarray], header: dict[str,
         model.exposure.load_rows(tensors["exposure"])
     if "poses" in tensors:
         model.poses.load_rows(tensors["poses"])
+    if "errors" in tensors:
+        model.errors.load_rows(np.array(tensors["errors"]))
     model.field = FieldArrays(**{name: np.array(tensors[f"field.{name}"]) for name in _FIELDS})
     model.heaviest_before = np.array(tensors["heaviest_before"])
     model.lay_out(
