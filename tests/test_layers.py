@@ -42,6 +42,7 @@ FLOORS = (
         "tally",
         "board",
         "plenoxels",
+        "svraster_one",
     ),
     ("slots", "worker"),
 )
