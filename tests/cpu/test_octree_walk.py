@@ -35,7 +35,9 @@ def test_points_are_found_whatever_the_tables_depth(outside, depth):
     octree = mixed_octree(outside)
     edge = octree.root_size
     points = np.random.default_rng(1).uniform(-0.6 * edge, 0.6 * edge, (3000, 3))
-    points = np.concatenate([points, octree.center[:50].astype(float), octree.point_position[:50].astype(float)])
+    points = np.concatenate(
+        [points, octree.center[:50].astype(float), octree.point_position[:50].astype(float)]
+    )
     found = np.empty(len(points), dtype=np.int32)
     find_points(points, octree.path, octree.level, node_table(octree.path, depth), depth, edge, found)
     assert np.array_equal(found, octree.find(points))

@@ -36,7 +36,9 @@ def method():
 def picture(model, camera):
     from engine.svraster_one.cameras import matrices_of
 
-    out = model.forward(*matrices_of(camera, model.frame), mode="inference", size=(camera.height, camera.width))
+    out = model.forward(
+        *matrices_of(camera, model.frame), mode="inference", size=(camera.height, camera.width)
+    )
     return out["rgb"].numpy()
 
 

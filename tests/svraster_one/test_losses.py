@@ -49,7 +49,7 @@ def test_ssim_and_its_gradient():
     rgb, photo = pair()
     rgb.requires_grad_(True)
     loss = ssim_loss(rgb, photo)
-    assert float(loss) == pytest.approx(1.0 - ssim(rgb.detach().numpy(), photo.numpy()), abs=1e-5)
+    assert float(loss.detach()) == pytest.approx(1.0 - ssim(rgb.detach().numpy(), photo.numpy()), abs=1e-5)
     loss.backward()
     for at in ((10, 12, 0), (3, 20, 2)):
         ends = []

@@ -66,7 +66,9 @@ def test_inference_mode_holds_less_than_two_fifths_of_the_training_state():
     assert usage["parameters_mb"] == usage["gradients_mb"] == 0.0
     assert usage["total_memory_mb"] * MB < 0.4 * 4 * parameters
     assert usage["on_disk_mb"] * MB > parameters
-    assert usage["cache_mb"] * MB == pytest.approx(4096 * (48 + 6 * 9), rel=0.05)  # path and level are the octree's
+    assert usage["cache_mb"] * MB == pytest.approx(
+        4096 * (48 + 6 * 9), rel=0.05
+    )  # path and level are the octree's
 
 
 @pytest.mark.parametrize("inference", [False, True])
@@ -77,7 +79,12 @@ def test_a_target_is_met_and_what_it_cost_is_true(inference):
     seen = batch(model)
     before = model.get_memory_usage()["total_memory_mb"]
     report = model.optimize_memory(0.4 * before, views=[seen])
-    assert model.get_memory_usage()["total_memory_mb"] == report["after_mb"] <= 0.4 * before == report["target_mb"]
+    assert (
+        model.get_memory_usage()["total_memory_mb"]
+        == report["after_mb"]
+        <= 0.4 * before
+        == report["target_mb"]
+    )
     assert report["before_mb"] == pytest.approx(before, rel=1e-6)
     assert report["voxels"] == len(model.voxel_grid) == 4096 - report["pruned_voxels"]
     assert report["quantised"] is (not inference)

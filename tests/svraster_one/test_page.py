@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-import engine
+import engine.datasets
 import nerfviewer
 from engine import svraster_one
+from tests.plenoxels.toy import toy_scene
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "svraster_one.md"
 
@@ -35,8 +36,9 @@ def test_importing_engine_imports_nothing_of_it():
 
 
 def test_the_examples_of_the_page_run(tmp_path, monkeypatch):
-    """Every Python block of docs/svraster_one.md, one after the other, in one namespace."""
+    """Every Python block of docs/svraster_one.md, one after the other, in one namespace; the demo is a toy, to save time."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(engine.datasets, "load_scene", lambda *_: toy_scene())
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) >= 8
     names: dict[str, object] = {}

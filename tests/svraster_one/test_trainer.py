@@ -219,7 +219,9 @@ def test_rates_follow_their_schedule():
     assert shares(scheduler="constant") == [1.0] * 5
     assert shares(scheduler="exponential") == pytest.approx([1.0, 0.1**0.15, 0.1**0.3, 0.1**0.5, 0.1])
     assert shares(scheduler="cosine")[3] == pytest.approx(0.55)
-    assert shares(scheduler="one_cycle") == pytest.approx([0.04, 0.52, 1.0, 0.1 + 0.9 * 0.811745, 0.1], rel=1e-4)
+    assert shares(scheduler="one_cycle") == pytest.approx(
+        [0.04, 0.52, 1.0, 0.1 + 0.9 * 0.811745, 0.1], rel=1e-4
+    )
     assert shares(scheduler="constant", warmup_steps=30)[:3] == pytest.approx([1 / 30, 16 / 30, 1.0])
 
 
@@ -246,7 +248,9 @@ def test_a_window_is_that_part_of_the_picture():
     model = hard_model()
     camera_matrix, intrinsics, target = view(model)
     part = window(
-        {"image": target["rgb"], "camera_matrix": camera_matrix, "intrinsics": intrinsics}, 64, torch.Generator()
+        {"image": target["rgb"], "camera_matrix": camera_matrix, "intrinsics": intrinsics},
+        64,
+        torch.Generator(),
     )
     rows, columns = part["image"].shape[:2]
     assert rows * columns == 64
@@ -261,7 +265,9 @@ def test_scenes_cameras_are_in_scene_units():
     scene, config = toy_scene(), hard_model().config
     item = SceneDataset(scene, config)[3]
     camera = scene.train.views[3].camera
-    assert torch.allclose(item["camera_matrix"][:3, 3] / 2.56, torch.from_numpy(camera.position).float(), atol=1e-5)
+    assert torch.allclose(
+        item["camera_matrix"][:3, 3] / 2.56, torch.from_numpy(camera.position).float(), atol=1e-5
+    )
     assert float(item["intrinsics"][0, 0]) == pytest.approx(camera.fx)
     assert item["image"].shape == (48, 48, 3)
 
