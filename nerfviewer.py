@@ -9,8 +9,8 @@
         method.train_step()
     picture = method.render(scene.test.views[0].camera).rgb  # [H,W,3] float32, sRGB in [0,1]
 
-The names live in `engine/`; this page is their table of contents. Those of the Plenoxels document (`docs/plenoxels.md`)
-can be had from here as well: `nv.PlenoxelModel`.
+The names live in `engine/`; this page is their table of contents. Those of the Plenoxels and SVRaster One
+documents (`docs/plenoxels.md`, `docs/svraster_one.md`) can be had from here as well: `nv.PlenoxelModel`, `nv.SVRasterOne`.
 """
 
 from typing import Any
@@ -61,7 +61,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the Plenoxels library when one of its names is first asked for."""
-    if name in engine.PLENOXELS:
+    """Import a library of the documents when one of its names is first asked for."""
+    if name in engine.PLENOXELS or name in engine.SVRASTER_ONE:
         return getattr(engine, name)
     raise AttributeError(f"module 'nerfviewer' has no attribute {name!r}")

@@ -5,6 +5,7 @@ datasets/   posed photos -> Scene                 methods/  what trains and rend
 octree.py   the adaptive voxel structure          render/   public ops: validate, pick a backend, differentiate
 worker.py   the one thread that owns the model    cpu/ cuda/ reference/  the same ops, three times
 plenoxels/  the library of the Plenoxels document, whose names can be had from here: `engine.PlenoxelModel`
+svraster_one/  that of the SVRaster One documents, likewise: `engine.SVRasterOne`
 """
 
 from __future__ import annotations
@@ -24,15 +25,26 @@ PLENOXELS = (
     "sample_voxel_grid trilinear_interpolate volume_render"
 ).split()
 
+# What `engine.svraster_one` exports.
+SVRASTER_ONE = (
+    "CombinedLoss DifferentiableVoxelRasterizer MemoryManager MortonCode PerformanceProfiler RenderingConfig "
+    "SVRasterOne SVRasterOneConfig SVRasterOneLoss SVRasterOneTrainer SceneDataset SparseVoxelGrid TrainingConfig "
+    "VoxelConfig multi_scale_gradient_loss switch_to_inference_mode switch_to_training_mode"
+).split()
+
 
 def __getattr__(name: str) -> Any:
-    """Import the Plenoxels library when one of its names is first asked for."""
+    """Import a library of the documents when one of its names is first asked for."""
     if name in PLENOXELS:
         from engine import plenoxels
 
         return getattr(plenoxels, name)
+    if name in SVRASTER_ONE:
+        from engine import svraster_one
+
+        return getattr(svraster_one, name)
     raise AttributeError(f"module 'engine' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *PLENOXELS]
+    return [*globals(), *PLENOXELS, *SVRASTER_ONE]

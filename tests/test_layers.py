@@ -45,6 +45,7 @@ FLOORS = (
         "tally",
         "board",
         "plenoxels",
+        "svraster_one",
     ),
     ("slots", "worker"),
 )

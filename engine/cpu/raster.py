@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 
 from engine.constants import MAX_ALPHA, MIN_ALPHA, NORMAL_EPS, STOP_TRANS
+from engine.cpu.halves import eight_halves
 from engine.cpu.simd import (
     any_lane,
     count_lanes,
@@ -78,7 +79,13 @@ def planes_of(want: int) -> int:
 
 @njit(cache=True, nogil=True)
 def gather_corners(voxel, corner_idx, density):
-    """Return the eight raw corner densities of a voxel as trilinear coefficients."""
+    """Return the eight raw corner densities of a voxel as trilinear coefficients.
+
+    Without `corner_idx` they are gathered already: `density` holds halves [V,8].
+    """
+    if corner_idx is None:
+        d = eight_halves(density, 8 * voxel)
+        return trilinear_terms(d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7])
     return trilinear_terms(
         density[corner_idx[voxel, 0]],
         density[corner_idx[voxel, 1]],
@@ -227,7 +234,10 @@ def _raster_tile(
         voxel = pair_voxel[pair]
         ahead = pair_voxel[min(pair + AHEAD, last - 1)]
         prefetch(box, 4 * ahead)
-        prefetch(corner_idx, 8 * ahead)
+        if corner_idx is None:
+            prefetch(density, 8 * ahead)
+        else:
+            prefetch(corner_idx, 8 * ahead)
         if cells is None:
             prefetch(rgb, rgb.shape[1] * 3 * ahead)
         prefetch(rect, 4 * ahead)
@@ -334,7 +344,8 @@ def raster_tiles(
     """Rasterise all tiles into image [H, W, 4]: T, r, g, b (no background), and planes [n, H, W]: PLANE_*.
 
     Inputs: view, see project.VIEW_*; tile_start int64 [T + 1]; pair_voxel int32 [P]; rect uint16 [V,4]; box float32 [V,4]
-    low corner and edge; corner_idx int32 [V,8]; density float32 [G] raw; rgb float32 [V,1,3] with `eight` None, [V,8,3] with
+    low corner and edge; corner_idx int32 [V,8]; density float32 [G] raw, or with `corner_idx` None int16 [V,8], the bits of
+    halves (`halves.py`); rgb float32 [V,1,3] with `eight` None, [V,8,3] with
     `eight` True, or of the points [G,1,3] with `cells` True: told apart by type, so that only the branch in use is compiled.
     Outputs: image; planes, n = planes_of(want), zero where one is not wanted; with WANT_WEIGHT also pair_weight float32
     [P], each pair's heaviest pixel.

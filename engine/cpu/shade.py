@@ -13,6 +13,7 @@ from numba import njit
 
 from engine.constants import SH_C0, SH_C1, SH_C2, SH_C3
 from engine.cpu.crew import Crew
+from engine.cpu.halves import load_wide
 from engine.cpu.simd import fetch_add, fma, load, splat, store, vmax, vsqrt
 
 MAX_COEFFICIENTS = 16
@@ -80,7 +81,7 @@ def basis_of_group(soa, stride, first, view, degree, basis):
 def shade_voxels(counter, n_voxels, first_pair, soa, stride, view, sh, degree, rgb):
     """Write rgb float32 [V,1,3] = max(0, 0.5 + SH) of every group with a visible voxel (first_pair >= 0).
 
-    Parallel over: runs of groups.
+    `sh` float32, or int16 that holds halves. Parallel over: runs of groups.
     """
     basis = np.empty(MAX_COEFFICIENTS * GROUP, dtype=np.float32)
     lanes = np.empty(3 * GROUP, dtype=np.float32)
@@ -104,9 +105,9 @@ def shade_voxels(counter, n_voxels, first_pair, soa, stride, view, sh, degree, r
             at = group * n_rows * GROUP
             for k in range(n_basis):
                 value = load(basis, 16 * k)
-                r = fma(value, load(flat, at), r)
-                g = fma(value, load(flat, at + 16), g)
-                b = fma(value, load(flat, at + 32), b)
+                r = fma(value, load_wide(flat, at), r)
+                g = fma(value, load_wide(flat, at + 16), g)
+                b = fma(value, load_wide(flat, at + 32), b)
                 at += 48
             store(lanes, 0, vmax(r, 0.0))
             store(lanes, 16, vmax(g, 0.0))

@@ -31,6 +31,12 @@ def ssim_term(picture: Tensor, target: Tensor, rays: int, weight: float) -> tupl
     return v_rgb.reshape(height * rays, width * rays, 3).contiguous(), loss.detach()
 
 
+def ssim_of(picture: Tensor, target: Tensor) -> Tensor:
+    """Return the mean SSIM of two pictures [H,W,3] in [0,1], differentiable."""
+    x, y = picture.permute(2, 0, 1), target.permute(2, 0, 1)
+    return _similarity(*_blurred(torch.stack([x, y, x * x + y * y, x * y]))).mean()
+
+
 def _similarity(m: Tensor, n: Tensor, p: Tensor, q: Tensor) -> Tensor:
     mn, squares = m * n, m * m + n * n
     above = (2.0 * mn + SSIM_C1) * (2.0 * (q - mn) + SSIM_C2)
