@@ -17,8 +17,7 @@ from engine.cpu.apply_step import add_total_variation, apply_gradients, gradient
 from engine.cpu.crew import crew
 from engine.cpu.lists import ViewLists, Workspace
 from engine.cpu.shade import shade_voxels
-from engine.cpu.shared_update import collect_points
-from engine.cpu.soft_view import render_soft, soft_array, soft_gradients, soft_lists
+from engine.cpu.soft_view import density_gradients, render_soft, soft_array, soft_gradients, soft_lists
 from engine.cpu.update import TV
 from engine.datasets.box import box_of
 from engine.methods.common import StepReport
@@ -54,8 +53,7 @@ def soft_step(model: SVRaster) -> StepReport:
         samples=config.model.samples_per_voxel, mode=PHOTOMETRIC[config.losses.photometric], shrink=rays, target=terms.target,
         background=model.background, weights=loss_weights(config.losses, step, pixels, rays), keep=keep, want_pose=refine,
     )  # fmt: skip
-    v_density = np.empty(len(model.field.density), dtype=np.float32)
-    crew().run(collect_points, *model._owners, found.v_corners, v_density)
+    v_density = density_gradients(found, model._owners, crew(), model._room)
     if adam[TV] > 0.0:
         add_total_variation(found.seen, model.table.corner_idx, model.field.density, adam[TV], v_density)
     gradients = gradients_of_view(
@@ -70,7 +68,7 @@ def soft_step(model: SVRaster) -> StepReport:
         corrections=model._corrections,
         clip=config.rates.clip,
     )
-    if refine:
+    if refine and found.v_pose is not None:
         model.poses.update(index, found.v_pose, step, config.poses)
     model.step += 1
     model.window_views += 1
