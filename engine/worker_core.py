@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine import memory, options, worker_commands, worker_memory
+from engine import memory, options, worker_commands, worker_memory, worker_modes
 from engine.cameras import Camera
 from engine.cpu.crew import spent_and_waited_s
 from engine.diagnosis import diagnose
@@ -489,6 +489,7 @@ class Core:
             vitals=training.monitor.vitals,
             beside=self.beside.stats(),
             key=training.key,
+            memory=worker_modes.parts_of(training),
         )
         self.outputs.stats.put(stats)
         self._published_at = now

@@ -17,7 +17,6 @@ from engine.methods.common import method_title
 from engine.metrics import psnr
 from engine.options import describe, flatten
 from engine.training import Training
-from engine.worker_meter import resident_bytes
 
 if TYPE_CHECKING:
     from engine.worker_core import Core
@@ -25,28 +24,19 @@ if TYPE_CHECKING:
 COMPARED = 4  # views whose PSNR is measured before and after
 TRIES = 4  # to meet a target: what is not of the voxels' number does not shrink with it
 LEAST_VOXELS = 1_000
-_NOT_THE_MODELS = ("photos",)  # caches of the capture: bounded, and not to be pruned
 
 
 def parts_of(training: Training) -> tuple[tuple[str, int], ...]:
     """Return (name, bytes) of what a model holds."""
-    read = getattr(training.method, "memory", None)
-    if read is None:
-        return (("model", training.method.structure().bytes),)
-    return tuple((name, count) for name, count in read().items())
+    read, scene = getattr(training.method, "memory", None), training.scene
+    parts = {"model": training.method.structure().bytes} if read is None else read()
+    decoded = scene.train.images.nbytes() + scene.test.images.nbytes()
+    return (*parts.items(), ("decoded photos", decoded))
 
 
 def model_bytes(training: Training) -> int:
     """Return the bytes of a model without its capture."""
-    return sum(count for name, count in parts_of(training) if name not in _NOT_THE_MODELS)
-
-
-def read_memory(core: Core, command: m.GetMemory) -> None:
-    """Answer how much memory is held by what."""
-    training = core.training
-    photos = training.scene.train.images.nbytes() + training.scene.test.images.nbytes()
-    parts = (*parts_of(training), ("decoded photos", photos))
-    core.emit(m.MemoryRead(parts, model_bytes(training), resident_bytes(), training.resting, training.key))
+    return sum(count for name, count in parts_of(training) if not name.endswith("photos"))
 
 
 def fit_memory(core: Core, command: m.FitMemory) -> None:
@@ -133,11 +123,11 @@ def _rest(core: Core) -> None:
         raise CheckpointError(
             "What training needs could not be saved, so it stays in memory. Make room on the disk."
         )
-    before = model_bytes(training) + _photos(training)
+    before = _own_bytes(training)
     rest()
     training.resting = True
     _give_back()
-    core.emit(m.ModeChanged(True, before - model_bytes(training) - _photos(training), training.key))
+    core.emit(m.ModeChanged(True, before - _own_bytes(training), training.key))
     core.publish()
 
 
@@ -155,10 +145,12 @@ def wake(core: Core) -> None:
     training.method.load_state(resumed.tensors, resumed.header["state"])
     training.resting = False
     core.emit(m.ModeChanged(False, 0, training.key))
+    core.publish()
 
 
-def _photos(training: Training) -> int:
-    return sum(count for name, count in parts_of(training) if name in _NOT_THE_MODELS)
+def _own_bytes(training: Training) -> int:
+    """Return the bytes of a model and of the photos that it has shrunk for itself."""
+    return sum(count for name, count in parts_of(training) if name != "decoded photos")
 
 
 def _give_back() -> None:

@@ -60,7 +60,8 @@ def one(events: list[m.Event], kind: type) -> Any:
 
 
 def memory_of(bench: RealBench) -> dict[str, int]:
-    return dict(one(bench.do(m.GetMemory()), m.MemoryRead).parts)
+    bench.worker._core.publish()
+    return dict(bench.worker.stats().memory)
 
 
 def test_inference_mode_gives_memory_back_and_shows_the_same_picture(bench: RealBench) -> None:
@@ -134,7 +135,7 @@ def test_a_checkpoint_that_is_gone_is_told_and_the_model_goes_on_showing_itself(
 
 def test_a_model_is_pruned_to_the_memory_it_may_have_and_stays_there(bench: RealBench) -> None:
     bench.train(70)
-    held = one(bench.do(m.GetMemory()), m.MemoryRead).model_bytes
+    held = bench.worker.stats().model_bytes
     target = int(0.6 * held)
     events = bench.do(m.FitMemory(target))
     fitted = one(events, m.MemoryFitted)
@@ -171,4 +172,4 @@ def test_a_method_without_modes_says_so(tmp_path: Path) -> None:
     fake.turns(5)
     assert "cannot be pruned to a target" in one(fake.do(m.FitMemory(1)), m.Failed).chain[0]
     assert "has no inference mode" in one(fake.do(m.SetMode(True)), m.Failed).chain[0]
-    assert dict(one(fake.do(m.GetMemory()), m.MemoryRead).parts)["model"] == 800
+    assert dict(fake.worker.stats().memory) == {"model": 800, "decoded photos": 0}
