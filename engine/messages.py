@@ -186,7 +186,10 @@ class PreviewAdapt(Command):
 
 @dataclass(frozen=True)
 class FitMemory(Command):
-    """Prune the open model until it holds at most so many bytes; the answer is MemoryFitted. Its budget is lowered alike."""
+    """Prune the open model until it holds at most so many bytes, photos and buffers apart; the answer is MemoryFitted.
+
+    Its budget of voxels is lowered alike.
+    """
 
     target_bytes: int
 
@@ -532,6 +535,9 @@ class RenderJob:
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
+PASSING = ("photos", "buffers")  # ends of the names of parts of Stats.memory that are not of the model itself
+
+
 # --- slots --------------------------------------------------------------------------------------------------------
 
 
@@ -571,14 +577,12 @@ class Stats:
     vitals: tuple[tuple[str, float], ...] = ()  # of the last record of `engine.monitor`
     beside: BesideStats | None = None
     key: int = 0
-    memory: tuple[
-        tuple[str, int], ...
-    ] = ()  # (part, bytes) of what the model holds; photos have that in their names
+    memory: tuple[tuple[str, int], ...] = ()  # (part, bytes), see PASSING
 
     @property
     def model_bytes(self) -> int:
-        """The bytes of the model without its photos."""
-        return sum(count for name, count in self.memory if not name.endswith("photos"))
+        """The bytes of the model itself, without photos and buffers."""
+        return sum(count for name, count in self.memory if not name.endswith(PASSING))
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ def _open(core: Core, make: Callable[[Any], tuple[Training, list[m.Logged]]], st
     core.emit(core.opened())
     if training.method.step > 0:
         core.emit(training.history())
+        core.diagnose(training)
     for line in log:
         core.emit(line)
     core.enter(TrainState.PAUSED)

@@ -8,6 +8,7 @@ command that needs it brings it back from there first.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine import messages as m
@@ -35,17 +36,19 @@ def parts_of(training: Training) -> tuple[tuple[str, int], ...]:
 
 
 def model_bytes(training: Training) -> int:
-    """Return the bytes of a model without its capture."""
-    return sum(count for name, count in parts_of(training) if not name.endswith("photos"))
+    """Return the bytes of a model itself, which grow with its voxels; buffers come and go with what is drawn."""
+    return sum(count for name, count in parts_of(training) if not name.endswith(m.PASSING))
 
 
 def fit_memory(core: Core, command: m.FitMemory) -> None:
     """Prune the open model until it holds no more than a target, and tell what that has cost."""
     training = core.training
     prune_to = getattr(training.method, "prune_to", None)
-    if prune_to is None:
+    if prune_to is None or training.method.card:
+        where = " on a graphics card" if training.method.card else ""
         raise UserError(
-            f"{method_title(training.method.name)} cannot be pruned to a target; lower prune.max_cells and prune instead."
+            f"{method_title(training.method.name)} cannot be pruned to a target{where}; lower the largest number of voxels and "
+            "prune instead."
         )
     before, voxels = model_bytes(training), training.method.structure().voxels
     quality, report = mean_psnr(training), None
@@ -58,7 +61,7 @@ def fit_memory(core: Core, command: m.FitMemory) -> None:
     if report is not None:
         training.unsaved = True
         core.forget_evaluation(training)
-        core.structure_changed(report)
+        core.structure_changed(replace(report, before=voxels, pruned=voxels - after))
         _cap(core, after)
     core.emit(
         m.MemoryFitted(

@@ -70,7 +70,9 @@ def test_inference_mode_gives_memory_back_and_shows_the_same_picture(bench: Real
     changed = one(bench.do(m.SetMode(True)), m.ModeChanged)
     after = memory_of(bench)
     assert (changed.inference, after["optimiser"], after["photos"]) == (True, 0, 0)
-    gone = sum(before[name] - after[name] for name in ("optimiser", "training buffers", "photos"))
+    gone = sum(
+        before[name] - after[name] for name in ("optimiser", "statistics", "training buffers", "photos")
+    )
     assert changed.freed_bytes == gone > before["parameters"]
     assert after["parameters"] == before["parameters"]
     assert np.array_equal(bench.picture(2), picture)
@@ -139,7 +141,7 @@ def test_a_model_is_pruned_to_the_memory_it_may_have_and_stays_there(bench: Real
     target = int(0.6 * held)
     events = bench.do(m.FitMemory(target))
     fitted = one(events, m.MemoryFitted)
-    assert fitted.bytes_before == held and 0.3 * held < fitted.bytes_after <= target
+    assert fitted.bytes_before == held and 0.5 * held < fitted.bytes_after <= target
     assert (
         1_000 <= fitted.voxels_after < fitted.voxels_before == one(events, m.StructureChanged).report.before
     )

@@ -95,7 +95,8 @@ class CurvesPanel(BasePanel):
 
     def _make_plot(self, plot: str, label: str) -> None:
         with dpg.plot(label=label, tag=self.tag(plot), width=-1, height=-1, no_mouse_pos=True, no_menus=True):
-            dpg.add_plot_legend(location=LEGEND_CORNER.get(plot, dpg.mvPlot_Location_SouthEast))
+            corner = LEGEND_CORNER.get(plot, dpg.mvPlot_Location_SouthEast)
+            dpg.add_plot_legend(location=corner, tag=self.tag(f"{plot}-legend"))
             dpg.add_plot_axis(dpg.mvXAxis, tag=self.tag(f"{plot}-x"))
             scale = dpg.mvPlotScale_Log10 if plot == "loss" else dpg.mvPlotScale_Linear
             fitted = plot != "ssim"  # one point alone would be fitted with values that no SSIM has
@@ -186,7 +187,9 @@ class CurvesPanel(BasePanel):
     def _set_scale(self) -> None:
         scale = dpg.mvPlotScale_Log10 if self._logarithmic() else dpg.mvPlotScale_Linear
         dpg.configure_item(self.tag("loss-y"), scale=scale)
-        dpg.configure_item(self.tag("loss"), label=dpg.get_value(self.tag("family")))
+        family = dpg.get_value(self.tag("family"))
+        dpg.configure_item(self.tag("loss"), label=family)
+        dpg.configure_item(self.tag("loss-legend"), show=len(WATCHED.get(family, (1, 2))) > 1)
         self._drawn = None
 
 

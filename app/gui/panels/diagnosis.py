@@ -119,11 +119,13 @@ class DiagnosisPanel(BasePanel):
 
 
 def _change(finding: Finding) -> str:
-    """Return a change as a button says it: "Max voxels: 60,000"."""
-    label, value = finding.option.rpartition(".")[2].replace("_", " ").capitalize(), finding.value
-    if isinstance(value, bool):
-        return f"{label}: {'on' if value else 'off'}"
-    return f"{label}: {value if isinstance(value, str) else formats.short(value)}"
+    """Return a change as a button says it: "Set max voxels to 60,000", "Turn exposure on"."""
+    group, _, name = finding.option.replace("_", " ").rpartition(".")
+    if isinstance(finding.value, bool):
+        return f"Turn {group if name == 'on' else name} {'on' if finding.value else 'off'}"
+    return (
+        f"Set {name} to {finding.value if isinstance(finding.value, str) else formats.short(finding.value)}"
+    )
 
 
 def _live(method: str, option: str) -> bool:

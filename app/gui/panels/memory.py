@@ -19,7 +19,8 @@ PARTS = {
     "parameters": ("Parameters", "Densities and colours: what is learned."),
     "optimiser": ("Optimiser", "Adam's running means, one pair a parameter."),
     "structure": ("Structure", "The octree, and how it lies for the kernels."),
-    "training buffers": ("Training buffers", "What a step works in: lists, gradients, statistics."),
+    "statistics": ("Statistics", "What pruning and splitting go by, and which voxels share a corner."),
+    "training buffers": ("Training buffers", "What a step works in: lists and gradients."),
     "view buffers": ("View buffers", "What a picture is drawn in."),
     "photos": ("Photos, shrunk", "Training photos at the sizes that are trained on."),
     "decoded photos": ("Photos, decoded", "Photos as they were read, up to --cache-mb."),
@@ -55,10 +56,12 @@ class MemoryPanel(BasePanel):
                 "Whole program", "process", "Of the operating system's view: libraries and pictures included."
             )
         dpg.add_progress_bar(tag=self.tag("bar"), width=-1, overlay="no model yet")
-        self.explain("bar", "The model without its photos, against the target below.")
+        self.explain("bar", "The model without photos and buffers, against the target below.")
         with (
             self.form(0.52),
-            self.field("Target (MB)", "target-label", "How much the model may hold without its photos."),
+            self.field(
+                "Target (MB)", "target-label", "How much the model may hold, photos and buffers apart."
+            ),
         ):
             dpg.add_input_int(
                 tag=self.tag("target"),

@@ -60,8 +60,8 @@ def test_findings_come_with_their_evidence_and_go(panel):
     texts = [dpg.get_value(item) for group in dpg.get_item_children(panel.tag("findings"), 1)
              for item in dpg.get_item_children(group, 1) if "mvText" in dpg.get_item_type(item)]  # fmt: skip
     assert {LIVE.title, LIVE.evidence, LIVE.advice, ON.title} <= set(texts)
-    assert panel.config("apply-budget_early", "label") == "Max voxels: 16,400"
-    assert panel.config("apply-exposure_drift", "label") == "On: on"
+    assert panel.config("apply-budget_early", "label") == "Set max voxels to 16,400"
+    assert panel.config("apply-exposure_drift", "label") == "Turn exposure on"
     panel.event(Diagnosed(()))
     assert dpg.get_item_children(panel.tag("findings"), 1) == []
 
