@@ -169,7 +169,7 @@ def train(
 
     `scene_options` and `values` are options of the scene's reader and of the method by dotted name.
     """
-    from engine.cpu.crew import Crew
+    from engine.cpu.crew import Crew, spent_and_waited_s
     from engine.datasets import load_scene
     from engine.datasets.options import SceneOptions
     from engine.evaluation import Evaluation
@@ -187,7 +187,7 @@ def train(
         run(self, kernel, *args)
         shares[kernel.__name__] = shares.get(kernel.__name__, 0.0) + time.perf_counter() - start
 
-    spent, start_cpu = 0.0, time.process_time()
+    spent, start_cpu, kernels = 0.0, time.process_time(), spent_and_waited_s()
     Crew.run = measured
     try:
         while spent < seconds:
@@ -197,6 +197,7 @@ def train(
     finally:
         Crew.run = run
     cpu_seconds = time.process_time() - start_cpu
+    in_kernels, waited = (now - before for now, before in zip(spent_and_waited_s(), kernels))
     evaluation = Evaluation(loaded, model)
     while not evaluation.done:
         evaluation.advance()
@@ -212,12 +213,14 @@ def train(
         "voxels": model.structure().voxels,
         "psnr": finite(round(evaluation.psnr, 3)),
         "ssim": finite(round(evaluation.ssim, 4)),
+        "waiting_share": round(waited / max(in_kernels, 1e-9), 4),
         "kernel_ms_per_step": {name: round(1e3 * s / model.step, 3) for name, s in shares.items()},
     }
     print(
         f"{loaded.name}: {result['steps']:,} steps in {spent:.1f} s, {result['voxels']:,} voxels, "
         f"held-out PSNR {evaluation.psnr:.2f} dB, SSIM {evaluation.ssim:.3f}"
     )
+    print(f"  threads wait for the slowest {result['waiting_share']:.1%} of their time in kernels")
     for name, ms in sorted(result["kernel_ms_per_step"].items(), key=lambda item: -item[1]):
         print(f"  {name:20s} {ms:7.2f} ms per step")
     if json_path is not None:

@@ -125,6 +125,16 @@ def _toggle_training(app: AppActions) -> None:
     app.send(messages.Pause() if training else messages.Train())
 
 
+def _with_trained(session: Session) -> str | None:
+    if session.scene is not None and not session.inference and _steps(session) == 0:
+        return "Nothing is trained yet; train first."
+    return with_scene(session)
+
+
+def _toggle_inference(app: AppActions) -> None:
+    app.send(messages.SetMode(not app.session.inference))
+
+
 def _reset(app: AppActions) -> None:
     step = app.session.stats.step if app.session.stats else 0
     question = f"Throw away {step:,} steps of training and start again on the same scene?"
@@ -359,6 +369,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("evaluate", "Evaluate now", "Train", "Ctrl+E",
             "Measure PSNR and SSIM on the held-out views.",
             lambda app: app.send(messages.Evaluate()), _with_held_out),
+    Command("inference_mode", "Inference mode", "Train", "",
+            "Let training rest and give back the memory that only it needs, or bring all of it back.", _toggle_inference,
+            _with_trained, lambda session: session.inference),
     Command("reset", "Reset training", "Train", "Ctrl+R",
             "Throw the trained model away and start again, after asking.",
             _reset, with_scene),

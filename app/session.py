@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from engine.diagnosis import Finding
 from engine.messages import (
     AdaptPreviewed,
     Beside,
@@ -12,6 +13,7 @@ from engine.messages import (
     CaptureSurveyed,
     Evaluated,
     Failed,
+    MemoryFitted,
     Progress,
     SceneOpened,
     Stats,
@@ -88,6 +90,10 @@ class Session:
     state_reason: str = ""
     stats: Stats | None = None
     evaluated: Evaluated | None = None
+    findings: tuple[Finding, ...] = ()  # what goes wrong in the training
+    inference: bool = False  # the model only shows itself; what training needs is put away
+    freed_bytes: int = 0  # what that gave back
+    fitted: MemoryFitted | None = None  # what pruning to a target did last
     preview: AdaptPreviewed | None = None
     beside: BesideModel | None = None  # what the open model is compared with
     method: str = "svraster"  # for the next scene that is opened

@@ -185,15 +185,11 @@ class PreviewAdapt(Command):
 
 
 @dataclass(frozen=True)
-class GetMemory(Command):
-    """Ask what holds how much memory; the answer is MemoryRead."""
-
-    supersedes = "memory"
-
-
-@dataclass(frozen=True)
 class FitMemory(Command):
-    """Prune the open model until it holds at most so many bytes; the answer is MemoryFitted. Its budget is lowered alike."""
+    """Prune the open model until it holds at most so many bytes, photos and buffers apart; the answer is MemoryFitted.
+
+    Its budget of voxels is lowered alike.
+    """
 
     target_bytes: int
 
@@ -314,6 +310,9 @@ class SceneOpened(Event):
     beside: Beside | None = None
     refine: str = "Subdivide"  # what the method calls SubdivideNow
     card: str = ""  # the graphics card that trains and renders; "": the processor does
+    options: dict[str, Any] = field(default_factory=dict)  # of the scene's reader
+    findings: tuple[Finding, ...] = ()  # what goes wrong in its training
+    inference: bool = False  # it only shows itself
 
 
 @dataclass(frozen=True)
@@ -388,17 +387,6 @@ class Evaluated(Event):
     ssim: float
     voxels: int
     per_view: tuple[tuple[str, float, float], ...]
-    key: int = 0
-
-
-@dataclass(frozen=True)
-class MemoryRead(Event):
-    """The answer to GetMemory: (name, bytes) of each part, of the model `key` without its photos, and of the process."""
-
-    parts: tuple[tuple[str, int], ...]
-    model_bytes: int
-    process_bytes: int
-    inference: bool = False
     key: int = 0
 
 
@@ -547,6 +535,9 @@ class RenderJob:
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
+PASSING = ("photos", "buffers")  # ends of the names of parts of Stats.memory that are not of the model itself
+
+
 # --- slots --------------------------------------------------------------------------------------------------------
 
 
@@ -586,6 +577,12 @@ class Stats:
     vitals: tuple[tuple[str, float], ...] = ()  # of the last record of `engine.monitor`
     beside: BesideStats | None = None
     key: int = 0
+    memory: tuple[tuple[str, int], ...] = ()  # (part, bytes), see PASSING
+
+    @property
+    def model_bytes(self) -> int:
+        """The bytes of the model itself, without photos and buffers."""
+        return sum(count for name, count in self.memory if not name.endswith(PASSING))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,14 @@ EVERY_S = 5.0  # of training, between records
 FIRST_S = 0.5  # the first one; then each after a fifth more of training
 GROWTH = 0.2
 LAST_LOOKS = 4  # at as many views when training pauses or ends
+VITALS = (
+    "step_ms",
+    "memory_mb",
+    "waiting",
+    "dead",
+    "gradient_densities",
+    "gradient_colours",
+)  # drawn as curves
 KEPT = 2_000  # records in memory; then every other one of the older half is dropped
 
 
@@ -83,8 +91,8 @@ class Monitor:
             **vitals,
             "probes": [self._look(method, scene) for _ in range(min(looks, len(scene.train)))],
         }
-        names = ("step_ms", *facts, *vitals)
-        self.vitals = tuple((name, float(made[name])) for name in names if math.isfinite(made[name]))
+        known = {name: float(made[name]) for name in VITALS if name in made}
+        self.vitals = tuple((name, value) for name, value in known.items() if math.isfinite(value))
         self.add(made)
         return made
 

@@ -28,11 +28,12 @@ from engine.messages import (
     ViewInfo,
 )
 from engine.methods.common import Method
-from engine.monitor import Monitor
+from engine.monitor import VITALS, Monitor
 from engine.tally import Tally
 
 MAX_DRAWN_POINTS = 200_000  # of the sparse points, sent to a front end
 _keys = itertools.count(1)
+_CURVES = ("psnr", "ssim", "voxels", *VITALS)
 _BOX_OPTIONS = ("box_centre", "box_edge")  # of engine/datasets/options.py
 
 Report = Callable[[str, int, int], None]  # (stage, done, total); total 0 means unknown
@@ -196,6 +197,9 @@ class Training:
             key=self.key,
             refine=getattr(self.method, "refine", "Subdivide"),
             card=self.method.card,
+            options=dict(self.run.spec.options),
+            findings=self.findings,
+            inference=self.resting,
         )
 
     def history(self) -> HistoryRead:
@@ -214,7 +218,7 @@ def _history_point(record: dict[str, Any]) -> HistoryPoint | None:
     """Return one record of metrics.jsonl as a moment of a curve, None if there is something else in it."""
     losses = record.get("losses")
     named = {**(losses if isinstance(losses, dict) else {}), **record}
-    chosen = [name for name in named if name in ("psnr", "ssim", "voxels") or name in (losses or ())]
+    chosen = [name for name in named if name in _CURVES or name in (losses or ())]
     try:
         values = tuple((name, float(named[name])) for name in chosen)
         held_out = record.get("kind") == "evaluated"

@@ -72,6 +72,7 @@ def _open(core: Core, make: Callable[[Any], tuple[Training, list[m.Logged]]], st
     core.emit(core.opened())
     if training.method.step > 0:
         core.emit(training.history())
+        core.diagnose(training)
     for line in log:
         core.emit(line)
     core.enter(TrainState.PAUSED)
@@ -230,7 +231,6 @@ _HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
     m.PruneNow: ("Pruning failed", True, _prune),
     m.SubdivideNow: ("Subdividing failed", True, _subdivide),
     m.PreviewAdapt: ("The preview failed", True, _preview),
-    m.GetMemory: ("The memory could not be read", True, worker_modes.read_memory),
     m.FitMemory: ("The model could not be fitted to the memory", True, worker_modes.fit_memory),
     m.SetMode: ("The mode could not be changed", True, worker_modes.set_mode),
     m.Evaluate: ("The evaluation could not start", True, _evaluate),
@@ -249,6 +249,5 @@ _AT_REST = (
     m.Evaluate,
     m.SaveCheckpoint,
     m.GetBoxes,
-    m.GetMemory,
     m.SetMode,
 )

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine import memory, options, worker_commands, worker_memory
+from engine import memory, options, worker_commands, worker_memory, worker_modes
 from engine.cameras import Camera
 from engine.cpu.crew import spent_and_waited_s
 from engine.diagnosis import diagnose
@@ -372,7 +372,7 @@ class Core:
         self.emit(Evaluated(per_view=tuple(evaluation.per_view), key=training.key, **record))
         self._log(training, {"kind": "evaluated", **record})
         training.monitor.add({"kind": "evaluated", **record})
-        self._diagnose(training)
+        self.diagnose(training)
 
     def structure_changed(self, report: AdaptReport) -> None:
         """Tell that voxels were pruned or split."""
@@ -489,6 +489,7 @@ class Core:
             vitals=training.monitor.vitals,
             beside=self.beside.stats(),
             key=training.key,
+            memory=worker_modes.parts_of(training),
         )
         self.outputs.stats.put(stats)
         self._published_at = now
@@ -509,9 +510,9 @@ class Core:
             self.fail("The training could not be looked at", error, once=True)
             return
         self._log(training, record)
-        self._diagnose(training)
+        self.diagnose(training)
 
-    def _diagnose(self, training: Training) -> None:
+    def diagnose(self, training: Training) -> None:
         """Tell what is found to go wrong with the open model, whenever that has changed."""
         config = training.method.config
         defaults = {info.name: info.default for info in options.describe(config)}

@@ -8,6 +8,7 @@ command that needs it brings it back from there first.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine import messages as m
@@ -17,7 +18,6 @@ from engine.methods.common import method_title
 from engine.metrics import psnr
 from engine.options import describe, flatten
 from engine.training import Training
-from engine.worker_meter import resident_bytes
 
 if TYPE_CHECKING:
     from engine.worker_core import Core
@@ -25,37 +25,30 @@ if TYPE_CHECKING:
 COMPARED = 4  # views whose PSNR is measured before and after
 TRIES = 4  # to meet a target: what is not of the voxels' number does not shrink with it
 LEAST_VOXELS = 1_000
-_NOT_THE_MODELS = ("photos",)  # caches of the capture: bounded, and not to be pruned
 
 
 def parts_of(training: Training) -> tuple[tuple[str, int], ...]:
     """Return (name, bytes) of what a model holds."""
-    read = getattr(training.method, "memory", None)
-    if read is None:
-        return (("model", training.method.structure().bytes),)
-    return tuple((name, count) for name, count in read().items())
+    read, scene = getattr(training.method, "memory", None), training.scene
+    parts = {"model": training.method.structure().bytes} if read is None else read()
+    decoded = scene.train.images.nbytes() + scene.test.images.nbytes()
+    return (*parts.items(), ("decoded photos", decoded))
 
 
 def model_bytes(training: Training) -> int:
-    """Return the bytes of a model without its capture."""
-    return sum(count for name, count in parts_of(training) if name not in _NOT_THE_MODELS)
-
-
-def read_memory(core: Core, command: m.GetMemory) -> None:
-    """Answer how much memory is held by what."""
-    training = core.training
-    photos = training.scene.train.images.nbytes() + training.scene.test.images.nbytes()
-    parts = (*parts_of(training), ("decoded photos", photos))
-    core.emit(m.MemoryRead(parts, model_bytes(training), resident_bytes(), training.resting, training.key))
+    """Return the bytes of a model itself, which grow with its voxels; buffers come and go with what is drawn."""
+    return sum(count for name, count in parts_of(training) if not name.endswith(m.PASSING))
 
 
 def fit_memory(core: Core, command: m.FitMemory) -> None:
     """Prune the open model until it holds no more than a target, and tell what that has cost."""
     training = core.training
     prune_to = getattr(training.method, "prune_to", None)
-    if prune_to is None:
+    if prune_to is None or training.method.card:
+        where = " on a graphics card" if training.method.card else ""
         raise UserError(
-            f"{method_title(training.method.name)} cannot be pruned to a target; lower prune.max_cells and prune instead."
+            f"{method_title(training.method.name)} cannot be pruned to a target{where}; lower the largest number of voxels and "
+            "prune instead."
         )
     before, voxels = model_bytes(training), training.method.structure().voxels
     quality, report = mean_psnr(training), None
@@ -68,7 +61,7 @@ def fit_memory(core: Core, command: m.FitMemory) -> None:
     if report is not None:
         training.unsaved = True
         core.forget_evaluation(training)
-        core.structure_changed(report)
+        core.structure_changed(replace(report, before=voxels, pruned=voxels - after))
         _cap(core, after)
     core.emit(
         m.MemoryFitted(
@@ -133,11 +126,11 @@ def _rest(core: Core) -> None:
         raise CheckpointError(
             "What training needs could not be saved, so it stays in memory. Make room on the disk."
         )
-    before = model_bytes(training) + _photos(training)
+    before = _own_bytes(training)
     rest()
     training.resting = True
     _give_back()
-    core.emit(m.ModeChanged(True, before - model_bytes(training) - _photos(training), training.key))
+    core.emit(m.ModeChanged(True, before - _own_bytes(training), training.key))
     core.publish()
 
 
@@ -155,10 +148,12 @@ def wake(core: Core) -> None:
     training.method.load_state(resumed.tensors, resumed.header["state"])
     training.resting = False
     core.emit(m.ModeChanged(False, 0, training.key))
+    core.publish()
 
 
-def _photos(training: Training) -> int:
-    return sum(count for name, count in parts_of(training) if name in _NOT_THE_MODELS)
+def _own_bytes(training: Training) -> int:
+    """Return the bytes of a model and of the photos that it has shrunk for itself."""
+    return sum(count for name, count in parts_of(training) if name != "decoded photos")
 
 
 def _give_back() -> None:

@@ -6,6 +6,31 @@ from __future__ import annotations
 from app.session import CurvePoint, Session
 
 BESIDE = "beside "  # before the name of a curve of the model beside
+LOSSES = "Loss terms"
+# What the first plot shows besides loss terms: title -> curve -> (label, factor to the title's unit)
+WATCHED = {
+    "Gradients": {"gradient_densities": ("densities", 1.0), "gradient_colours": ("colours", 1.0)},
+    "Dead voxels (%)": {"dead": ("below the pruning threshold", 100.0)},
+    "Step (ms)": {"step_ms": ("mean of a step", 1.0)},
+    "Threads waiting (%)": {"waiting": ("at the end of kernels", 100.0)},
+    "Memory (MB)": {"memory_mb": ("whole program", 1.048576)},
+}
+_WATCH = {curve: (family, *look) for family, curves in WATCHED.items() for curve, look in curves.items()}
+
+
+def family_of(curve: str) -> str:
+    """Return what the first plot must show for a curve to be in it."""
+    return _WATCH[curve][0] if curve in _WATCH else LOSSES
+
+
+def label_of(curve: str) -> str:
+    """Return how a curve of the first plot is called."""
+    return _WATCH[curve][1] if curve in _WATCH else curve.replace("_", " ")
+
+
+def factor_of(curve: str) -> float:
+    """Return what a curve's values are multiplied by to be in the unit of its title."""
+    return _WATCH[curve][2] if curve in _WATCH else 1.0
 
 
 def curves_of_both(session: Session) -> dict[str, list[CurvePoint]]:

@@ -15,11 +15,14 @@ from engine.messages import (
     BesideChanged,
     BoxesReady,
     CaptureSurveyed,
+    Diagnosed,
     Evaluated,
     Event,
     Failed,
     HistoryRead,
     Logged,
+    MemoryFitted,
+    ModeChanged,
     OptionsChanged,
     Progress,
     RunFolderChanged,
@@ -65,6 +68,12 @@ def apply_event(session: Session, event: Event) -> None:
         session.survey = event
     elif isinstance(event, ViewsExcluded):
         session.excluded = frozenset(event.indices)
+    elif isinstance(event, Diagnosed):
+        session.findings = event.findings
+    elif isinstance(event, ModeChanged):
+        session.inference, session.freed_bytes = event.inference, event.freed_bytes or session.freed_bytes
+    elif isinstance(event, MemoryFitted):
+        session.fitted = event
     elif isinstance(event, Evaluated):
         _evaluated(session, event)
     elif isinstance(event, HistoryRead):
@@ -99,6 +108,9 @@ def apply_stats(session: Session, stats: Stats) -> None:
     if stats.step > 0:
         for name, value in (*stats.losses, (PSNR, stats.psnr)):
             _append(session.curves, name, stats.step, stats.train_seconds, value)
+        if before is None or stats.vitals != before.vitals:
+            for name, value in stats.vitals:
+                _append(session.curves, name, stats.step, stats.train_seconds, value)
 
 
 def _follow_beside(session: Session, stats: Stats) -> None:
@@ -154,6 +166,7 @@ def _open(session: Session, scene: SceneOpened) -> None:
     session.scene, session.method = scene, scene.method
     session.values, session.card = dict(scene.values), scene.card
     session.staged.clear()
+    session.findings, session.inference, session.fitted = scene.findings, scene.inference, None
     session.stats = session.last_error = session.wire_drawn = session.preview = None
     session.warnings = list(scene.warnings)
     session.excluded, session.box = frozenset(scene.excluded), None
@@ -189,7 +202,8 @@ def _known_models(session: Session) -> dict[int, BesideModel]:
 
 def _forget_training(session: Session) -> None:
     session.curves.clear()
-    session.evaluated = session.preview = None
+    session.evaluated = session.preview = session.fitted = None
+    session.findings, session.inference = (), False
 
 
 def _seconds(session: Session) -> float:

@@ -9,8 +9,10 @@ from app.gui.panel import Panel
 from app.gui.panels.capture import CapturePanel
 from app.gui.panels.compare import ComparePanel
 from app.gui.panels.curves import CurvesPanel
+from app.gui.panels.diagnosis import DiagnosisPanel
 from app.gui.panels.export import ExportPanel
 from app.gui.panels.log import LogPanel
+from app.gui.panels.memory import MemoryPanel
 from app.gui.panels.objective import ObjectivePanel
 from app.gui.panels.options import OptionsPanel
 from app.gui.panels.scene import ScenePanel
@@ -23,11 +25,13 @@ PANELS: tuple[tuple[str, Callable[[], Panel]], ...] = (
     ("left", ScenePanel),
     ("left", CapturePanel),
     ("left", TrainingPanel),
+    ("left", DiagnosisPanel),
     ("left", ObjectivePanel),
     ("left", OptionsPanel),
     ("right", ViewPanel),
     ("right", ComparePanel),
     ("right", StructurePanel),
+    ("right", MemoryPanel),
     ("right", ExportPanel),
     ("bottom", CurvesPanel),
     ("bottom", ViewsPanel),

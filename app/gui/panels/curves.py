@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import dearpygui.dearpygui as dpg
 
-from app.gui import theme
-from app.gui.curve_points import BESIDE, curves_of_both, smoothed, ssim_limits
+from app.gui import curve_points, theme
+from app.gui.curve_points import BESIDE, LOSSES, WATCHED, curves_of_both, smoothed, ssim_limits
 from app.gui.panels.base import COLOURS, BasePanel
 from app.gui.session_feed import HELD_OUT_PSNR, HELD_OUT_SSIM, PSNR, VOXELS
 from app.session import CurvePoint, Session, model_names
@@ -22,7 +22,7 @@ QUALITY = {
     HELD_OUT_SSIM: ("ssim", "held out"),
 }
 MEASURED = (HELD_OUT_PSNR, HELD_OUT_SSIM)
-PLOTS = {"loss": "Loss terms", "psnr": "PSNR (dB)", "ssim": "SSIM"}
+PLOTS = {"loss": LOSSES, "psnr": "PSNR (dB)", "ssim": "SSIM"}
 LEGEND_CORNER = {"loss": dpg.mvPlot_Location_NorthEast}  # losses fall, qualities rise
 MARKER_PX = 3.5
 LOOKS = {"front": theme.ACCENT, "held out": theme.HELD_OUT, "beside": theme.PLOT_COLOURS[3]}
@@ -45,16 +45,19 @@ class CurvesPanel(BasePanel):
     def layout(self) -> None:
         """One line of controls, then the plots."""
         with dpg.group(horizontal=True):
-            dpg.add_combo(("steps", "seconds"), default_value="steps", tag=self.tag("x"), width=self.px(100))
-            dpg.add_checkbox(
-                label="Log loss", default_value=True, tag=self.tag("log"), callback=self._set_scale
-            )
+            dpg.add_combo(
+                (LOSSES, *WATCHED), default_value=LOSSES, tag=self.tag("family"), width=self.px(150),
+                callback=self._set_scale,
+            )  # fmt: skip
+            dpg.add_combo(("steps", "seconds"), default_value="steps", tag=self.tag("x"), width=self.px(84))
+            dpg.add_checkbox(label="Log", default_value=True, tag=self.tag("log"), callback=self._set_scale)
             dpg.add_slider_float(
                 label="Smoothing", tag=self.tag("smoothing"), default_value=0.8, max_value=0.99, width=self.px(140),
                 format="%.2f", clamped=True,
             )  # fmt: skip
+        self.explain("family", "What the first plot shows.")
         self.explain("x", "Against training steps, or against seconds of training.")
-        self.explain("log", "Logarithmic axis for the loss terms.")
+        self.explain("log", "Logarithmic axis for loss terms and gradients.")
         self.explain("smoothing", "Running mean of the noisy curves; 0 shows them as they are.")
         dpg.add_text(
             "Curves appear with the first training steps.", tag=self.tag("empty"), color=COLOURS["quiet"]
@@ -92,14 +95,15 @@ class CurvesPanel(BasePanel):
 
     def _make_plot(self, plot: str, label: str) -> None:
         with dpg.plot(label=label, tag=self.tag(plot), width=-1, height=-1, no_mouse_pos=True, no_menus=True):
-            dpg.add_plot_legend(location=LEGEND_CORNER.get(plot, dpg.mvPlot_Location_SouthEast))
+            corner = LEGEND_CORNER.get(plot, dpg.mvPlot_Location_SouthEast)
+            dpg.add_plot_legend(location=corner, tag=self.tag(f"{plot}-legend"))
             dpg.add_plot_axis(dpg.mvXAxis, tag=self.tag(f"{plot}-x"))
             scale = dpg.mvPlotScale_Log10 if plot == "loss" else dpg.mvPlotScale_Linear
             fitted = plot != "ssim"  # one point alone would be fitted with values that no SSIM has
             dpg.add_plot_axis(dpg.mvYAxis, tag=self.tag(f"{plot}-y"), auto_fit=fitted, scale=scale)
 
     def _make_series(self, curve: str) -> None:
-        plot, label = QUALITY.get(curve.removeprefix(BESIDE), ("loss", curve.replace("_", " ")))
+        plot, label = QUALITY.get(curve.removeprefix(BESIDE), ("loss", curve_points.label_of(curve)))
         self._series[curve] = plot
         dpg.add_line_series(
             [], [], label=label, parent=self.tag(f"{plot}-y"), tag=self.tag(f"series-{curve}")
@@ -111,20 +115,26 @@ class CurvesPanel(BasePanel):
         if now - self._drawn_at < REDRAW_S:
             return
         by_steps = dpg.get_value(self.tag("x")) == "steps"
+        family = dpg.get_value(self.tag("family"))
         smoothing = float(dpg.get_value(self.tag("smoothing")))
         curves = {name: c for name, c in curves_of_both(session).items() if _drawn_here(name)}
         ends = tuple((name, len(points), points[-1].step) for name, points in curves.items() if points)
         self._name_models(session)
-        if (ends, by_steps, smoothing) == self._drawn:
+        if (ends, by_steps, smoothing, family) == self._drawn:
             return
         self.configure("empty", show=not ends)
         self.configure("plots", show=bool(ends))
-        self._drawn_at, self._drawn = now, (ends, by_steps, smoothing)
+        self._drawn_at, self._drawn = now, (ends, by_steps, smoothing, family)
         for name, points in curves.items():
             if name not in self._series and any(point.value > _TINY for point in points):
                 self._make_series(name)
         for name, plot in self._series.items():
-            self._draw(name, curves.get(name, []), by_steps, smoothing, positive=plot == "loss")
+            here = plot != "loss" or curve_points.family_of(name) == family
+            if plot == "loss":
+                dpg.configure_item(self.tag(f"series-{name}"), show=here)
+            if here:
+                positive = plot == "loss" and self._logarithmic()
+                self._draw(name, curves.get(name, []), by_steps, smoothing, positive)
         self._set_limits(curves, by_steps)
 
     def _name_models(self, session: Session) -> None:
@@ -158,7 +168,10 @@ class CurvesPanel(BasePanel):
         self, name: str, points: list[CurvePoint], by_steps: bool, smoothing: float, positive: bool
     ) -> None:
         measured = name.removeprefix(BESIDE) in MEASURED
-        values = smoothed([point.value for point in points], 0.0 if measured else smoothing)
+        seldom = measured or curve_points.family_of(name) != LOSSES
+        values = smoothed(
+            [curve_points.factor_of(name) * point.value for point in points], 0.0 if seldom else smoothing
+        )
         places = [float(point.step) if by_steps else point.seconds for point in points]
         if positive:
             kept = [(x, y) for x, y in zip(places, values) if y > _TINY]
@@ -167,10 +180,17 @@ class CurvesPanel(BasePanel):
         first = (len(values) - 1) % stride  # so that the newest point is always among them
         dpg.set_value(self.tag(f"series-{name}"), [places[first::stride], values[first::stride]])
 
+    def _logarithmic(self) -> bool:
+        family = dpg.get_value(self.tag("family"))
+        return dpg.get_value(self.tag("log")) and family in (LOSSES, "Gradients")
+
     def _set_scale(self) -> None:
-        log = dpg.get_value(self.tag("log"))
-        scale = dpg.mvPlotScale_Log10 if log else dpg.mvPlotScale_Linear
+        scale = dpg.mvPlotScale_Log10 if self._logarithmic() else dpg.mvPlotScale_Linear
         dpg.configure_item(self.tag("loss-y"), scale=scale)
+        family = dpg.get_value(self.tag("family"))
+        dpg.configure_item(self.tag("loss"), label=family)
+        dpg.configure_item(self.tag("loss-legend"), show=len(WATCHED.get(family, (1, 2))) > 1)
+        self._drawn = None
 
 
 def _drawn_here(name: str) -> bool:

@@ -38,6 +38,7 @@ from engine.methods.svraster.config import SVRasterConfig
 from engine.methods.svraster.model import Look, SVRaster
 from engine.methods.svraster.objective import PHOTOMETRIC
 from engine.methods.svraster.picture_terms import PictureTerms, Similar
+from engine.methods.svraster.vitals import vitals_from
 from engine.octree import Octree
 
 _STATISTICS = ("priority", "heaviest", "footprint")
@@ -256,6 +257,28 @@ class SVRasterOnCuda(SVRaster):
     def warm_up(self, progress: Callable[[str, int, int], None] | None = None) -> None:
         """Compile every kernel file that was never compiled on this machine."""
         compile_all(self._device, progress)
+
+    def vitals(self) -> dict[str, float]:
+        """Return a few numbers that tell how training goes; see `vitals.vitals_of`."""
+        f = self.field
+        per_voxel = f.sh_v.float().sum(dim=1).reshape(-1)
+        of_rows = (f.heaviest, f.density_v.float(), f.density_age, per_voxel, f.sh_age)
+        return vitals_from(self, *(rows.cpu().numpy() for rows in of_rows))
+
+    def memory(self) -> dict[str, int]:
+        """Return the bytes that each part of the model holds, on the device and here."""
+        held = {name: tensor.nbytes for name, tensor in vars(self.field).items()}
+        parameters, statistics = ("density", "sh"), sum(held[name] for name in _STATISTICS)
+        moments = sum(count for name, count in held.items() if name not in (*parameters, *_STATISTICS))
+        octree = self.octree
+        return {
+            "parameters": sum(held[name] for name in parameters),
+            "optimiser": moments,
+            "structure": octree.path.nbytes + octree.level.nbytes + octree.corner_idx.nbytes,
+            "statistics": statistics + self.heaviest_before.nbytes,
+            "view buffers": self._view_room.nbytes(),
+            "photos": self._targets.nbytes(),
+        }
 
     # --- state ----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.cpu.shade import GROUP
 from engine.methods.svraster.adapt import prune_threshold
 
 if TYPE_CHECKING:
@@ -24,17 +23,28 @@ def vitals_of(model: SVRaster) -> dict[str, float]:
     pruning threshold. `gradient_densities` and `gradient_colours`: lengths of the gradients of all rows, from Adam's running
     mean squares, that is over the last hundred updates of each row.
     """
-    field, beta2 = model.field, model.config.rates.beta2
+    field = model.field
+    per_voxel = field.sh_v.sum(axis=1).reshape(-1)  # [groups, 16]: one lane a voxel
+    return vitals_from(model, field.heaviest, field.density_v, field.density_age, per_voxel, field.sh_age)
+
+
+def vitals_from(
+    model: SVRaster,
+    heaviest: np.ndarray,  # [V] of this round
+    density_v: np.ndarray,  # [G]
+    density_age: np.ndarray,  # [G]
+    colour_v: np.ndarray,  # [V or more] summed over a voxel's coefficients
+    colour_age: np.ndarray,  # [V]
+) -> dict[str, float]:
+    """Return what `vitals_of` does, of a field wherever it lies."""
+    beta2, n = model.config.rates.beta2, len(colour_age)
     seen_a_round = model.window_views >= len(model.scene.train) or bool(model.heaviest_before.any())
     threshold = prune_threshold(model.active.adapt, model.step)
-    heaviest = np.maximum(field.heaviest, model.heaviest_before)
-    ages = np.zeros(field.sh.shape[0] * GROUP, dtype=np.uint16)
-    ages[: len(field.sh_age)] = field.sh_age
-    per_voxel = field.sh_v.sum(axis=1).reshape(-1)  # [groups, 16]: one lane a voxel
+    dead = np.maximum(heaviest, model.heaviest_before) < threshold
     return {
-        "dead": float(np.mean(heaviest < threshold)) if seen_a_round else 0.0,
-        "gradient_densities": _length(field.density_v, field.density_age, beta2),
-        "gradient_colours": _length(per_voxel, ages, beta2),
+        "dead": float(np.mean(dead)) if seen_a_round else 0.0,
+        "gradient_densities": _length(density_v, density_age, beta2),
+        "gradient_colours": _length(colour_v[:n], colour_age, beta2),
     }
 
 
@@ -51,14 +61,13 @@ def memory_of(model: SVRaster) -> dict[str, int]:
     octree, table = model.octree, model.table
     structure = (octree.path, octree.level, octree.point_ijk, octree.corner_idx)
     statistics = sum(arrays[name] for name in ("priority", "heaviest", "footprint"))
-    training = (
-        statistics + model.heaviest_before.nbytes + sum(a.nbytes for a in (*model._owners, *model._scratch))
-    )
+    statistics += model.heaviest_before.nbytes + sum(a.nbytes for a in (*model._owners, *model._scratch))
     return {
         "parameters": arrays["density"] + arrays["sh"],
         "optimiser": sum(arrays[name] for name in _OPTIMISER),
         "structure": sum(a.nbytes for a in (*structure, table.soa, table.box, table.chunks)),
-        "training buffers": training + model._room.nbytes(),
+        "statistics": statistics,
+        "training buffers": model._room.nbytes(),
         "view buffers": model._view_room.nbytes(),
         "photos": model._targets.nbytes(),
     }

@@ -87,6 +87,18 @@ def test_ten_steps_with_splits_are_those_of_the_cpu(on_device: type) -> None:
     assert device.preview_adapt() == cpu.preview_adapt()
 
 
+def test_vitals_and_memory_are_told_of_a_field_on_a_device(on_device: type) -> None:
+    scene = make_scene(4)
+    here, there = SVRaster(scene, CONFIG), on_device(scene, half_moments=False)
+    for model in (here, there):
+        for _ in range(10):
+            model.train_step()
+    told = there.vitals()
+    assert told == pytest.approx(here.vitals(), rel=0.05) and told["gradient_colours"] > 0.0
+    parts, of_cpu = there.memory(), here.memory()
+    assert parts["parameters"] == of_cpu["parameters"] and set(parts) < set(of_cpu)
+
+
 def test_a_run_may_change_sides(on_device: type) -> None:
     scene = make_scene(4)
     cpu = SVRaster(scene, CONFIG)

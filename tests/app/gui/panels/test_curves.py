@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import dearpygui.dearpygui as dpg
 import pytest
 
@@ -12,6 +14,7 @@ from app.gui.panels.curves import DRAWN_POINTS, REDRAW_S, CurvesPanel
 from app.gui.session_feed import apply_event
 from app.session import BesideModel, CurvePoint
 from engine.messages import Beside
+from engine.training import _history_point
 
 
 class Clock:
@@ -112,6 +115,38 @@ def test_the_loss_axis_can_be_linear(curves):
     assert dpg.get_item_configuration(curves.tag("loss-y"))["scale"] == dpg.mvPlotScale_Linear
     curves.press("log", True)
     assert dpg.get_item_configuration(curves.tag("loss-y"))["scale"] == dpg.mvPlotScale_Log10
+
+
+def test_the_first_plot_can_show_what_is_watched_instead_of_losses(curves, clock):
+    curves.session.curves.update(mse=line(0.1, 0.01), dead=line(0.0, 0.25), step_ms=line(20.0, 30.0))
+    curves.refresh()
+    assert curves.config("series-mse", "show") and not curves.config("series-dead", "show")
+    dpg.set_value(curves.tag("family"), "Dead voxels (%)")
+    curves.press("family")
+    clock.now += REDRAW_S
+    curves.refresh()
+    assert curves.config("loss", "label") == "Dead voxels (%)" and not curves.shown("loss-legend")
+    assert curves.config("series-dead", "show") and not curves.config("series-mse", "show")
+    assert drawn(curves, "dead") == ([10.0, 20.0], [0.0, 25.0]), (
+        "in per cent, with its zero, as it was measured"
+    )
+
+
+def test_what_is_watched_comes_with_statistics_and_from_a_runs_folder(curves, lego, stats):
+    curves.event(lego)
+    for step, dead in ((1240, 0.1), (1250, 0.1), (1260, 0.2)):
+        curves.stats(replace(stats, step=step, vitals=(("dead", dead),)))
+    assert [(p.step, p.value) for p in curves.session.curves["dead"]] == [(1240, 0.1), (1260, 0.2)]
+    record = {
+        "kind": "training",
+        "step": 7,
+        "seconds": 1.0,
+        "psnr": 20.0,
+        "losses": {"mse": 0.1},
+        "dead": 0.3,
+        "probes": [],
+    }
+    assert dict(_history_point(record).values) == {"psnr": 20.0, "mse": 0.1, "dead": 0.3}
 
 
 def test_an_axis_of_ssim_holds_what_ssim_can_be_and_fits_its_values():
