@@ -93,7 +93,7 @@ class _SoftRasterize(torch.autograd.Function):
             lists,
             crew(),
             room,
-            soft_array(*softness),
+            soft_array(*softness[:3]),
             samples,
         )
         full = torch.from_numpy(image)
@@ -108,7 +108,7 @@ class _SoftRasterize(torch.autograd.Function):
         density, want_pose = _array(densities), ctx.needs_input_grad[3]
         lists = soft_lists(table, ctx.camera, sigma, crew(), room, keep_slots=True)
         found = soft_gradients(
-            table, density, _array(colours)[:, None], lists, crew(), room, soft_array(*ctx.softness), samples=samples,
+            table, density, _array(colours)[:, None], lists, crew(), room, soft_array(*ctx.softness[:3]), samples=samples,
             mode=GIVEN, shrink=1, target=_NO_PHOTO, background=_array(background), weights=np.zeros(N_WEIGHTS),
             v_rgb=_array(v_rgb), v_trans=_array(v_trans), v_depth=_array(v_depth), want_pose=want_pose,
         )  # fmt: skip
