@@ -103,8 +103,8 @@ def _rays(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return (rgb [N,3], T_end [N], depth [N]) of some rays."""
     if not len(octree):
-        clear = torch.ones(len(origins), dtype=densities.dtype, device=densities.device)
-        return clear[:, None] * background, clear, torch.zeros_like(clear)
+        nothing = densities.sum() + colours.sum() + 0.0 * (origins + directions).sum(dim=1)
+        return (1.0 + nothing)[:, None] * background, 1.0 + nothing, nothing
     as_input = dict(dtype=densities.dtype, device=densities.device)
     centre = torch.as_tensor(octree.center, **as_input)[ranks]
     half = torch.as_tensor(octree.size, **as_input)[ranks] * 0.5
