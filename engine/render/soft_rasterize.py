@@ -46,8 +46,9 @@ def soft_rasterize(
     """Return the soft picture of a voxel field.
 
     Differentiable inputs: densities, colours, background and pose; no gradient flows through which voxels a pixel sees. Sigma 0
-    is the hard footprint, temperature 0 the hard order. Float32 runs the kernels, float64 the twin. Gradients are the same for
-    any number of threads. Raises ValueError for shapes that do not fit the octree and for softness below 0.
+    is the hard footprint, temperature 0 the hard order. Float32 runs the kernels, on a GPU the CUDA ones; float64 the twin.
+    Gradients are the same for any number of threads; on a GPU the order of their sums is left to chance.
+    Raises ValueError for shapes that do not fit the octree and for softness below 0.
     """
     check_soft(octree, densities, colours, sigma, temperature, order, samples_per_voxel)
     tail = torch.as_tensor(background, dtype=densities.dtype, device=densities.device)
@@ -63,6 +64,12 @@ def soft_rasterize(
             pose=pose, samples_per_voxel=samples_per_voxel,
         )  # fmt: skip
     softness = (sigma, temperature, order, samples_per_voxel)
+    if densities.is_cuda:
+        from engine.cuda.soft_rasterize import soft_fields
+
+        return SoftOutput(
+            *soft_fields(densities, colours, tail, pose, octree, _posed(camera, pose), softness)
+        )
     return SoftOutput(*_SoftRasterize.apply(densities, colours, tail, pose, octree, camera, softness))
 
 
