@@ -12,15 +12,28 @@ from engine.shapes import check_shapes
 ORDERS = ("logistic", "softmax")
 
 
-def spread_of(sigma: float) -> float:
-    """Return by how much dilated voxels of equal size count a uniform medium too often, along the axes; 1 at sigma 0.
+def spread_terms(sigma: float) -> tuple[float, float, float]:
+    """Return (along, across, width): how often dilated voxels of one size count a uniform medium, as a ray's direction has it.
 
-    With delta = KAPPA sigma: (1 + delta) (1 + 2 * integral from 0 to delta of (1 + e) exp(-e^2 / (2 sigma^2)) de), the longer
-    chord times the mean of the coverages that lie on a ray.
+    Along a ray of direction d that is along + across * (k(r_1) + k(r_2)), where r are the two smaller of |d_x|, |d_y|, |d_z| over
+    the largest and
+        k(r) = 1 - (1 - r)^2 / (2 width r), for r below 1 / (1 + width) r (1 + width / 2).
+    With G(e) the coverage and delta = KAPPA sigma it is the mean over all places of a ray among the voxels: the integral over
+    e of -G'(e) M(e), and G(delta) M(delta), where M(e) is how much of a voxel dilated by delta lies on the lines that meet the
+    voxel dilated by e. In units of the voxel's own volume
+        M(e) = (1 + e)^2 ((1 + delta) + (k_1 + k_2) (delta - e)),
+    exactly so for rays along an axis (k 0, 0), a face's diagonal (1, 0) and the cube's (1, 1). Between them k is the share of the
+    lines that leave both boxes by one face, with e at delta / 2: within 2 % of the integral for sigma up to 1. At sigma 0 the
+    terms are (1, 0, .).
     """
-    gauss = sigma * math.sqrt(0.5 * math.pi) * math.erf(KAPPA / math.sqrt(2.0))
-    ring = sigma * sigma * (1.0 - math.exp(-0.5 * KAPPA * KAPPA))
-    return (1.0 + KAPPA * sigma) * (1.0 + 2.0 * (gauss + ring))
+    delta = KAPPA * sigma
+    least = math.exp(-0.5 * KAPPA * KAPPA)
+    one = sigma * math.sqrt(0.5 * math.pi) * math.erf(KAPPA / math.sqrt(2.0))  # integrals of G, e G, e^2 G
+    first = sigma * sigma * (1.0 - least)
+    second = sigma * sigma * (one - delta * least)
+    along = (1.0 + delta) * (1.0 + 2.0 * (one + first))
+    across = delta + (2.0 * delta - 1.0) * one + (2.0 * delta - 4.0) * first - 3.0 * second
+    return along, across, (4.0 + 2.0 * delta) / max(delta, 1e-6)
 
 
 def check_soft(

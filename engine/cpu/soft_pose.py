@@ -10,12 +10,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from engine.constants import DENSITY_SCALE, MAX_ALPHA
+from engine.constants import MAX_ALPHA
 from engine.cpu.simd import fma, load_window, select, splat, vexp, vmax, vmin
 from engine.cpu.soft_raster import (
+    ACROSS,
     FALL,
     REACH,
-    THIN,
+    SPREAD,
     V_DX,
     V_DY,
     V_DZ,
@@ -25,6 +26,7 @@ from engine.cpu.soft_raster import (
     W_XY,
     W_YZ,
     W_ZX,
+    WIDTH,
     directions,
 )
 from engine.cpu.tile_math import (
@@ -61,6 +63,35 @@ def _slopes(terms, x, y, z):
         fma(y, fma(z, terms[7], terms[4]), fma(z, terms[5], splat(terms[1]))),
         fma(x, fma(z, terms[7], terms[4]), fma(z, terms[6], splat(terms[2]))),
         fma(x, fma(y, terms[7], terms[5]), fma(y, terms[6], splat(terms[3]))),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _share_slope(r, width):
+    """Return k'(r) of `softness.spread_terms`."""
+    turn = 1.0 / (1.0 + width)
+    over = vmax(r, turn)
+    return select(r > turn, (1.0 - r * r) / (over * over * (2.0 * width)), splat(1.0 + 0.5 * width))
+
+
+@njit(cache=True, nogil=True)
+def _slopes_of_length(s, i, pitch, dx, dy, dz, soft, v_log):
+    """Return what the direction hears from v_log = dL / d ln(|d| / spread(d))."""
+    x, y, z = vmax(dx, -dx), vmax(dy, -dy), vmax(dz, -dz)
+    width = np.float32(soft[WIDTH])
+    largest = vmax(vmax(x, y), z)
+    most = 1.0 / largest
+    v_share = -v_log * np.float32(soft[ACROSS]) * most / load_window(s, i + SPREAD * TILE_PIXELS, pitch)
+    kx, ky, kz = _share_slope(x * most, width), _share_slope(y * most, width), _share_slope(z * most, width)
+    turned = (kx * x + ky * y + kz * z) * most  # what the largest hears, whose own k' is 0
+    kx = select(x >= largest, -turned, kx)
+    ky = select(y >= largest, -turned, ky)
+    kz = select(z >= largest, -turned, kz)
+    v_length = v_log / fma(dx, dx, fma(dy, dy, dz * dz))
+    return (
+        fma(v_length, dx, v_share * kx * _sign(dx)),
+        fma(v_length, dy, v_share * ky * _sign(dy)),
+        fma(v_length, dz, v_share * kz * _sign(dz)),
     )
 
 
@@ -110,7 +141,7 @@ def add_pose(s, i, pitch, ax, ay, az, size, near, samples, soft, terms, on, v_al
     t_in = vmax(vmax(in_x, in_y), vmax(in_z, near))
     t_out = vmin(vmin(out_x, out_y), out_z)
     chord = select(on, t_out - t_in, 0.0)
-    scale = load_window(s, i + SCALE * TILE_PIXELS, pitch) * np.float32(soft[THIN])
+    scale = load_window(s, i + SCALE * TILE_PIXELS, pitch) * (1.0 / samples)
     total = splat(0.0)
     for k in range(samples):
         x, y, z = cell_position(s, i, pitch, ax, ay, az, inv_size, fma(chord, (k + 0.5) / samples, t_in))
@@ -136,9 +167,7 @@ def add_pose(s, i, pitch, ax, ay, az, size, near, samples, soft, terms, on, v_al
     v_chord = v_optical * total * scale
     v_z = select(on, v_depth, 0.0) * 0.5
     v_in, v_out = v_z - v_chord, v_z + v_chord
-    long = load_window(s, i + SCALE * TILE_PIXELS, pitch) * (1.0 / DENSITY_SCALE)
-    v_long = v_optical * depth / (long * long)
-    v_dx, v_dy, v_dz = v_long * dx, v_long * dy, v_long * dz
+    v_dx, v_dy, v_dz = _slopes_of_length(s, i, pitch, dx, dy, dz, soft, v_optical * depth)
     for k in range(samples):
         share = (k + 0.5) / samples
         t = fma(chord, share, t_in)

@@ -68,19 +68,33 @@ from engine.cpu.tile_math import (
 # are passed over, how much light the entries so far let through, the deepest of them; what the ray's origin and direction hear.
 W_XY, W_YZ, W_ZX, LIMIT, LIGHT, DEEPEST = range(N_FIELDS, N_FIELDS + 6)
 V_OX, V_OY, V_OZ, V_DX, V_DY, V_DZ = range(N_FIELDS + 6, N_FIELDS + 12)
-N_SOFT_FIELDS = N_FIELDS + 12
+SPREAD = N_FIELDS + 12  # divides SCALE
+N_SOFT_FIELDS = N_FIELDS + 13
 
 # Entries of the array `soft` (float64): see `engine.cpu.soft_view.soft_array`.
-FALL, REACH, THIN, INV_TAU, TAU, ORDER = range(6)  # 1 / (2 sigma^2), 1 + KAPPA sigma, 1 / (spread K)
-N_SOFT = 6
+FALL, REACH, INV_TAU, TAU, ORDER = range(5)  # 1 / (2 sigma^2), 1 + KAPPA sigma, ...
+ALONG, ACROSS, WIDTH = range(5, 8)  # `softness.spread_terms`
+N_SOFT = 8
 
 _FAR = 1e30
 _TINY = 1e-9
 
 
 @njit(cache=True, nogil=True)
-def set_up_pixels(s, base, trans_field):
-    """Write W_*, LIMIT, LIGHT and DEEPEST of a tile whose rays are set up; a pixel whose T is 0 takes no voxel."""
+def share_of(r, width):
+    """Return k of `softness.spread_terms`."""
+    turn = 1.0 / (1.0 + width)
+    rest = 1.0 - r
+    return select(r > turn, 1.0 - rest * rest / (vmax(r, turn) * (2.0 * width)), r * (1.0 + 0.5 * width))
+
+
+@njit(cache=True, nogil=True)
+def set_up_pixels(s, base, trans_field, soft):
+    """Write W_*, LIMIT, LIGHT, DEEPEST and SPREAD of a tile whose rays are set up, and divide SCALE by the spread.
+
+    A pixel whose T is 0 takes no voxel.
+    """
+    along, across, width = np.float32(soft[ALONG]), np.float32(soft[ACROSS]), np.float32(soft[WIDTH])
     for i in range(base, base + TILE_PIXELS, 16):
         dx, dy, dz = (
             load(s, i + DIR_X * TILE_PIXELS),
@@ -91,6 +105,11 @@ def set_up_pixels(s, base, trans_field):
         store(s, i + W_XY * TILE_PIXELS, 1.0 / vmax(dx + dy, _TINY))
         store(s, i + W_YZ * TILE_PIXELS, 1.0 / vmax(dy + dz, _TINY))
         store(s, i + W_ZX * TILE_PIXELS, 1.0 / vmax(dz + dx, _TINY))
+        most = 1.0 / vmax(vmax(dx, dy), dz)
+        shares = share_of(dx * most, width) + share_of(dy * most, width) + share_of(dz * most, width)
+        spread = fma(shares - 1.0, across, splat(along))
+        store(s, i + SPREAD * TILE_PIXELS, spread)
+        store(s, i + SCALE * TILE_PIXELS, load(s, i + SCALE * TILE_PIXELS) / spread)
         taken = load(s, i + trans_field * TILE_PIXELS) > 0.0
         store(s, i + LIMIT * TILE_PIXELS, select(taken, splat(_FAR), -_FAR))
         store(s, i + LIGHT * TILE_PIXELS, select(taken, splat(1.0), 0.0))
@@ -151,7 +170,7 @@ def cover(
     touch nothing.
     """
     ortho, near = view[19] > 0.5, view[18]
-    fall, reach, thin = np.float32(soft[FALL]), np.float32(soft[REACH]), np.float32(soft[THIN])
+    fall, reach = np.float32(soft[FALL]), np.float32(soft[REACH])
     behind = np.float32(LOGISTIC_CUT * soft[TAU])
     for pair in range(first, last):
         if (n + 16) * RECORD + 32 > records.shape[0] or most == room:
@@ -196,7 +215,7 @@ def cover(
                 miss = vmax(miss, 0.0)
                 covered = vexp(miss * miss * -fall)
             step = t_out - t_in
-            long = step * load_window(s, i + SCALE * TILE_PIXELS, pitch) * thin
+            long = step * load_window(s, i + SCALE * TILE_PIXELS, pitch) * (1.0 / samples)
             middle = (t_in + t_out) * 0.5
             if samples == 1:
                 x, y, z = clamped_position(s, i, pitch, ax, ay, az, inv_size, middle)

@@ -191,10 +191,10 @@ def soft_tiles(
 ):  # fmt: skip
     """Rasterise all tiles softly; form the loss and go back.
 
-    Inputs: as `raster_grad.raster_gradients`, rect and lists of the dilated voxels; soft float64 [N_SOFT]. None or True, told
-    apart by type: `pictured` writes image float32 [H,W,4] (T, r, g, b without background) and plane [H,W], the depth; `back`
-    forms the loss and writes pair_live uint8 [P], rows float32 [P * ROW], tile_sums float64 [T, N_SUMS]; `posed` also
-    tile_pose float64 [T,12], the gradient of world_from_cam's upper three rows.
+    Inputs: as `raster_grad.raster_gradients`, rect and lists of the dilated voxels; soft float64 [N_SOFT].
+    Outputs: with `pictured` image float32 [H,W,4] (T, r, g, b without background) and plane [H,W], the depth; with `back`
+    pair_live uint8 [P], rows float32 [P * ROW], tile_sums float64 [T, N_SUMS]; with `posed`, None or True and told apart by
+    type, so that only what is wanted is compiled, also tile_pose float64 [T,12]: the gradient of world_from_cam's upper rows.
     """
     width, height = np.int64(view[16]), np.int64(view[17])
     tiles_x = (width + 15) >> 4
@@ -221,7 +221,7 @@ def soft_tiles(
         counts[:] = 0
         if last > first:
             set_up_rays(view, tile_x, tile_y, s, base)
-            set_up_pixels(s, base, T)
+            set_up_pixels(s, base, T, soft)
         while first < last:
             first, alive, n, most, limit = cover(
                 first, last, alive, n, most, limit, view, x0, y0, pair_voxel, rect, box, corner_idx, density, samples, soft,
@@ -237,9 +237,9 @@ def soft_tiles(
         blend(
             lists, room, counts, starts, records, record_keys, pair_voxel, rgb, soft, entries, total, s, base, spare
         )  # fmt: skip
-        if pictured is not None:
+        if pictured:
             write_picture(image, plane, x0, y0, n_columns, n_rows, s, base)
-        if back is not None:
+        if back:
             sums = tile_sums[tile]
             sums[:] = 0.0
             tile_loss(

@@ -16,12 +16,12 @@ from engine.cpu.raster_grad import ROW, ROW_PRIORITY, ROW_WEIGHT
 from engine.cpu.shared_update import collect_points
 from engine.cpu.simd import fetch_add
 from engine.cpu.soft_order import HARD, LOGISTIC, SOFTMAX
-from engine.cpu.soft_raster import FALL, INV_TAU, N_SOFT, ORDER, REACH, TAU, THIN
+from engine.cpu.soft_raster import ACROSS, ALONG, FALL, INV_TAU, N_SOFT, ORDER, REACH, TAU, WIDTH
 from engine.cpu.soft_raster_grad import soft_tiles
 from engine.cpu.tile_loss import GIVEN, MSE, N_SUMS, N_WEIGHTS, W_PHOTO
 from engine.cpu.tile_math import corner_gradients
 from engine.cpu.update import pixel_size, sum_rows
-from engine.softness import spread_of
+from engine.softness import spread_terms
 
 _NO_PHOTO, _NO_MASK = np.zeros((1, 1, 3), dtype=np.uint8), np.ones((1, 1), dtype=np.uint8)
 _NO_IMAGE, _NO_PLANE = np.zeros((1, 1, 4), dtype=np.float32), np.zeros((1, 1), dtype=np.float32)
@@ -35,8 +35,8 @@ class SoftGradients:
 
     `v_corners [V,8]` of the raw densities at the voxel's corners (by grid point: `density_gradients`);
     `v_colours [V,3]`, not cut off where a colour is clamped; `priority [V]` sum of |dL/dalpha alpha|; `seen [2,V]` heaviest
-    weight and minus the pixel size, 0 and minus infinity where unseen, as in `apply_step.FieldGradients`; `sums [N_SUMS]` the
-    loss (SUM_*); `v_pose [3,4]` float64, None unless wanted; `rgb [H,W,3]` the picture with its background, None unless wanted.
+    weight and minus the pixel size, 0 and minus infinity where unseen, as in `apply_step.FieldGradients`; `sums [N_SUMS]` loss
+    (SUM_*); `v_pose [3,4]` float64, None unless wanted; `rgb [H,W,3]` the picture with its background, None unless wanted.
     All but sums, v_pose and rgb are valid until the workspace is used again.
     """
 
@@ -49,12 +49,12 @@ class SoftGradients:
     rgb: np.ndarray | None
 
 
-def soft_array(sigma: float, temperature: float, order: str, samples: int) -> np.ndarray:
+def soft_array(sigma: float, temperature: float, order: str) -> np.ndarray:
     """Return the array `soft` of the kernels, float64 [N_SOFT]: see `soft_raster.FALL` and what follows it."""
     soft = np.zeros(N_SOFT)
     soft[FALL] = 0.5 / (sigma * sigma) if sigma > 0.0 else 0.0
     soft[REACH] = 1.0 + KAPPA * sigma
-    soft[THIN] = 1.0 / (spread_of(sigma) * samples)
+    soft[ALONG], soft[ACROSS], soft[WIDTH] = spread_terms(sigma)
     soft[TAU] = temperature
     soft[INV_TAU] = 1.0 / temperature if temperature > 0.0 else 0.0
     soft[ORDER] = HARD if temperature == 0.0 else {"logistic": LOGISTIC, "softmax": SOFTMAX}[order]
@@ -93,7 +93,7 @@ def render_soft(
     crew.run(
         soft_tiles, lists.view, lists.tile_start, lists.pair_voxel, lists.rect, table.box, table.corner_idx, density, rgb,
         samples, soft, GIVEN, 1, _NO_PHOTO, False, _NO_MASK, False, _NO_IMAGE, _NO_PLANE, _NO_PLANE,
-        np.zeros(3, dtype=np.float32), nothing, True, None, None, image, plane, live, _NO_PLANE[0], _NO_SUMS, _NO_SUMS,
+        np.zeros(3, dtype=np.float32), nothing, True, False, None, image, plane, live, _NO_PLANE[0], _NO_SUMS, _NO_SUMS,
     )  # fmt: skip
     return image, plane
 
@@ -138,7 +138,7 @@ def soft_gradients(
     crew.run(
         soft_tiles, lists.view, lists.tile_start, lists.pair_voxel, lists.rect, table.box, table.corner_idx, density, rgb,
         samples, soft, mode, shrink, target, keep is not None, _NO_MASK if keep is None else keep, given, v_rgb, v_trans,
-        v_depth, background, weights, True if want_picture else None, True, True if want_pose else None, image, plane, live,
+        v_depth, background, weights, want_picture, True, True if want_pose else None, image, plane, live,
         rows, tile_sums, tile_pose,
     )  # fmt: skip
     found = SoftGradients(
@@ -188,7 +188,7 @@ def soft_view_gradients(
     weights[W_PHOTO] = weight
     lists = lists or soft_lists(table, camera, sigma, crew, room, keep_slots=True)
     return soft_gradients(
-        table, density, rgb, lists, crew, room, soft_array(sigma, temperature, order, samples), samples=samples, mode=mode,
+        table, density, rgb, lists, crew, room, soft_array(sigma, temperature, order), samples=samples, mode=mode,
         shrink=1, target=target, background=background, weights=weights, keep=keep, want_pose=want_pose,
         want_picture=want_picture,
     )  # fmt: skip

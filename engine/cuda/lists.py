@@ -136,8 +136,8 @@ class ViewLists:
         return (len(self.range),), (TILE_PX * TILE_PX,)
 
 
-def build_lists(table: VoxelTable, camera: Camera) -> ViewLists:
-    """Return the tile lists of a view, its packets not yet filled."""
+def build_lists(table: VoxelTable, camera: Camera, reach: float = 1.0) -> ViewLists:
+    """Return the tile lists of a view of voxels `reach` times as large as they are, its packets not yet filled."""
     n, device = table.n_voxels, table.device
     tiles_x, tiles_y = -(-camera.width // TILE_PX), -(-camera.height // TILE_PX)
     order_bits = 3 * table.finest
@@ -152,7 +152,7 @@ def build_lists(table: VoxelTable, camera: Camera) -> ViewLists:
     )
     rect = torch.empty((n, 4), dtype=torch.int16, device=device)
     n_tiles = torch.empty(n, dtype=torch.int32, device=device)
-    table.run("project_voxels", n, n, table.path, table.level, table.root_size, view, rect, n_tiles)
+    table.run("project_voxels", n, n, table.path, table.level, table.root_size, reach, view, rect, n_tiles)
     pair_end = torch.cumsum(n_tiles, 0, dtype=torch.int32)
     slot_end = torch.cumsum(n_tiles > 0, 0, dtype=torch.int32)
     n_pairs, n_slots = torch.stack([n_tiles.sum(dtype=torch.int64), (n_tiles > 0).sum()]).tolist()

@@ -89,11 +89,11 @@ DEVICE bool rectangle(const float *view, float x, float y, float z, float half, 
     return out[0] <= out[2] && out[1] <= out[3];
 }
 
-// Inputs: path [V], level [V], view [VIEW_SIZE].
+// Inputs: path [V], level [V], view [VIEW_SIZE]; reach: by how much voxels are larger than they are, 1 for the hard rasteriser.
 // Outputs: rect [V,4] inclusive pixels, valid where seen; n_tiles [V], 0 where unseen. Parallel over: voxels.
 extern "C" __global__ void __launch_bounds__(256) project_voxels(
-    int n_voxels, const int64_t *path, const int8_t *level, float root_size, const float *view, uint16_t *rect,
-    int *n_tiles
+    int n_voxels, const int64_t *path, const int8_t *level, float root_size, float reach, const float *view,
+    uint16_t *rect, int *n_tiles
 ) {
     const int voxel = blockIdx.x * blockDim.x + threadIdx.x;
     if (voxel >= n_voxels) return;
@@ -101,7 +101,8 @@ extern "C" __global__ void __launch_bounds__(256) project_voxels(
     const float half = 0.5f * box.w;
     int out[4];
     const bool seen = rectangle(
-        view, relative(box.x + half, view, 0), relative(box.y + half, view, 1), relative(box.z + half, view, 2), half, out
+        view, relative(box.x + half, view, 0), relative(box.y + half, view, 1), relative(box.z + half, view, 2),
+        half * reach, out
     );
     int tiles = 0;
     if (seen) {

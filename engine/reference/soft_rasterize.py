@@ -6,8 +6,9 @@ A voxel of centre c and half edge h meets the ray o + t d, t the z-depth, even w
 is by how many half edges the box must be dilated until the ray touches it, and its coverage is G = exp(-e^2 / (2 sigma^2)).
 It reaches KAPPA sigma half edges beyond itself: [t_in, t_out] is the ray's segment in the box so dilated, entry clamped to
 the near plane, z = (t_in + t_out) / 2, and
-    I = DENSITY_SCALE |d| (t_out - t_in) / spread * mean of exp_linear(raw density at the K midpoints, clamped to the voxel),
-    alpha = G min(MAX_ALPHA, 1 - exp(-I)), passed over below min_alpha.
+    I = DENSITY_SCALE |d| (t_out - t_in) / spread(d) * mean of exp_linear(raw density at the K midpoints, clamped to the voxel),
+    alpha = G min(MAX_ALPHA, 1 - exp(-I)), passed over below min_alpha; the spread (`engine.softness.spread_terms`) keeps the
+optical depth of a uniform medium whose voxels now overlap.
 The order "logistic", with s the logistic function and tau the temperature, lets i receive
     T_i = product over j != i of (1 - alpha_j s((z_i - z_j) / tau)),  w_i = alpha_i T_i,
 the order "softmax"
@@ -29,7 +30,7 @@ from engine.constants import DENSITY_SCALE, KAPPA, MAX_ALPHA, MIN_ALPHA, NEAR
 from engine.octree import Octree, order_keys
 from engine.reference.rasterize import exp_linear, trilinear_weights
 from engine.render.output import SoftOutput
-from engine.softness import check_soft, spread_of
+from engine.softness import check_soft, spread_terms
 
 _TINY_DIRECTION = 1e-9  # a ray parallel to a face gets this slope, as in the kernels
 _PAIRS_AT_ONCE = 2_000_000  # ray-voxel pairs tested together: bounds the memory to some hundred megabytes
@@ -101,6 +102,9 @@ def _rays(
     min_alpha: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return (rgb [N,3], T_end [N], depth [N]) of some rays."""
+    if not len(octree):
+        nothing = densities.sum() + colours.sum() + 0.0 * (origins + directions).sum(dim=1)
+        return (1.0 + nothing)[:, None] * background, 1.0 + nothing, nothing
     as_input = dict(dtype=densities.dtype, device=densities.device)
     centre = torch.as_tensor(octree.center, **as_input)[ranks]
     half = torch.as_tensor(octree.size, **as_input)[ranks] * 0.5
@@ -120,13 +124,22 @@ def _rays(
         )
         for k in range(samples)
     ]  # fmt: skip
-    optical_depth = (DENSITY_SCALE / (samples * spread_of(sigma))) * chord * sum(parts)
+    optical_depth = DENSITY_SCALE / samples * chord / spread(directions, sigma)[:, None] * sum(parts)
     alpha = coverage(p, d, h, sigma) * (-torch.expm1(-optical_depth)).clamp(max=MAX_ALPHA)
     alpha = torch.where(on & (alpha >= min_alpha), alpha, torch.zeros_like(alpha))
     z = torch.where(on, 0.5 * (t_in + t_out), torch.zeros_like(t_in))
     weight, trans = soft_weights(alpha, z, temperature, order)
     rgb = (weight[..., None] * ordered_colours[voxel]).sum(dim=1) + trans[:, None] * background
     return rgb, trans, (weight * z).sum(dim=1)
+
+
+def spread(d: Tensor, sigma: float) -> Tensor:
+    """Return how often rays with directions d [N,3] count a uniform medium of dilated voxels, 1 at sigma 0."""
+    along, across, width = spread_terms(sigma)
+    r = d.abs() / d.abs().amax(dim=-1, keepdim=True)
+    near_one = 1.0 - (1.0 - r) ** 2 / (2.0 * width * r.clamp(min=1.0 / (1.0 + width)))
+    share = torch.where(r > 1.0 / (1.0 + width), near_one, r * (1.0 + 0.5 * width))
+    return along + across * (share.sum(dim=-1) - 1.0)  # the largest has share 1
 
 
 def _covering(hit: Tensor) -> tuple[Tensor, Tensor]:

@@ -46,8 +46,9 @@ def soft_rasterize(
     """Return the soft picture of a voxel field.
 
     Differentiable inputs: densities, colours, background and pose; no gradient flows through which voxels a pixel sees. Sigma 0
-    is the hard footprint, temperature 0 the hard order. Float32 runs the kernels, float64 the twin. Gradients are the same for
-    any number of threads. Raises ValueError for shapes that do not fit the octree and for softness below 0.
+    is the hard footprint, temperature 0 the hard order. Float32 runs the kernels, on a GPU the CUDA ones; float64 the twin.
+    Gradients are the same for any number of threads; on a GPU the order of their sums is left to chance.
+    Raises ValueError for shapes that do not fit the octree and for softness below 0.
     """
     check_soft(octree, densities, colours, sigma, temperature, order, samples_per_voxel)
     tail = torch.as_tensor(background, dtype=densities.dtype, device=densities.device)
@@ -63,6 +64,12 @@ def soft_rasterize(
             pose=pose, samples_per_voxel=samples_per_voxel,
         )  # fmt: skip
     softness = (sigma, temperature, order, samples_per_voxel)
+    if densities.is_cuda:
+        from engine.cuda.soft_rasterize import soft_fields
+
+        return SoftOutput(
+            *soft_fields(densities, colours, tail, pose, octree, _posed(camera, pose), softness)
+        )
     return SoftOutput(*_SoftRasterize.apply(densities, colours, tail, pose, octree, camera, softness))
 
 
@@ -93,7 +100,7 @@ class _SoftRasterize(torch.autograd.Function):
             lists,
             crew(),
             room,
-            soft_array(*softness),
+            soft_array(*softness[:3]),
             samples,
         )
         full = torch.from_numpy(image)
@@ -108,7 +115,7 @@ class _SoftRasterize(torch.autograd.Function):
         density, want_pose = _array(densities), ctx.needs_input_grad[3]
         lists = soft_lists(table, ctx.camera, sigma, crew(), room, keep_slots=True)
         found = soft_gradients(
-            table, density, _array(colours)[:, None], lists, crew(), room, soft_array(*ctx.softness), samples=samples,
+            table, density, _array(colours)[:, None], lists, crew(), room, soft_array(*ctx.softness[:3]), samples=samples,
             mode=GIVEN, shrink=1, target=_NO_PHOTO, background=_array(background), weights=np.zeros(N_WEIGHTS),
             v_rgb=_array(v_rgb), v_trans=_array(v_trans), v_depth=_array(v_depth), want_pose=want_pose,
         )  # fmt: skip

@@ -93,7 +93,7 @@ def soft_view(
     return (
         lists,
         rgb,
-        soft_array(sigma, temperature / edge, config.soft.order, config.model.samples_per_voxel),
+        soft_array(sigma, temperature / edge, config.soft.order),
     )
 
 
