@@ -29,8 +29,10 @@ def render_frame(
     scale: tuple[float, float, str] | None = None,
 ) -> Frame:
     """Render what a viewport asked for, at `scale` times its resolution; a `scale` of colours is another frame's legend."""
-    begin = clock() camera = request.camera.scaled(request.scale) if request.on_device and request.mode == "colour" and not
-    request.error_map and method.card and hasattr(method, "render_on_card"):
+    begin = clock()
+    camera = request.camera.scaled(request.scale)
+    plain = request.mode == "colour" and not request.error_map
+    if request.on_device and plain and method.card and hasattr(method, "render_on_card"):
         return _frame_on_card(method, request, camera, begin, clock)
     want = wanted_buffers(request.mode) | {"depth_z"}  # the overlays need the depth in every mode
     buffers = method.render(camera, want, background=request.background)
