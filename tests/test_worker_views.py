@@ -86,6 +86,36 @@ def test_the_error_mode_compares_with_the_photo_only_where_it_was_taken(bench: B
     assert bench.worker.frame().legend is None
 
 
+class _Errors:
+    """The error map of a method: nothing is known of the views but the last."""
+
+    block = 4
+
+    def of(self, view: int) -> np.ndarray:
+        return np.full((3, 3), 0.04 if view == 1 else np.nan, dtype=np.float32)
+
+
+def test_the_error_map_lies_over_the_picture_and_the_frame_says_whose_it_is(bench: Bench) -> None:
+    bench.worker.request_view(ViewRequest(1, camera_at(0.1), error_map=True))
+    bench.worker.turn()
+    plain = bench.worker.frame()  # the method keeps no errors
+    assert (plain.heat_of, plain.legend) == (None, None)
+    bench.method.errors = _Errors()
+    frames = []
+    for serial, index in ((2, 1), (3, None), (4, 0)):
+        bench.worker.request_view(ViewRequest(serial, camera_at(0.1), view_index=index, error_map=True))
+        bench.worker.turn()
+        frames.append(bench.worker.frame())
+    assert [frame.heat_of for frame in frames] == [
+        1,
+        1,
+        None,
+    ]  # in it, next to it, in one that was not met yet
+    assert frames[0].legend[:2] == (0.0, pytest.approx(0.2))
+    assert (frames[0].rgba[6, 6, :3] != plain.rgba[6, 6, :3]).any()
+    np.testing.assert_array_equal(frames[2].rgba, plain.rgba)
+
+
 class _OnCard:
     """A method on a pretended card: the picture stays there."""
 

@@ -32,12 +32,13 @@ from engine.cpu.error_pyramid import (
     set_blocks,
 )
 
-RATE = 0.2  # share of a block's error that one more pixel or tile decides
+RATE = 0.2  # share of a block's error that one more pixel decides
+PICTURE_RATE = 0.7  # and a whole picture, which measured all of the block's pixels
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """N pixels: `slot` int64 [N] says which of `views`, `x`, `y` int64 [N] at full size, `factor` float32 [N] its weight."""
+    """N pixels: `slot` int64 [N] says which of `views`; `x`, `y` int64 [N] at full size; `factor` float32 [N]: what each counts."""
 
     views: np.ndarray
     slot: np.ndarray
@@ -90,7 +91,7 @@ class ErrorMap:
         counts = counts.reshape(squares.shape[0], side, squares.shape[1], side).sum(axis=(1, 3))
         means = squares / (3.0 * np.maximum(counts, 1))
         learn_tiles(
-            self._layout, view, means.reshape(-1), squares.shape[1], side * shrink, RATE, self._errors, self._nodes
+            self._layout, view, means.reshape(-1), squares.shape[1], side * shrink, PICTURE_RATE, self._errors, self._nodes
         )  # fmt: skip
 
     def of(self, view: int) -> np.ndarray:

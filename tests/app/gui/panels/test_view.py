@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,16 @@ def test_keys_show_in_the_panel(view, lego):
     view.refresh()
     assert view.text("mode") == MODES["normal"] and view.text("toggle_box") is False
     assert view.text("toggle_axes") is True
+
+
+def test_the_error_map_is_one_press_away_where_the_method_keeps_one(view, lego):
+    view.event(lego)
+    view.press("toggle_errors", True)
+    assert view.ran == ["toggle_errors"]
+    view.event(replace(lego, method="plenoxels"))
+    view.refresh()
+    assert not view.config("toggle_errors", "enabled")
+    assert "Only SVRaster keeps an error map." in view.tip("toggle_errors")
 
 
 def test_a_mode_with_its_own_colours_needs_no_map(view):
