@@ -20,7 +20,7 @@ from engine.svraster_one import files, memory
 from engine.svraster_one.cache import InferenceCache, Looks, key_of
 from engine.svraster_one.cameras import Frame, camera_of, floating, resized_intrinsics
 from engine.svraster_one.losses import SVRasterOneLoss, photo_of
-from engine.svraster_one.rasterizer import DifferentiableVoxelRasterizer, finished
+from engine.svraster_one.rasterizer import DifferentiableVoxelRasterizer
 from engine.svraster_one.settings import SVRasterOneConfig
 from engine.svraster_one.voxels import SparseVoxelGrid
 
@@ -91,7 +91,7 @@ class SVRasterOne(nn.Module):
         self, camera_matrix: Tensor, intrinsics: Tensor, width: int, height: int
     ) -> dict[str, Tensor]:
         camera = camera_of(self.frame.pose(camera_matrix.double()), intrinsics, width, height)
-        return finished(*self.inference_cache().fields(camera, self.looks()), self.frame.extent)
+        return self.inference_cache().picture(camera, self.looks(), self.frame.extent)
 
     def looks(self) -> Looks:
         """Return how pictures of the inference mode are drawn."""
