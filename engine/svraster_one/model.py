@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.octree import Octree
-from engine.svraster_one import files, memory
+from engine.svraster_one import files, fit, memory
 from engine.svraster_one.cache import InferenceCache, Looks, key_of
 from engine.svraster_one.cameras import Frame, camera_of, floating, resized_intrinsics
 from engine.svraster_one.losses import SVRasterOneLoss, photo_of
@@ -207,8 +207,8 @@ class SVRasterOne(nn.Module):
         return memory.usage(self)
 
     def optimize_memory(self, target_memory_mb: float, views: Any = None) -> dict[str, Any]:
-        """Make the model fit into so many megabytes; return what was done and what it cost; see `memory.optimize`."""
-        return memory.optimize(self, target_memory_mb, views)
+        """Make the model fit into so many megabytes; return what was done and what it cost; see `fit.optimize`."""
+        return fit.optimize(self, target_memory_mb, views)
 
     def export_voxels(self, path: str | Path) -> None:
         """Write the voxels and the settings into a .pth file."""
