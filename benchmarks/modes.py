@@ -89,7 +89,7 @@ def ways_of(model: SVRasterOne, method: Any, camera: Any, room: Workspace) -> di
         "hard": lambda: forward("training", False),
         "app": app,
         "inference": lambda: forward("inference", False),
-        "colour": lambda: cache.picture(camera, looks, depth=False),
+        "colour": lambda: cache.blend(camera, looks, depth=False),
     }
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numba import njit
 from torch import Tensor
 
 from engine.cameras import Camera
@@ -26,7 +27,7 @@ from engine.octree import Octree
 from engine.reference.rasterize import trilinear_weights
 from engine.reference.sh import rgb_from_sh
 from engine.render.rasterize import rasterize
-from engine.render.resample import box_downsample
+from engine.svraster_one.rasterizer import SEEN, finished
 from engine.svraster_one.voxels import SparseVoxelGrid
 
 CROSSED = 4096  # leaves of a ray are found this many at a time
@@ -45,6 +46,31 @@ def key_of(grid: SparseVoxelGrid) -> tuple[object, ...]:
     """Return what changes whenever the values of a grid do, in place or not."""
     parameters = (grid.densities, grid.sh)
     return (id(grid.octree), *((id(p), p.data_ptr(), p._version) for p in parameters))
+
+
+@njit(cache=True, nogil=True)
+def finish(image, plane, rays, background, extent, seen, rgb, depth, alpha):  # type: ignore[no-untyped-def]
+    """Average `rays` x `rays` rays a pixel, lay the colour over a background, divide the depth by what is seen.
+
+    image [H rays, W rays, 4] and plane [H rays, W rays] to rgb [H,W,3], depth and alpha [H,W].
+    """
+    share = np.float32(1.0 / (rays * rays))
+    for y in range(rgb.shape[0]):
+        for x in range(rgb.shape[1]):
+            trans = r = g = b = z = np.float32(0.0)
+            for i in range(y * rays, (y + 1) * rays):
+                for j in range(x * rays, (x + 1) * rays):
+                    trans += image[i, j, 0]
+                    r += image[i, j, 1]
+                    g += image[i, j, 2]
+                    b += image[i, j, 3]
+                    z += plane[i, j]
+            trans *= share
+            rgb[y, x, 0] = r * share + trans * background[0]
+            rgb[y, x, 1] = g * share + trans * background[1]
+            rgb[y, x, 2] = b * share + trans * background[2]
+            alpha[y, x] = 1.0 - trans
+            depth[y, x] = extent * z * share / (1.0 - trans) if 1.0 - trans > seen else 0.0
 
 
 @dataclass(eq=False)
@@ -111,31 +137,24 @@ class InferenceCache:
 
     # --- pictures -------------------------------------------------------------------------------------------------
 
-    def picture(
-        self, camera: Camera, looks: Looks, depth: bool = True
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return image [H,W,4], T and rgb without background, and depth_z [H,W] if asked for, valid until the next."""
+    def blend(self, camera: Camera, looks: Looks, depth: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Return image [H,W,4], T and rgb before nothing, and planes [n,H,W] with every ray, valid until the next call."""
         fine = camera if looks.supersample == 1 else camera.scaled(float(looks.supersample))
         lists, rgb = shaded_lists(self.table, self.sh, self.degree, fine, crew(), self.room)
         want = WANT_DEPTH if depth else 0
-        image, planes = render_lists(
-            lists, self.table, self.corners, rgb, crew(), self.room, looks.samples, want
-        )
-        plane = planes[PLANE_DEPTH] if depth else None
-        if fine is not camera:
-            size = camera.width, camera.height
-            image = box_downsample(image, *size)
-            plane = None if plane is None else box_downsample(plane[..., None], *size)[..., 0]
-        return image, plane
+        return render_lists(lists, self.table, self.corners, rgb, crew(), self.room, looks.samples, want)
 
-    def fields(self, camera: Camera, looks: Looks) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (rgb [H,W,3] before the background, trans [H,W], depth_z [H,W])."""
+    def picture(self, camera: Camera, looks: Looks, extent: float = 1.0) -> dict[str, Tensor]:
+        """Return `rgb [H,W,3]`, `depth [H,W]` in scene units, of which `extent` make one of the engine's, and `alpha`."""
         if self.densities is not None:
-            return self._on_card(camera, looks)
-        image, plane = self.picture(camera, looks)
-        trans = torch.from_numpy(image[..., 0].copy())
-        rgb = torch.from_numpy(image[..., 1:4] + image[..., :1] * np.float32(looks.background))
-        return rgb, trans, torch.from_numpy(plane.copy())
+            return finished(*self._on_card(camera, looks), extent)
+        image, planes = self.blend(camera, looks)
+        rgb = np.empty((camera.height, camera.width, 3), dtype=np.float32)
+        depth, alpha = (np.empty((camera.height, camera.width), dtype=np.float32) for _ in range(2))
+        background = np.array(looks.background, dtype=np.float32)
+        finish(image, planes[PLANE_DEPTH], looks.supersample, background, extent, SEEN, rgb, depth, alpha)
+        fields = {"rgb": rgb, "depth": depth, "alpha": alpha}
+        return {name: torch.from_numpy(array) for name, array in fields.items()}
 
     @torch.no_grad()
     def _on_card(self, camera: Camera, looks: Looks) -> tuple[Tensor, Tensor, Tensor]:

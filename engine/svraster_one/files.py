@@ -118,11 +118,9 @@ def from_run(cls: type[SVRasterOne], path: str | Path) -> SVRasterOne:
     resumed = run.newest()
     if resumed is None:
         raise CheckpointError(f"{path} has no checkpoint yet; train it first.")
-    tensors, options = resumed.tensors, resumed.header["options"]
-    names = ("path", "level")
-    octree = Octree.from_leaves(
-        *(tensors[f"octree.{name}"] for name in names), float(resumed.header["root_size"])
-    )
+    tensors, state = resumed.tensors, resumed.header["state"]
+    options = state["options"]
+    octree = Octree.from_leaves(tensors["octree.path"], tensors["octree.level"], float(state["root_size"]))
     return _model(
         cls, octree, tensors["field.density"], tensors["field.sh"], tensors["background"][0],
         int(options["model.samples_per_voxel"]), int(options["model.supersample"]),

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from engine.octree import Octree
-from engine.svraster_one import files, memory
+from engine.svraster_one import files, fit, memory
 from engine.svraster_one.cache import InferenceCache, Looks, key_of
 from engine.svraster_one.cameras import Frame, camera_of, floating, resized_intrinsics
 from engine.svraster_one.losses import SVRasterOneLoss, photo_of
-from engine.svraster_one.rasterizer import DifferentiableVoxelRasterizer, finished
+from engine.svraster_one.rasterizer import DifferentiableVoxelRasterizer
 from engine.svraster_one.settings import SVRasterOneConfig
 from engine.svraster_one.voxels import SparseVoxelGrid
 
@@ -91,7 +91,7 @@ class SVRasterOne(nn.Module):
         self, camera_matrix: Tensor, intrinsics: Tensor, width: int, height: int
     ) -> dict[str, Tensor]:
         camera = camera_of(self.frame.pose(camera_matrix.double()), intrinsics, width, height)
-        return finished(*self.inference_cache().fields(camera, self.looks()), self.frame.extent)
+        return self.inference_cache().picture(camera, self.looks(), self.frame.extent)
 
     def looks(self) -> Looks:
         """Return how pictures of the inference mode are drawn."""
@@ -207,8 +207,8 @@ class SVRasterOne(nn.Module):
         return memory.usage(self)
 
     def optimize_memory(self, target_memory_mb: float, views: Any = None) -> dict[str, Any]:
-        """Make the model fit into so many megabytes; return what was done and what it cost; see `memory.optimize`."""
-        return memory.optimize(self, target_memory_mb, views)
+        """Make the model fit into so many megabytes; return what was done and what it cost; see `fit.optimize`."""
+        return fit.optimize(self, target_memory_mb, views)
 
     def export_voxels(self, path: str | Path) -> None:
         """Write the voxels and the settings into a .pth file."""

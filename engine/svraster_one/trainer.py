@@ -14,20 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine import checkpoint
-from engine.errors import CheckpointError, OptionError
+from engine.errors import OptionError
 from engine.metrics import psnr
-from engine.octree import Octree
+from engine.svraster_one import resume
 from engine.svraster_one.losses import SVRasterOneLoss, photo_of
 from engine.svraster_one.model import SVRasterOne
-from engine.svraster_one.optimizer import MOMENTS, NAMES, GridAdam, ParkedMoments
+from engine.svraster_one.optimizer import GridAdam, ParkedMoments
 from engine.svraster_one.photos import View, single_views, window
 from engine.svraster_one.schedule import rate_share, softness
 from engine.svraster_one.settings import SVRasterOneConfig
 
 log = logging.getLogger(__name__)
 
-KIND = "svraster one training"
 Loader = Iterable[dict[str, Any]]
 
 
@@ -49,11 +47,11 @@ class SVRasterOneTrainer:
         self.total_steps = 0  # of the run, which rates and softness are about; 0: not known
         self.history: list[dict[str, float]] = []
         self.generator = torch.Generator().manual_seed(self.config.training.seed)
-        model.voxel_grid.set_colour_dtype(torch.float32)
+        model.voxel_grid.set_colour_dtype(model.voxel_grid.densities.dtype)
         self.grid_adam = GridAdam(model.voxel_grid)
         self.scaler = torch.amp.GradScaler("cuda", enabled=self._half() == torch.float16)
-        self._parked: ParkedMoments | None = None
-        self._pending = 0  # batches whose gradients wait for their step
+        self.parked: ParkedMoments | None = None
+        self.pending = 0  # batches whose gradients wait for their step
         self._forget_gradients()
         model.trainers.add(self)
         me = weakref.ref(self)
@@ -76,8 +74,8 @@ class SVRasterOneTrainer:
         return torch.float16 if self.model.voxel_grid.densities.is_cuda else torch.bfloat16
 
     def _forget_gradients(self) -> None:
-        self._gradients: Tensor | None = None  # [V] summed magnitudes since the structure changed
-        self._gradient_steps = 0
+        self.gradients: Tensor | None = None  # [V] summed magnitudes since the structure changed
+        self.gradient_steps = 0
 
     # --- training -------------------------------------------------------------------------------------------------
 
@@ -134,7 +132,10 @@ class SVRasterOneTrainer:
         options = self.config.training
         if self.model.parked is not None or not self.model.training:
             self.model.train()
-        rasterizer = self.model.rasterizer
+        grid, rasterizer = self.model.voxel_grid, self.model.rasterizer
+        if grid.sh.dtype != grid.densities.dtype:  # halves, from `optimize_memory`
+            grid.set_colour_dtype(grid.densities.dtype)
+            self.rebind()
         rasterizer.softness = softness(options, self.step, self.total_steps)
         views = list(single_views(batch))
         share = 1.0 / (len(views) * options.gradient_accumulation_steps)
@@ -148,9 +149,9 @@ class SVRasterOneTrainer:
                     result[name] = result.get(name, 0.0) + float(value.detach()) / len(views)
         finally:
             rasterizer.colour_dtype = None
-        self._pending += 1
-        if self._pending == options.gradient_accumulation_steps:
-            self._pending = 0
+        self.pending += 1
+        if self.pending == options.gradient_accumulation_steps:
+            self.pending = 0
             result |= self._descend()
         return result
 
@@ -178,8 +179,8 @@ class SVRasterOneTrainer:
         if bool(
             torch.isfinite(magnitudes).all()
         ):  # a scaler that is too high makes infinities, and passes over the step
-            self._gradients = magnitudes if self._gradients is None else self._gradients + magnitudes
-            self._gradient_steps += 1
+            self.gradients = magnitudes if self.gradients is None else self.gradients + magnitudes
+            self.gradient_steps += 1
         if options.grad_clip > 0.0:
             torch.nn.utils.clip_grad_norm_([grid.densities, grid.sh], options.grad_clip)
         self.scaler.step(self.optimizer)
@@ -189,9 +190,9 @@ class SVRasterOneTrainer:
         due = self.step % options.adaptive_every == 0
         if due and self.total_steps and self.step > options.adaptive_until * self.total_steps:
             due = False
-        if not due or self._gradients is None:
+        if not due or self.gradients is None:
             return {}
-        counts = self.model.adaptive_optimization(self._gradients / self._gradient_steps)
+        counts = self.model.adaptive_optimization(self.gradients / self.gradient_steps)
         self._forget_gradients()
         log.info("step=%d %s", self.step, " ".join(f"{k}={v}" for k, v in counts.items()))
         return {name: float(count) for name, count in counts.items()}
@@ -211,19 +212,19 @@ class SVRasterOneTrainer:
 
     def state_bytes(self) -> int:
         """Return the bytes of the optimiser's state and of the gradient statistics in memory."""
-        statistics = 0 if self._gradients is None else self._gradients.nbytes
-        return statistics + (self.grid_adam.nbytes() if self._parked is None else 0)
+        statistics = 0 if self.gradients is None else self.gradients.nbytes
+        return statistics + (self.grid_adam.nbytes() if self.parked is None else 0)
 
     def park(self, folder: str | Path | None = None) -> int:
         """Move the optimiser's moments to the disk, see `switch_to_inference_mode`; return their bytes."""
-        if self._parked is None:
-            self._parked = ParkedMoments(self.grid_adam, folder)
-        return self._parked.bytes
+        if self.parked is None:
+            self.parked = ParkedMoments(self.grid_adam, folder)
+        return self.parked.bytes
 
     def unpark(self) -> None:
         """Bring the moments back."""
-        if self._parked is not None:
-            parked, self._parked = self._parked, None
+        if self.parked is not None:
+            parked, self.parked = self.parked, None
             parked.back_into(self.grid_adam)
 
     def rebind(self) -> None:
@@ -234,53 +235,8 @@ class SVRasterOneTrainer:
 
     def save(self, path: str | Path) -> None:
         """Write everything from which `load` goes on exactly. Whole or not at all."""
-        if self._pending:
-            raise CheckpointError(
-                f"Cannot save between two steps: {self._pending} batches of gradients wait; save after an epoch."
-            )
-        grid = self.model.voxel_grid
-        tensors = {name: getattr(grid, name).detach() for name in NAMES}
-        steps = {}
-        states = self.grid_adam.states() if self._parked is None else self._parked.states
-        for name, state in zip(NAMES, states):
-            tensors |= {f"{name}.{moment}": state[moment] for moment in MOMENTS if state}
-            steps[name] = float(state["step"]) if state else None
-        tensors |= {"generator": self.generator.get_state(), "torch_generator": torch.get_rng_state()}
-        if self._gradients is not None:
-            tensors["gradients"] = self._gradients
-        arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
-        arrays |= {"path": np.asarray(grid.octree.path), "level": np.asarray(grid.octree.level)}
-        header = {
-            "kind": KIND, "step": self.step, "epoch": self.epoch, "total_steps": self.total_steps,
-            "best_psnr": self.best_psnr if math.isfinite(self.best_psnr) else None, "history": self.history,
-            "adam_steps": steps, "gradient_steps": self._gradient_steps, "scaler": self.scaler.state_dict(),
-            "root_size": float(grid.octree.root_size), "config": self.config.to_dict(),
-        }  # fmt: skip
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.save(path, arrays, header)
+        resume.save(self, path)
 
     def load(self, path: str | Path) -> None:
         """Go on from what `save` wrote, random numbers included; the settings stay those of this trainer."""
-        arrays, header = checkpoint.load(path)
-        if header.get("kind") != KIND:
-            raise CheckpointError(f"{path} is no checkpoint of SVRasterOneTrainer; choose one that it wrote.")
-        tensors = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
-        grid = self.model.voxel_grid
-        octree = Octree.from_leaves(arrays["path"], arrays["level"], float(header["root_size"]))
-        device = grid.densities.device
-        self.model.train()
-        grid.replace(octree, *(tensors[name].to(device) for name in NAMES))
-        states = []
-        for name in NAMES:
-            step = header["adam_steps"][name]
-            held = {moment: tensors[f"{name}.{moment}"].to(device) for moment in MOMENTS if step is not None}
-            states.append(held | {"step": torch.tensor(step)} if held else {})
-        self.grid_adam.bind(states)
-        self.step, self.epoch = int(header["step"]), int(header["epoch"])
-        self.total_steps, self.history = int(header["total_steps"]), list(header["history"])
-        self.best_psnr = -math.inf if header["best_psnr"] is None else float(header["best_psnr"])
-        self._gradients = tensors["gradients"].to(device) if "gradients" in tensors else None
-        self._gradient_steps, self._pending = int(header["gradient_steps"]), 0
-        self.scaler.load_state_dict(header["scaler"]) if header["scaler"] else None
-        self.generator.set_state(tensors["generator"])
-        torch.set_rng_state(tensors["torch_generator"])
+        resume.load(self, path)

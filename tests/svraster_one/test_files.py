@@ -15,6 +15,7 @@ from engine.metrics import psnr
 from engine.options import updated
 from engine.runs import RunSpec, new_run
 from engine.svraster_one import SVRasterOne
+from engine.training import Training
 from tests.plenoxels.toy import toy_scene
 from tests.svraster_one.small import small_config, small_model, view
 
@@ -118,7 +119,7 @@ def test_a_run_of_the_app_can_be_opened(method, tmp_path):
     run.begin()
     with pytest.raises(CheckpointError, match="no checkpoint yet"):
         SVRasterOne.from_run(tmp_path / "run")
-    run.save(method.step, *method.state())
+    Training(method.scene, method, run).save()
     model = SVRasterOne.from_run(tmp_path / "run")
     camera = method.scene.test.views[1].camera
     assert psnr(picture(model, camera), method.render(camera).rgb) > SAME_DB

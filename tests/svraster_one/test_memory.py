@@ -118,8 +118,9 @@ def test_a_quantised_model_trains_on_in_single_precision():
     trainer = SVRasterOneTrainer(model)
     seen = batch(model)
     trainer.training_step(seen)
-    report = model.optimize_memory(0.8 * model.get_memory_usage()["total_memory_mb"])
-    assert report["quantised"] == (model.voxel_grid.sh.dtype == torch.float16)
+    report = model.optimize_memory(0.55 * model.get_memory_usage()["total_memory_mb"])
+    assert report["quantised"]
+    assert model.voxel_grid.sh.dtype == torch.float16
     trainer.training_step(seen)
     assert model.voxel_grid.sh.dtype == torch.float32
     assert trainer.grid_adam.states()[1]["exp_avg"].dtype == torch.float32
