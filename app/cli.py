@@ -58,6 +58,10 @@ class ModelFlags(DeviceFlags):
     preset: Annotated[
         str | None, Help(metavar="NAME", help="A named set of options; flags change single ones.")
     ] = None
+    refine_poses: Annotated[
+        tyro.conf.FlagCreatePairsOff[bool],
+        Help(help="Correct the photos' camera poses while training, from coarse to fine, on soft pictures."),
+    ] = False
     seed: Annotated[int, Help(help="Of everything random.")] = 0
     config: Annotated[
         Path | None,
@@ -355,13 +359,17 @@ def _options(arguments: Any, argv: list[str]) -> tuple[dict[str, Any], dict[str,
 
     method = _method(arguments.method)
     values: dict[str, Any] = {}
+    module = sys.modules[method.__module__.rpartition(".")[0]]
     if arguments.preset is not None:
-        module = sys.modules[method.__module__.rpartition(".")[0]]
         presets = getattr(module, "PRESETS", {})
         if arguments.preset not in presets:
             names = ", ".join(presets) or "none"
             raise UserError(f"{arguments.method} has no preset {arguments.preset!r}; there is {names}.")
         values |= presets[arguments.preset]
+    if arguments.refine_poses:
+        if not hasattr(module, "REFINE_POSES"):
+            raise UserError(f"--refine-poses needs a method with soft pictures, not {arguments.method}; choose svraster.")
+        values |= module.REFINE_POSES
     return given(arguments, SceneOptions, argv), values | given(arguments, method.Config, argv)
 
 

@@ -29,6 +29,7 @@ FLAGS: dict[str, type] = {
     "scene": str,
     "method": str,
     "preset": str,
+    "refine_poses": bool,
     "seed": int,
     "device": str,
     "threads": int,

@@ -6,7 +6,8 @@
 Every training camera is turned by exactly `degrees` about an axis of its own and moved by `percent` of its distance from the
 scene's centre, in a direction of its own. Errors are against the true poses, after the one rotation, shift and scale that lead
 all of them there best: what moves cameras and scene together cannot be seen in any picture. The held-out views are drawn from
-the cameras that such a motion makes of theirs. Options are those of SVRaster by dotted name, as NAME=VALUE.
+the cameras that such a motion makes of theirs. Trained as `nerfviewer train --refine-poses` does; options are SVRaster's by
+dotted name, as NAME=VALUE.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from app.bench import machine
 from engine import options
 from engine.cameras import Camera
 from engine.datasets.scene import Scene, Split
-from engine.methods.svraster import SVRaster
+from engine.methods.svraster import REFINE_POSES, SVRaster
 from engine.methods.svraster.poses import angles_between, nearest_rotation, rotation_of
 from engine.metrics import psnr
 from engine.training import load_scene
@@ -101,7 +102,7 @@ def main() -> None:
         dataclasses.replace(v, camera=v.camera.moved(pose)) for v, pose in zip(views, poses, strict=True)
     )
     crooked = dataclasses.replace(scene, train=Split(moved, scene.train.images))
-    config = {"objective.kind": "soft", "poses.refine": not arguments.keep} | values
+    config = REFINE_POSES | {"poses.refine": not arguments.keep} | values
     model = SVRaster(crooked, options.build(SVRaster.Config, config), arguments.seed)
     model.warm_up()
     before = errors(true, np.array(poses)[:, :3])

@@ -127,6 +127,14 @@ def test_resume_without_out_takes_the_newest_run_of_the_scene(capsys: pytest.Cap
     assert checkpoint_steps(only_run()) == [5, 7]
 
 
+def test_refining_poses_is_a_set_of_options_that_others_win_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = {"smooth": True, "levels": 7}
+    monkeypatch.setattr(sys.modules["tests"], "REFINE_POSES", wanted, raising=False)
+    assert train("--max-steps", "3", "--refine-poses", "--levels", "4") == 0
+    spec = runs.open_run(only_run()).spec
+    assert (spec.values["smooth"], spec.values["levels"]) == (True, 4)
+
+
 def test_options_on_resume_take_effect() -> None:
     assert train("--max-steps", "5", "--out", "run") == 0
     assert train("--max-steps", "6", "--out", "run", "--resume", "--rates.density", "0.125") == 0
@@ -223,6 +231,7 @@ def test_a_failing_training_ends_with_its_causes(
         (["train", "grey", "--threads", "0"], "--threads must be a whole number of at least 1, got 0."),
         (["train", "grey", "--threads", "two"], "--threads must be a whole number of at least 1, got two."),
         (["train", "grey", "--preset", "swift"], "fake has no preset 'swift'"),
+        (["train", "grey", "--refine-poses"], "--refine-poses needs a method with soft pictures, not fake"),
         (["eval", "nowhere"], "nowhere is not a run folder"),
         (["render", "nowhere", "--spiral", "-o", "a.mp4"], "nowhere is not a run folder"),
         (

@@ -26,7 +26,7 @@ from engine.constants import (
 from engine.cpu import octree_rays_step
 from engine.cpu.apply_step import FieldGradients
 from engine.cpu.crew import Crew, crew
-from engine.cpu.lists import VoxelTable, Workspace, build_lists
+from engine.cpu.lists import VoxelTable, Workspace
 from engine.cpu.octree_nodes import node_table
 from engine.cpu.octree_rays import jitter_of
 from engine.cpu.octree_rays_step import Quadrature, RayBatch, RayField, RayRoom, ray_gradients

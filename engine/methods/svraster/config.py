@@ -244,14 +244,14 @@ class PoseOptions:
         live=True,
     )
     until: int = option(
-        3_000,
+        6_000,
         "Rates have fallen to their last share at this step.",
         minimum=1,
         unit="steps",
         live=True,
     )
     last_share: float = option(
-        0.02, "The share of the rates that is left in the end.", minimum=1e-4, maximum=1.0, live=True
+        0.05, "The share of the rates that is left in the end.", minimum=1e-4, maximum=1.0, live=True
     )
 
 
@@ -427,6 +427,22 @@ PUBLISHED = {
     "schedule.sh3_from": 2_000,
     "open.split_all_to": 0,
     "open.total_variation": 1e-4,
+}
+# What `--refine-poses` sets: cameras settle on small, soft pictures without view dependence, which would explain them away.
+REFINE_POSES = {
+    "objective.kind": "soft",
+    "poses.refine": True,
+    "soft.sigma": 0.25,
+    "soft.anneal_until": 4_000,
+    "rates.density": 0.2,
+    "rates.half_life": 2_000.0,
+    "schedule.quarter_until": 800,
+    "schedule.half_until": 2_400,
+    "schedule.supersample_from": 6_000,
+    "schedule.sh1_from": 4_000,
+    "schedule.sh2_from": 4_500,
+    "schedule.sh3_from": 5_000,
+    "adapt.until_step": 6_000,
 }
 PRESETS = {"fast": {}, "published": PUBLISHED}
 

@@ -38,7 +38,7 @@ PICTURE_RATE = 0.7  # and a whole picture, which measured all of the block's pix
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """N pixels: `slot` int64 [N] says which of `views`; `x`, `y` int64 [N] at full size; `factor` float32 [N]: what each counts."""
+    """N pixels: `slot` int64 [N] says which of `views`; `x`, `y` int64 [N] at full size; `factor` float32 [N]: its weight."""
 
     views: np.ndarray
     slot: np.ndarray
