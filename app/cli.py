@@ -308,7 +308,7 @@ def _dispatch(argv: list[str]) -> int:
     )
     if said.warning:
         print(f"nerfviewer: {said.warning}", file=sys.stderr)
-    return run(arguments, [*rest, *(f"--{option}" for option in (*said.scene, *said.method))])
+    return run(arguments, rest)
 
 
 def _early(argv: list[str], name: str, file: config_file.ConfigFile | None = None) -> str | None:
@@ -370,6 +370,9 @@ def _options(arguments: Any, argv: list[str]) -> tuple[dict[str, Any], dict[str,
         if not hasattr(module, "REFINE_POSES"):
             raise UserError(f"--refine-poses needs a method with soft pictures, not {arguments.method}; choose svraster.")
         values |= module.REFINE_POSES
+    if arguments.config is not None:  # what it says was asked for as much as what the command line says
+        said = config_file.settings(config_file.read(arguments.config.expanduser()), method.Config)
+        argv = [*argv, *(f"--{name}" for name in (*said.scene, *said.method))]
     return given(arguments, SceneOptions, argv), values | given(arguments, method.Config, argv)
 
 

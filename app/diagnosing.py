@@ -10,8 +10,9 @@ from typing import Any
 
 from app.headless_train import write_json
 from engine import runs
-from engine.diagnosis import Finding, diagnose, watched
+from engine.diagnosis import diagnose, watched
 from engine.errors import UserError
+from engine.findings import Finding
 from engine.methods.common import method_class
 from engine.options import describe
 

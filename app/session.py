@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine.diagnosis import Finding
+from engine.findings import Finding
 from engine.messages import (
     AdaptPreviewed,
     Beside,

@@ -18,7 +18,7 @@ import numpy as np
 
 from engine.cameras import Camera
 from engine.capture import Flag
-from engine.diagnosis import Finding
+from engine.findings import Finding
 from engine.methods.common import AdaptReport, StructureStats
 from engine.tally import ViewTally
 

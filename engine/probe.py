@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from engine.datasets.scene import Scene
-from engine.diagnosis import QUANTILES
+from engine.findings import QUANTILES
 from engine.methods.common import Method
 from engine.metrics import psnr
 from engine.render.resample import box_downsample

@@ -15,8 +15,8 @@ import numpy as np
 from engine import options, runs
 from engine.datasets.box import text_of_centre, with_box
 from engine.datasets.scene import Points, Scene
-from engine.diagnosis import Finding
 from engine.errors import CheckpointError, UserError
+from engine.findings import Finding
 from engine.messages import (
     Beside,
     HistoryPoint,

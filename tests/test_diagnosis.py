@@ -14,7 +14,8 @@ import pytest
 
 from engine.cameras import Camera
 from engine.datasets.scene import Scene, Split
-from engine.diagnosis import Finding, diagnose, watched
+from engine.diagnosis import diagnose, watched
+from engine.findings import Finding
 from engine.methods.svraster import SVRaster, SVRasterConfig
 from engine.monitor import Monitor
 from engine.options import describe, flatten, updated

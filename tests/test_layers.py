@@ -39,6 +39,8 @@ FLOORS = (
         "parallel_training",
         "capture",
         "diagnosis",
+        "diagnosis_signs",
+        "findings",
         "monitor",
         "probe",
         "forecast",

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from engine.cpu.crew import Crew
-from engine.diagnosis import QUANTILES, watched
+from engine.diagnosis import watched
+from engine.findings import QUANTILES
 from engine.messages import Diagnosed, OpenRun, Pause, SceneOpened, Train
 from engine.methods.svraster import SVRaster, SVRasterConfig
 from engine.methods.svraster.adapt import prune_threshold

@@ -94,6 +94,16 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_defaults() -> Non
     assert (values["levels"], values["rates.density"], values["smooth"]) == (7, 0.125, True)
 
 
+def test_several_processes_are_started_with_the_words_of_the_command_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[object] = []
+    monkeypatch.setattr("app.processes.start", lambda *words: started.append(words) or 0)
+    Path("a.yaml").write_text("scene: grey\nmethod: fake\nprocesses: 2\nrates.density: 0.25\n")
+    assert main(["train", "--config", "a.yaml", "--max-steps", "3"]) == 0
+    assert started == [(["train", "--config", "a.yaml", "--max-steps", "3"], 2)]
+
+
 def test_a_scene_on_the_command_line_takes_the_place_of_the_files() -> None:
     Path("a.yaml").write_text("scene: missing\nmethod: fake\nmax_steps: 1\nout: run\n")
     assert main(["train", "grey", "--config=a.yaml"]) == 0

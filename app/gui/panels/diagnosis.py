@@ -10,7 +10,7 @@ import dearpygui.dearpygui as dpg
 from app.gui import formats
 from app.gui.panels.base import COLOURS, BasePanel
 from app.session import Session
-from engine.diagnosis import Finding
+from engine.findings import Finding
 from engine.messages import OpenScene, SetOptions
 from engine.methods.common import method_class
 from engine.options import describe

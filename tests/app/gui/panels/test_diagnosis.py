@@ -9,7 +9,7 @@ import dearpygui.dearpygui as dpg
 import pytest
 
 from app.gui.panels.diagnosis import DiagnosisPanel
-from engine.diagnosis import Finding
+from engine.findings import Finding
 from engine.messages import Diagnosed, OpenScene, OptionsChanged, SetOptions
 
 LIVE = Finding(
