@@ -146,7 +146,7 @@ def test_a_training_step_has_the_gradients_of_the_squared_error(masked: bool) ->
     counts = torch.ones(1) if keep is None else torch.from_numpy(keep)[..., None]
     loss = 1e-3 * (error.square() * counts).sum()
     exact = torch.autograd.grad(loss, [*inputs, pose])
-    assert math.isclose(found.sums[SUM_PHOTO], loss, rel_tol=1e-5)
+    assert math.isclose(found.sums[SUM_PHOTO], loss.item(), rel_tol=1e-5)
     for got, wanted in zip((v_density, found.v_colours), exact[:2], strict=True):
         assert np.abs(got - wanted.numpy()).max() < GRADIENT * float(wanted.abs().max())
     assert np.abs(found.v_pose - exact[2][:3].numpy()).max() < 2e-4 * float(exact[2].abs().max())

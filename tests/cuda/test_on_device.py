@@ -15,7 +15,9 @@ from engine.methods.svraster import SVRaster
 from engine.methods.svraster.on_cuda import SVRasterOnCuda
 from engine.options import updated
 from engine.reference.rasterize import rasterize as twin
+from engine.render.output import SoftOutput
 from engine.render.rasterize import rasterize
+from engine.render.soft_rasterize import soft_rasterize
 from tests.cpu.scenes import VIEWS, deep_octree, field_of, mixed_octree
 from tests.cuda import test_march as grids
 from tests.cuda.test_raster import BACKGROUND, DEPTH, GRADIENT, MODES, PICTURE, outcome, worst
@@ -23,6 +25,7 @@ from tests.cuda.test_train_view import OCTREE, PARAMETER, assert_same_field, on_
 from tests.methods.plenoxels import test_on_cuda as plenoxels
 from tests.methods.svraster.test_on_cuda import CONFIG
 from tests.methods.test_svraster import make_scene
+from tests.render import test_soft_rasterize as soft
 
 pytestmark = pytest.mark.gpu
 
@@ -43,6 +46,25 @@ def test_pictures_and_gradients_equal_the_twin(cuda: str, view: str, samples: in
         object.__setattr__(got, name, getattr(got, name).cpu())
     for a, b in zip(torch.autograd.grad(outcome(got), single), v_exact, strict=True):
         assert worst(a.cpu(), b) < GRADIENT * float(b.abs().max())
+
+
+@pytest.mark.parametrize("view", soft.POSED)
+@pytest.mark.parametrize("order", ["logistic", "softmax"])
+def test_soft_pictures_and_gradients_equal_the_twin(cuda: str, view: str, order: str) -> None:
+    octree, camera = mixed_octree(), soft.POSED[view]
+    inputs = [*field_of(octree), BACKGROUND, torch.from_numpy(camera.world_from_cam)]
+    found = []
+    for device, dtype in ((cuda, torch.float32), ("cpu", torch.float64)):
+        leaves = [t.clone().to(device, dtype).requires_grad_() for t in inputs[:3]]
+        leaves.append(inputs[3].clone().requires_grad_())
+        out = soft_rasterize(
+            octree, *leaves[:2], camera, sigma=0.5, temperature=0.3, order=order, background=leaves[2], pose=leaves[3]
+        )  # fmt: skip
+        out = SoftOutput(*(field.cpu() for field in (out.rgb, out.trans, out.depth_z)))
+        gradients = torch.autograd.grad(outcome(out), leaves)
+        found.append([out.rgb, out.trans, out.depth_z, *(g.cpu() for g in gradients)])
+    names = ("rgb", "trans", "depth_z", "densities", "colours", "background", "pose")
+    soft.assert_equal_to_twin(list(zip(names, *found, strict=True)), 3.0)
 
 
 @pytest.mark.parametrize("ordered", [False, True], ids=["atomics", "ordered"])
