@@ -67,9 +67,7 @@ def _heated(
     index, cameras = request.view_index, [view.camera for view in scene.train.views]
     if index is None or index >= len(cameras):
         index = nearest_view(cameras, camera)
-    laid = lay_over(
-        rgba, depth_z, camera, errors.of(index), errors.block, cameras[index], request.colour_map
-    )
+    laid = lay_over(rgba, depth_z, camera, errors.of(index), errors.block, cameras[index], request.colour_map)
     return (rgba, legend, None) if laid is None else (*laid, index)
 
 

@@ -18,7 +18,12 @@ from engine.cpu.octree_rays import uniform
 BLOCK = 8  # pixels a side
 MOST_LEVELS = 16
 COUNT, SEEN, MASS, NODE = 0, 1, 2, 3
-WIDTH, HEIGHT, LEVELS, FIRST = 0, 1, 2, 3  # columns of the layout; FIRST + 3 l: first node, rows, columns of level l
+WIDTH, HEIGHT, LEVELS, FIRST = (
+    0,
+    1,
+    2,
+    3,
+)  # columns of the layout; FIRST + 3 l: first node, rows, columns of level l
 
 
 @njit(cache=True, nogil=True)
@@ -160,7 +165,10 @@ def _descend(layout, photo, nodes, unseen, goal, chance):
                 continue
             weight = _weight(nodes, first + y * columns + x, unseen)
             if weight > 0.0:
-                last_row, last_column = y, x  # rounding may leave a trifle of the goal: then the last one it is
+                last_row, last_column = (
+                    y,
+                    x,
+                )  # rounding may leave a trifle of the goal: then the last one it is
                 if goal < weight:
                     found = True
                 else:

@@ -132,7 +132,9 @@ def next_leaf(children, ray, state, span, at):
         shift = MAX_LEVEL - 1 - depth
         node = state[STACK + depth]
         while True:
-            child = np.int64(children[node, (((i >> shift) & 1) << 2) | (((j >> shift) & 1) << 1) | ((k >> shift) & 1)])
+            child = np.int64(
+                children[node, (((i >> shift) & 1) << 2) | (((j >> shift) & 1) << 1) | ((k >> shift) & 1)]
+            )
             if child <= 0:
                 break
             depth += 1

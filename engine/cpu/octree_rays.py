@@ -47,7 +47,9 @@ _GOLDEN, _MIX1, _MIX2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111
 @njit(cache=True, nogil=True)
 def uniform(seed, ray, sample):
     """Return a number in [0,1) that depends on these three only: SplitMix64's finaliser of their mixture."""
-    x = np.uint64(seed) + np.uint64(_GOLDEN) * (np.uint64(ray) * np.uint64(65_537) + np.uint64(sample) + np.uint64(1))
+    x = np.uint64(seed) + np.uint64(_GOLDEN) * (
+        np.uint64(ray) * np.uint64(65_537) + np.uint64(sample) + np.uint64(1)
+    )
     x = (x ^ (x >> np.uint64(30))) * np.uint64(_MIX1)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(_MIX2)
     x = x ^ (x >> np.uint64(31))
@@ -106,7 +108,10 @@ def write_basis(x, y, z, degree, basis):
     if degree < 3:
         return
     basis[9], basis[10] = SH_C3[0] * y * (3.0 * xx - yy), SH_C3[1] * x * y * z
-    basis[11], basis[12] = SH_C3[2] * y * (4.0 * zz - xx - yy), SH_C3[3] * z * (2.0 * zz - 3.0 * xx - 3.0 * yy)
+    basis[11], basis[12] = (
+        SH_C3[2] * y * (4.0 * zz - xx - yy),
+        SH_C3[3] * z * (2.0 * zz - 3.0 * xx - 3.0 * yy),
+    )
     basis[13], basis[14] = SH_C3[4] * x * (4.0 * zz - xx - yy), SH_C3[5] * z * (xx - yy)
     basis[15] = SH_C3[6] * x * (xx - 3.0 * yy)
 

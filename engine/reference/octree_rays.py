@@ -89,13 +89,17 @@ def crossed_voxels(octree: Octree, origins: Tensor, directions: Tensor) -> tuple
     t_in, t_out = box_intervals(o, d, low, high)
     t_in = np.maximum(t_in, NEAR)
     hit = t_out > t_in
-    order = np.argsort(np.where(hit, t_in, np.inf), axis=1, kind="stable")[:, : max(1, hit.sum(axis=1).max(initial=0))]
+    order = np.argsort(np.where(hit, t_in, np.inf), axis=1, kind="stable")[
+        :, : max(1, hit.sum(axis=1).max(initial=0))
+    ]
     t_in, t_out, hit = (np.take_along_axis(a, order, axis=1) for a in (t_in, t_out, hit))
     t_in, t_out = np.where(hit, t_in, 0.0), np.where(hit, t_out, 0.0)
     return torch.from_numpy(np.where(hit, order, 0)), torch.from_numpy(t_in), torch.from_numpy(t_out)
 
 
-def blended(optical_depth: Tensor, stop_trans: float = STOP_TRANS, min_alpha: float = MIN_ALPHA) -> tuple[Tensor, Tensor]:
+def blended(
+    optical_depth: Tensor, stop_trans: float = STOP_TRANS, min_alpha: float = MIN_ALPHA
+) -> tuple[Tensor, Tensor]:
     """Return the weights [N,S] of segments of these optical depths, and what light is left [N]."""
     alpha = (-torch.expm1(-optical_depth)).clamp(max=MAX_ALPHA)
     alpha = torch.where(alpha >= min_alpha, alpha, torch.zeros_like(alpha))

@@ -43,7 +43,9 @@ def test_a_ray_meets_the_leaves_it_crosses_in_order(name: str) -> None:
             leaves, spans = walked(octree, origins[q], directions[q])
             keep = (t_out[q] - t_in[q] > SLIVER).numpy()
             kept = spans[:, 1] - spans[:, 0] > SLIVER
-            assert [leaf for leaf, on in zip(leaves, kept, strict=True) if on] == voxel[q].numpy()[keep].tolist()
+            assert [leaf for leaf, on in zip(leaves, kept, strict=True) if on] == voxel[q].numpy()[
+                keep
+            ].tolist()
             wanted = np.stack([t_in[q].numpy()[keep], t_out[q].numpy()[keep]], axis=1)
             np.testing.assert_allclose(spans[kept], wanted, atol=TOLERANCE)
 

@@ -21,7 +21,9 @@ from engine.render.rasterize import rasterize
 from engine.sh import view_directions
 from tests.cpu.scenes import VIEWS, camera_at, deep_octree, empty_octree, field_of, mixed_octree
 
-TOLERANCE = 2e-5  # float32 results of float64 arithmetic, and the step at STOP_TRANS: light of 1e-4 more or less
+TOLERANCE = (
+    2e-5  # float32 results of float64 arithmetic, and the step at STOP_TRANS: light of 1e-4 more or less
+)
 OF_RASTER = 6e-5  # the rasteriser computes in float32 and stops likewise
 PERSPECTIVE = [name for name, camera in VIEWS.items() if not camera.orthographic]
 BACKGROUND = np.array([0.2, 0.5, 0.9])
@@ -80,7 +82,9 @@ def test_without_fine_samples_rays_see_the_rasterisers_pixels(name: str) -> None
     octree, camera = mixed_octree(outside_levels=1), VIEWS[name]
     density, _ = field_of(octree, high=1.0)
     sh = coefficients(octree)
-    colours = rgb_from_sh(torch.from_numpy(sh), torch.from_numpy(view_directions(octree.center, camera)).float(), 2)
+    colours = rgb_from_sh(
+        torch.from_numpy(sh), torch.from_numpy(view_directions(octree.center, camera)).float(), 2
+    )
     for n_coarse in (1, 3):
         drawn = rasterize(
             octree, density.float(), colours, camera, background=torch.from_numpy(BACKGROUND).float(),
@@ -157,7 +161,9 @@ def test_any_number_of_threads_sees_the_same_and_an_empty_octree_shows_the_backg
 def test_rays_are_sorted_by_where_they_enter_the_cube() -> None:
     rng = np.random.default_rng(0)
     origins = np.tile([[-2.0, 0.0, 0.0]], (200, 1)).astype(np.float32)
-    directions = np.concatenate([np.ones((200, 1)), rng.uniform(-0.2, 0.2, (200, 2))], axis=1).astype(np.float32)
+    directions = np.concatenate([np.ones((200, 1)), rng.uniform(-0.2, 0.2, (200, 2))], axis=1).astype(
+        np.float32
+    )
     order = sorted_by_place(origins, directions, 1.0)
     entry = (origins + 1.5 * directions)[:, 1:]
 

@@ -26,7 +26,7 @@ from engine.constants import (
 from engine.cpu import octree_rays_step
 from engine.cpu.apply_step import FieldGradients
 from engine.cpu.crew import Crew, crew
-from engine.cpu.lists import VoxelTable, Workspace, build_lists
+from engine.cpu.lists import VoxelTable, Workspace
 from engine.cpu.octree_nodes import node_table
 from engine.cpu.octree_rays import jitter_of
 from engine.cpu.octree_rays_step import Quadrature, RayBatch, RayField, RayRoom, ray_gradients
@@ -66,7 +66,12 @@ def batch_of(name: str, rays: int = 1) -> RayBatch:
 
 
 def run(
-    field: RayField, batch: RayBatch, weights: np.ndarray, mode: int = MSE, team: Crew | None = None, **samples: int
+    field: RayField,
+    batch: RayBatch,
+    weights: np.ndarray,
+    mode: int = MSE,
+    team: Crew | None = None,
+    **samples: int,
 ) -> tuple[FieldGradients, np.ndarray, np.ndarray]:
     """Run the kernels."""
     return ray_gradients(
@@ -108,7 +113,9 @@ def twin_loss(
         torch.from_numpy(a).double() for a in (batch.origins, batch.directions, batch.targets, batch.factors)
     )
     jitter = torch.from_numpy(jitter_of(SEED, len(origins), fine))
-    out = render_rays(octree, density, sh, 2, origins, directions, background=background, n_coarse=coarse, jitter=jitter)
+    out = render_rays(
+        octree, density, sh, 2, origins, directions, background=background, n_coarse=coarse, jitter=jitter
+    )
     per_pixel = batch.rays**2
     error = out.rgb.reshape(-1, per_pixel, 3).mean(dim=1) - targets
     if mode == MSE:
@@ -209,7 +216,9 @@ def test_a_whole_picture_of_rays_says_what_the_rasteriser_says() -> None:
             continue
         np.testing.assert_allclose(gradients.seen[0, voxel], total[ROW_WEIGHT], rtol=1e-3, atol=1e-6)
         np.testing.assert_allclose(priority[voxel], total[ROW_PRIORITY], rtol=2e-2, atol=1e-7)
-        across = pixel_size(voxel, table.soa, table.stride, lists.view)  # at its centre; a ray tells where it passed
+        across = pixel_size(
+            voxel, table.soa, table.stride, lists.view
+        )  # at its centre; a ray tells where it passed
         assert abs(-gradients.seen[1, voxel] - across) < octree.size[voxel] / camera.fx
 
 

@@ -39,7 +39,11 @@ def hottest(heated: np.ndarray) -> tuple[int, int]:
 def test_from_the_views_own_place_a_block_covers_its_pixels_at_any_depth() -> None:
     here = camera((1.2, 0.3, 0.4))
     errors = np.linspace(0.0, 0.6, 64, dtype=np.float32).reshape(8, 8) ** 2
-    for depth in (np.zeros((64, 64)), np.full((64, 64), np.inf), np.random.default_rng(0).uniform(0.5, 3.0, (64, 64))):
+    for depth in (
+        np.zeros((64, 64)),
+        np.full((64, 64), np.inf),
+        np.random.default_rng(0).uniform(0.5, 3.0, (64, 64)),
+    ):
         heated, legend = lay_over(grey(64), depth, here, errors, 8, here, "turbo")
         low, top, _ = legend
         assert (low, top) == (0.0, 1.0)

@@ -25,7 +25,14 @@ BACKGROUNDS: dict[str, tuple[float, float, float] | None] = {
 }
 GROUND_TRUTH = ("off", "photo", "split")
 BESIDE = (*GROUND_TRUTH, "beside")  # while there is a model beside the open one
-OVERLAYS = ("toggle_frusta", "toggle_box", "toggle_axes", "toggle_points", "toggle_wireframe", "toggle_errors")
+OVERLAYS = (
+    "toggle_frusta",
+    "toggle_box",
+    "toggle_axes",
+    "toggle_points",
+    "toggle_wireframe",
+    "toggle_errors",
+)
 LEVELS_PER_ROW = 5
 # Field of ViewSettings -> (label, lowest, highest, format, help).
 SLIDERS = {
@@ -118,7 +125,8 @@ class ViewPanel(BasePanel):
         view = session.view
         self.put("mode", MODES.get(view.mode, view.mode))
         self.put("colour_map", view.colour_map)
-        mapped = None if view.mode not in UNMAPPED else "This mode has colours of its own."
+        mapped = view.mode not in UNMAPPED or view.show_errors
+        mapped = None if mapped else "This mode has colours of its own."
         self.allow("colour_map", mapped, "Colours from low to high.")
         self._show_legend(session)
         known = next((name for name, rgb in BACKGROUNDS.items() if rgb == view.background), "custom")

@@ -56,7 +56,9 @@ def step(model: SVRaster) -> StepReport:
         mode=PHOTOMETRIC[config.losses.photometric], background=model.background, weights=weights,
     )  # fmt: skip
     if adam[TV] > 0.0:
-        add_total_variation(gradients.seen, model.table.corner_idx, field.density, adam[TV], gradients.v_density)
+        add_total_variation(
+            gradients.seen, model.table.corner_idx, field.density, adam[TV], gradients.v_density
+        )
     apply_gradients(model.field, gradients, crew(), degree=degree, adam=adam, corrections=model._corrections)
     if model.backdrop.learned:
         model._update_background(sums[SUM_BACKGROUND : SUM_BACKGROUND + 3].astype(np.float32))
@@ -122,7 +124,9 @@ def _psnr_of_views(
     """Return (view, PSNR) of each view, from its drawn pixels."""
     counted = np.bincount(slot, factors, len(views))
     error = np.bincount(slot, factors * squared, len(views)) / np.maximum(counted, 1e-12)
-    return tuple((int(v), psnr_of(float(e))) for v, e, c in zip(views, error, counted, strict=True) if c > 0.0)
+    return tuple(
+        (int(v), psnr_of(float(e))) for v, e, c in zip(views, error, counted, strict=True) if c > 0.0
+    )
 
 
 def survey(model: SVRaster) -> None:

@@ -126,6 +126,8 @@ def test_a_rasterised_step_teaches_the_blocks_under_its_tiles() -> None:
     wanted = np.kron(squares, np.ones((2, 2))) / (3 * 256)
     np.testing.assert_allclose(errors.of(2), wanted, rtol=1e-6)
     errors = ErrorMap(SIZES, no_mask)
-    errors.learn_picture(1, np.ones((3, 2)), None, rays=2, shrink=2)  # 21 x 37 halved: 11 x 19 in tiles of 8 x 8
+    errors.learn_picture(
+        1, np.ones((3, 2)), None, rays=2, shrink=2
+    )  # 21 x 37 halved: 11 x 19 in tiles of 8 x 8
     rows = np.array([64, 64, 24])[:, None] * np.array([8, 3]) / 8  # pixels of the tiles
     np.testing.assert_allclose(errors.of(1), np.kron(1.0 / (3 * rows), np.ones((2, 2)))[:5, :3], rtol=1e-6)

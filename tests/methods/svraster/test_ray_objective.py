@@ -140,7 +140,9 @@ def test_pictures_feed_the_error_map_too(scene: Scene) -> None:
     method.set_options({"rates.density": 0.0, "rates.sh0": 0.0, "rates.shs": 0.0})
     for _ in range(6 * len(scene.train)):  # nothing moves any more, and the map finds out how it is
         method.train_step()
-    squared = ((method.render(scene.train.views[2].camera).rgb - scene.train.images.load(2)) ** 2).mean(axis=2)
+    squared = ((method.render(scene.train.views[2].camera).rgb - scene.train.images.load(2)) ** 2).mean(
+        axis=2
+    )
     tiles = squared.reshape(3, 16, 3, 16).mean(axis=(1, 3))  # one ray a pixel: a tile is two blocks wide
     np.testing.assert_allclose(method.errors.of(2), np.kron(tiles, np.ones((2, 2))), rtol=0.02, atol=1e-5)
 
