@@ -368,7 +368,9 @@ def _options(arguments: Any, argv: list[str]) -> tuple[dict[str, Any], dict[str,
         values |= presets[arguments.preset]
     if arguments.refine_poses:
         if not hasattr(module, "REFINE_POSES"):
-            raise UserError(f"--refine-poses needs a method with soft pictures, not {arguments.method}; choose svraster.")
+            raise UserError(
+                f"--refine-poses needs a method with soft pictures, not {arguments.method}; choose svraster."
+            )
         values |= module.REFINE_POSES
     if arguments.config is not None:  # what it says was asked for as much as what the command line says
         said = config_file.settings(config_file.read(arguments.config.expanduser()), method.Config)

@@ -603,9 +603,7 @@ class ViewRequest:
     view_index: int | None = None
     on_device: bool = False  # the frame may stay in a card's memory; whoever asks can show it from there
     beside: bool = False  # the model beside is wanted too, if there is one
-    error_map: bool = (
-        False  # lay the error map of the training view one is in, or of the nearest, over the picture
-    )
+    error_map: bool = False  # over the picture, the error map of the training view one is in or nearest to
 
 
 @dataclass(frozen=True)

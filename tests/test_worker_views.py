@@ -106,11 +106,8 @@ def test_the_error_map_lies_over_the_picture_and_the_frame_says_whose_it_is(benc
         bench.worker.request_view(ViewRequest(serial, camera_at(0.1), view_index=index, error_map=True))
         bench.worker.turn()
         frames.append(bench.worker.frame())
-    assert [frame.heat_of for frame in frames] == [
-        1,
-        1,
-        None,
-    ]  # in it, next to it, in one that was not met yet
+    # in it, next to it, in one that was not met yet
+    assert [frame.heat_of for frame in frames] == [1, 1, None]
     assert frames[0].legend[:2] == (0.0, pytest.approx(0.2))
     assert (frames[0].rgba[6, 6, :3] != plain.rgba[6, 6, :3]).any()
     np.testing.assert_array_equal(frames[2].rgba, plain.rgba)

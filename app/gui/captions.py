@@ -70,7 +70,7 @@ class Captions:
 def _scale_title(scene: SceneOpened, frame: Frame, unit: str) -> str:
     """Return what a picture's colours mean; an error map says whose it is."""
     if frame.heat_of is not None:
-        return f"Error map of {scene.views[frame.heat_of].name} (root mean square)"
+        return f"Error map of {scene.views[frame.heat_of].name}"
     mode = frame.request.mode.capitalize()
     return f"{mode} ({unit})" if unit else mode
 

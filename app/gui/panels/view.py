@@ -125,7 +125,8 @@ class ViewPanel(BasePanel):
         view = session.view
         self.put("mode", MODES.get(view.mode, view.mode))
         self.put("colour_map", view.colour_map)
-        mapped = None if view.mode not in UNMAPPED else "This mode has colours of its own."
+        mapped = view.mode not in UNMAPPED or view.show_errors
+        mapped = None if mapped else "This mode has colours of its own."
         self.allow("colour_map", mapped, "Colours from low to high.")
         self._show_legend(session)
         known = next((name for name, rgb in BACKGROUNDS.items() if rgb == view.background), "custom")

@@ -59,14 +59,8 @@ def step(model: SVRaster) -> StepReport:
             gradients.seen, model.table.corner_idx, field.density, adam[TV], gradients.v_density
         )
     apply_gradients(
-        model.field,
-        gradients,
-        crew(),
-        degree=degree,
-        adam=adam,
-        corrections=model._corrections,
-        clip=config.rates.clip,
-    )
+        model.field, gradients, crew(), degree=degree, adam=adam, corrections=model._corrections, clip=config.rates.clip
+    )  # fmt: skip
     if model.backdrop.learned:
         model._update_background(sums[SUM_BACKGROUND : SUM_BACKGROUND + 3].astype(np.float32))
     model.errors.learn(Drawn(views, drawn.slot, drawn.x, drawn.y, batch.factors), squared)
