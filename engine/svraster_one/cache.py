@@ -119,10 +119,10 @@ class InferenceCache:
     def __len__(self) -> int:
         return self.table.n_voxels
 
-    def nbytes(self) -> int:
-        """Return the bytes held, the arrays that frames are drawn in left out."""
-        table = self.table
-        arrays = (
+    def arrays(self) -> list[np.ndarray]:
+        """Return the arrays held in the computer's memory, some of them the octree's own."""
+        table, octree = self.table, self.octree
+        held = [
             table.path,
             table.level,
             table.soa,
@@ -131,9 +131,13 @@ class InferenceCache:
             self.nodes,
             self.sh,
             self.corners,
-        )
+        ]
+        return held if octree is None else [*held, octree.corner_idx, octree.point_ijk]
+
+    def nbytes(self) -> int:
+        """Return the bytes held, the arrays that frames are drawn in left out."""
         on_card = sum(t.nbytes for t in (self.densities, self.half_sh) if t is not None)
-        return sum(array.nbytes for array in arrays) + on_card
+        return sum(array.nbytes for array in self.arrays()) + on_card
 
     # --- pictures -------------------------------------------------------------------------------------------------
 

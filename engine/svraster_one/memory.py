@@ -43,7 +43,7 @@ def usage(model: SVRasterOne) -> dict[str, float]:
         "workspace": 0,
     }
     if cache is not None:
-        shared = sum(held.get(a.ctypes.data, 0) for a in (cache.table.path, cache.table.level))
+        shared = sum(held.get(array.ctypes.data, 0) for array in cache.arrays())
         parts |= {"cache": cache.nbytes() - shared, "workspace": cache.room.nbytes()}
     result = {f"{name}_mb": count / MB for name, count in parts.items()}
     result["total_memory_mb"] = sum(result.values())

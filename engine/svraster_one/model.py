@@ -178,6 +178,10 @@ class SVRasterOne(nn.Module):
             self._cache = InferenceCache.of(self.voxel_grid)
         return self._cache
 
+    def drop_cache(self) -> None:
+        """Let go of the cache; whoever needs it makes it again."""
+        self._cache = None
+
     @torch.no_grad()
     def query_points(self, points: Tensor) -> dict[str, Tensor]:
         """Return `voxel [N]` int64 that holds each of `points [N,3]` in scene units, or -1, and `density [N]` there.

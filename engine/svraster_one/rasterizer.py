@@ -15,7 +15,6 @@ from engine.shapes import check_shapes
 from engine.svraster_one.settings import RenderingConfig
 from engine.svraster_one.voxels import SparseVoxelGrid
 
-HARD_TEMPERATURE = 1e-6  # in engine units: voxels that are apart at all are in order
 SEEN = 1e-3  # where a pixel has lost less light, there is nothing to have a depth
 _TINY = 1e-12
 
@@ -73,7 +72,7 @@ class DifferentiableVoxelRasterizer(nn.Module):
         blurred = config.temperature / extent * self.softness if config.use_soft_sorting else 0.0
         out = soft_rasterize(
             grid.octree, grid.densities, colours, camera,
-            sigma=config.sigma * self.softness, temperature=max(blurred, HARD_TEMPERATURE), order=config.soft_order,
+            sigma=config.sigma * self.softness, temperature=blurred, order=config.soft_order,
             background=self.background(grid.densities), pose=pose, samples_per_voxel=config.samples_per_voxel,
         )  # fmt: skip
         return out.rgb, out.trans, out.depth_z

@@ -206,6 +206,8 @@ class SVRasterOneTrainer:
                 size = tuple(photo.shape[:2])
                 out = self.model.forward(view["camera_matrix"], view["intrinsics"], "inference", size)
                 found.append(psnr(out["rgb"].cpu().numpy(), photo.cpu().numpy()))
+        if self.model.training:
+            self.model.drop_cache()  # the next step makes it stale
         return float(np.mean(found)) if found else math.nan
 
     # --- memory ---------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from tests.svraster_one.small import small_config, small_model, view
 TWIN = 2e-3  # float32 kernels to the float64 twin, of the largest gradient; 4e-4 seen
 STEP = 1e-5  # of central differences in float64
 DIFFERENCES = 1e-5  # those to autograd, of the largest; 2e-7 seen
+SOFT_DB = 45.0  # as the soft rasteriser promises for sigma and temperature towards 0
 HALVES_DB = 60.0  # pictures from halves to pictures from float32; 70 seen
 
 
@@ -114,6 +115,14 @@ def test_inference_pictures_are_the_hard_ones_of_training():
     assert psnr(shown["rgb"].numpy(), trained["rgb"].detach().numpy()) > HALVES_DB
     assert (shown["depth"] - trained["depth"].detach()).abs().max() < 0.02
     assert (shown["alpha"] - trained["alpha"].detach()).abs().max() < 2e-3
+
+
+def test_soft_pictures_without_softness_are_the_hard_ones():
+    model = small_model(use_soft_sorting=False, sigma=0.0)
+    camera_matrix, intrinsics, _ = view(model)
+    soft = model.forward(camera_matrix, intrinsics, mode="training")["rgb"].detach()
+    hard = model.forward(camera_matrix, intrinsics, mode="inference")["rgb"]
+    assert psnr(soft.numpy(), hard.numpy()) > SOFT_DB
 
 
 def test_the_cache_follows_changes_in_place():
