@@ -257,7 +257,10 @@ def _one_by_one(image, out):
 
 
 def test_one_of_four_values_a_lane_is_read_where_pixels_were_written() -> None:
-    channels, image = np.random.default_rng(9).random((4, 16)).astype(np.float32), np.zeros(70, dtype=np.float32)
+    channels, image = (
+        np.random.default_rng(9).random((4, 16)).astype(np.float32),
+        np.zeros(70, dtype=np.float32),
+    )
     _pixels(*channels, image, 16)
     out = np.zeros(64, dtype=np.float32)
     _one_by_one(image, out)
