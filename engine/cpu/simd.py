@@ -478,6 +478,29 @@ def store_pixels(typingctx: Any, array: Any, index: Any, pitch: Any, a: Any, b: 
     return types.void(array, types.int64, types.int64, *[f32x16] * 4), codegen
 
 
+def _one_of_four(field: int) -> Any:
+    def typed(typingctx: Any, array: Any, index: Any) -> Any:
+        def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+            picks = ir.Constant(ir.VectorType(_I32, 8), [4 * lane + field for lane in range(8)])
+            halves = []
+            for start in (0, 2 * LANES):
+                parts = []
+                for more in (start, start + LANES):
+                    at = builder.add(args[1], ir.Constant(args[1].type, more))
+                    address = _address(context, builder, sig.args[0], args[0], at)
+                    parts.append(builder.load(builder.bitcast(address, _VEC.as_pointer()), align=4))
+                halves.append(builder.shuffle_vector(*parts, picks))
+            return _concatenated(builder, *halves)
+
+        return f32x16(array, types.int64), codegen
+
+    return intrinsic(typed)
+
+
+# One of the four values that stand side by side for each of sixteen lanes, as `store_pixels` with a pitch of 16 writes them.
+load_1_of_4, load_2_of_4, load_3_of_4, load_4_of_4 = (_one_of_four(field) for field in range(4))
+
+
 @intrinsic
 def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
     """Ask for the cache line of flat element `index`, which will be read soon. Any index is safe."""

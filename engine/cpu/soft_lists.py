@@ -15,8 +15,11 @@ from numba.extending import intrinsic
 from engine.cpu.simd import mask_bits
 from engine.cpu.soft_order import ALPHA, BLUE, DEPTH, GREEN, RED, X
 
-RECORD = 96  # floats per record, sixteen each: R_*
-R_ALPHA, R_DEPTH, R_SLOPE, R_WEIGHT, R_V_ALPHA, R_V_DEPTH = range(0, RECORD, 16)
+# Floats per record. The first four of each lane stand side by side, so that an entry is one place in memory: alpha, depth, and
+# what comes back, weight and dL/dalpha. Behind them sixteen slopes dalpha/draw and sixteen gradients of the depth.
+RECORD = 96
+R_ALPHA, R_DEPTH, R_WEIGHT, R_V_ALPHA = range(4)
+R_SLOPE, R_V_DEPTH = 64, 80
 _PLACE = (1 << 32) - 1
 _RUN = 16  # entries sorted by insertion before runs are merged
 
@@ -45,7 +48,7 @@ def append(lists, room, counts, first, pitch, on, records, at):
         if bits & (1 << lane):
             pixel = first + pitch * (lane >> 2) + (lane & 3)
             n = counts[pixel]
-            lists[pixel * room + n] = (_depth_bits(records[at + R_DEPTH + lane]) << 32) | (at + lane)
+            lists[pixel * room + n] = (_depth_bits(records[at + 4 * lane + R_DEPTH]) << 32) | (at + 4 * lane)
             counts[pixel] = n + 1
             most = max(most, n + 1)
     return most

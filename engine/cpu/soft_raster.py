@@ -27,18 +27,15 @@ from engine.cpu.simd import (
     select,
     splat,
     store,
+    store_pixels,
     store_window,
     vexp,
     vmax,
     vmin,
 )
 from engine.cpu.soft_lists import (
-    R_ALPHA,
-    R_DEPTH,
     R_SLOPE,
-    R_V_ALPHA,
     R_V_DEPTH,
-    R_WEIGHT,
     RECORD,
     append,
     gather,
@@ -238,11 +235,8 @@ def cover(
                 continue
             alpha = select(hit, alpha, 0.0)
             at = n * RECORD
-            store(records, at + R_ALPHA, alpha)
-            store(records, at + R_DEPTH, middle)
+            store_pixels(records, at, 16, alpha, middle, splat(0.0), splat(0.0))
             store(records, at + R_SLOPE, select(solid < MAX_ALPHA, covered * clear * long, 0.0))
-            store(records, at + R_WEIGHT, splat(0.0))
-            store(records, at + R_V_ALPHA, splat(0.0))
             store(records, at + R_V_DEPTH, splat(0.0))
             record_keys[n] = (pair << 9) | (start << 1) | (1 if pitch == ROWS else 0)
             pair_live[pair] = 1

@@ -19,6 +19,10 @@ from engine.cpu.simd import (
     fma,
     lane_max,
     load,
+    load_1_of_4,
+    load_2_of_4,
+    load_3_of_4,
+    load_4_of_4,
     load_window,
     select,
     splat,
@@ -27,8 +31,6 @@ from engine.cpu.simd import (
     vmax,
 )
 from engine.cpu.soft_lists import (
-    R_ALPHA,
-    R_DEPTH,
     R_SLOPE,
     R_V_ALPHA,
     R_V_DEPTH,
@@ -105,7 +107,7 @@ def _of_entries(
             )
             records[place + R_V_ALPHA] = entries[V_ALPHA * pitch + start + k]
             if posed is not None:
-                records[place + R_V_DEPTH] = entries[V_DEPTH * pitch + start + k]
+                records[place - (place % RECORD // 4) * 3 + R_V_DEPTH] = entries[V_DEPTH * pitch + start + k]
 
 
 @njit(cache=True, nogil=True)
@@ -132,11 +134,7 @@ def _rows(
             pitch = ROWS if record_keys[at] & 1 else SQUARES
             i, r = base + start, at * RECORD
             at += 1
-            alpha, weight, v_alpha = (
-                load(records, r + R_ALPHA),
-                load(records, r + R_WEIGHT),
-                load(records, r + R_V_ALPHA),
-            )
+            alpha, weight, v_alpha = load_1_of_4(records, r), load_3_of_4(records, r), load_4_of_4(records, r)
             on = alpha > 0.0
             sum_r = fma(weight, load_window(s, i + VR * TILE_PIXELS, pitch), sum_r)
             sum_g = fma(weight, load_window(s, i + VG * TILE_PIXELS, pitch), sum_g)
@@ -145,7 +143,7 @@ def _rows(
             heaviest = vmax(heaviest, weight)
             v_sigma = v_alpha * load(records, r + R_SLOPE)
             ax, ay, az = box_corner(s, i, pitch, ortho, low_x, low_y, low_z)
-            t_in, step = load(records, r + R_DEPTH), zero
+            t_in, step = load_2_of_4(records, r), zero
             if samples > 1:
                 t_in, t_out = segment(s, i, pitch, ax - beyond, ay - beyond, az - beyond, size * reach, near)
                 step = t_out - t_in

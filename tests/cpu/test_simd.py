@@ -16,6 +16,10 @@ from engine.cpu.simd import (
     lane_max,
     lane_sum,
     load,
+    load_1_of_4,
+    load_2_of_4,
+    load_3_of_4,
+    load_4_of_4,
     load_blue,
     load_blue_twice,
     load_green,
@@ -242,6 +246,25 @@ def test_pixels_of_four_channels_are_interleaved(pitch: int) -> None:
         start = 3 + pitch * (lane // 4) + 4 * (lane % 4)
         expected[start : start + 4] = channels[:, lane]
     assert np.array_equal(image, expected)
+
+
+@njit(cache=True)
+def _one_by_one(image, out):
+    store(out, 0, load_1_of_4(image, 3))
+    store(out, 16, load_2_of_4(image, 3))
+    store(out, 32, load_3_of_4(image, 3))
+    store(out, 48, load_4_of_4(image, 3))
+
+
+def test_one_of_four_values_a_lane_is_read_where_pixels_were_written() -> None:
+    channels, image = (
+        np.random.default_rng(9).random((4, 16)).astype(np.float32),
+        np.zeros(70, dtype=np.float32),
+    )
+    _pixels(*channels, image, 16)
+    out = np.zeros(64, dtype=np.float32)
+    _one_by_one(image, out)
+    assert np.array_equal(out.reshape(4, 16), channels)
 
 
 @njit(cache=True)
