@@ -264,7 +264,7 @@ class SVRaster:
         weights = loss_weights(config.losses, self.step, pixels, rays)
         self.step += 1
         sums = self._descend(shaded, terms, keep, weights, rays, degree, adam)
-        if team is None:  # ranks hold the same bits, and each saw another view
+        if team is None or team.ranks.size == 1:  # ranks hold the same bits, and each saw another view
             self._learn_errors(index, shaded, keep, rays, shrink)
         if team is not None:
             sums = team.take(self, sums, pixels)
