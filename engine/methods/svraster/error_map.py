@@ -56,7 +56,7 @@ class ErrorMap:
     def __init__(self, sizes: list[tuple[int, int]], mask: Callable[[int], np.ndarray | None]) -> None:
         self._layout, n_nodes, n_blocks = _laid_out(sizes)
         self._mask = mask
-        self._nodes = np.zeros((n_nodes, NODE), dtype=np.float64)
+        self._nodes = np.zeros((n_nodes, NODE), dtype=np.float32)
         self._errors = np.full(n_blocks, -1.0, dtype=np.float32)  # negative: never seen
         self._ready = np.zeros(len(sizes), dtype=bool)  # whose pixels were counted
 

@@ -310,7 +310,10 @@ class SVRaster:
         found = self._descend(
             look.shaded, look.terms, look.keep, look.weights, look.rays, look.degree, look.adam, gather
         )
-        self._learn_errors(look)
+        if (
+            self.team is None or self.team.ranks.size == 1
+        ):  # ranks hold the same bits, and each saw another view
+            self._learn_errors(look)
         return found
 
     def _shaded(self, camera: Camera, degree: int) -> Any:

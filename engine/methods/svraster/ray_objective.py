@@ -6,7 +6,8 @@ that need a whole picture (SSIM, depth of sparse points) are left out. A step ta
 pictures would come: their photos stay in memory together, and each view has its turn.
 
 Pruning asks how heavily a voxel weighs in any view, and random rays meet most voxels rarely: what they saw is too light. So
-before a structure change every view is drawn once by the rasteriser (`survey`); steps on rays count no view as seen.
+before a structure change every view is drawn once by the rasteriser (`survey`), a tenth of the time on lego; steps on rays
+count no view as seen.
 """
 
 from __future__ import annotations
