@@ -75,6 +75,7 @@ class Driver:
         self.scene: m.SceneOpened | None = None
         self.evaluated: m.Evaluated | None = None
         self.state = TrainState.EMPTY
+        self._found: set[str] = set()  # what was said of a diagnosis already
         self.unsaved: m.Failed | None = None  # why the last checkpoint could not be written
         self.board: Board | None = None  # where the curves go besides
 
@@ -152,6 +153,11 @@ class Driver:
             )
         elif isinstance(event, m.Logged):
             self.console.say(event.text)
+        elif isinstance(event, m.Diagnosed):
+            for one in event.findings:
+                if one.id not in self._found:
+                    self._found.add(one.id)
+                    self.console.say(f"{one.title}: {one.evidence} Try {one.flag}.")
         elif isinstance(event, m.Failed):
             self._hear_failure(event)
 

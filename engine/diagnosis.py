@@ -60,11 +60,14 @@ def not_finite(history: History) -> Finding | None:
 
 def exploding(history: History) -> Finding | None:
     """A quality that was there and is gone."""
-    smooth = [median(history.quality[max(0, i - 2) : i + 1]) for i in range(len(history.quality))]
+    quality = history.quality[history.begin :]
+    if not quality:
+        return None
+    smooth = [median(quality[max(0, i - 2) : i + 1]) for i in range(len(quality))]
     best = max(range(len(smooth)), key=smooth.__getitem__)
     if smooth[best] - smooth[-1] < COLLAPSE_DB:
         return None
-    then, now = history.training[best], history.last
+    then, now = history.training[history.begin + best], history.last
     evidence = (
         f"PSNR on training views fell from {smooth[best]:.1f} dB at step {then['step']:,} to {smooth[-1]:.1f} dB at "
         f"step {now['step']:,}."

@@ -55,6 +55,10 @@ class History:
         self.training = [r for r in records if r.get("kind") == "training" and "probes" in r]
         self.evaluated = [r for r in records if r.get("kind") == "evaluated"]
         self.values, self.defaults = values, defaults
+        changed = max((r["step"] for r in records if r.get("kind") == "changed"), default=-1)
+        self.begin = sum(
+            r["step"] <= changed for r in self.training
+        )  # of the model as a person last changed it
         self.quality = [
             float(r["psnr_mean"]) for r in self.training
         ]  # mean over the steps since the record before

@@ -20,7 +20,13 @@ from engine.methods.common import Method, StepReport
 from engine.parallel import Ranks
 from engine.training import MethodFactory, Opener, SceneLoader, load_scene, make_method
 
-_CHANGES = ("prune_now", "subdivide_now", "set_options", "exclude")  # what every rank does on its own
+_CHANGES = (
+    "prune_now",
+    "prune_to",
+    "subdivide_now",
+    "set_options",
+    "exclude",
+)  # what every rank does on its own
 
 
 class Leader:

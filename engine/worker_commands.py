@@ -160,7 +160,7 @@ def _subdivide(core: Core, command: m.SubdivideNow) -> None:
 def _changed(core: Core, report: m.AdaptReport) -> None:
     core.training.unsaved = True
     core.forget_evaluation(core.training)
-    core.structure_changed(report)
+    core.changed_by_hand(report)
     core.publish()
 
 

@@ -378,6 +378,19 @@ class Core:
         """Tell that voxels were pruned or split."""
         self.emit(StructureChanged(report, self.training.method.structure()))
 
+    def changed_by_hand(self, report: AdaptReport) -> None:
+        """Tell, and write down, that a person had voxels dropped or split: what quality falls by then is no fault."""
+        self.structure_changed(report)
+        training = self.training
+        record = {
+            "kind": "changed",
+            "step": training.method.step,
+            "seconds": training.seconds,
+            "voxels": report.after,
+        }
+        training.monitor.add(record)
+        self._log(training, record)
+
     def save(self, training: Training | None = None, asked: bool = False) -> None:
         """Write a checkpoint of the open model, or of another. A failure is told, if somebody asked or the last save went
         well, and tried again later.

@@ -41,7 +41,7 @@ def model_bytes(training: Training) -> int:
 
 
 def fit_memory(core: Core, command: m.FitMemory) -> None:
-    """Prune the open model until it holds no more than a target, and tell what that has cost."""
+    """Make the open model smaller until it holds no more than a target, and tell what that has cost."""
     training = core.training
     prune_to = getattr(training.method, "prune_to", None)
     if prune_to is None or training.method.card:
@@ -61,7 +61,7 @@ def fit_memory(core: Core, command: m.FitMemory) -> None:
     if report is not None:
         training.unsaved = True
         core.forget_evaluation(training)
-        core.structure_changed(replace(report, before=voxels, pruned=voxels - after))
+        core.changed_by_hand(replace(report, before=voxels, pruned=voxels - after))
         _cap(core, after)
     core.emit(
         m.MemoryFitted(

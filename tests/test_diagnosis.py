@@ -103,6 +103,19 @@ def test_rates_far_too_high_explode_and_their_defaults_are_suggested(scene: Scen
     assert (found.option, found.value, found.flag) == ("rates.sh0", 0.04, "--rates.sh0 0.04")
 
 
+def test_a_model_that_was_made_smaller_by_hand_does_not_explode(healthy: Run, scene: Scene) -> None:
+    run = Run(scene, rates__density=0.0, rates__sh0=0.0, rates__shs=0.0, adapt__until_step=0)
+    run.model.load_state(*healthy.model.state())
+    run.model.set_options({"rates.density": 0.0, "rates.sh0": 0.0, "rates.shs": 0.0, "adapt.until_step": 0})
+    run.monitor.records = list(healthy.monitor.records)
+    run.model.prune_to(100)
+    run.train(60)
+    assert run.findings()[0].id == "exploding"
+    marked = {"kind": "changed", "step": 240, "seconds": 12.0, "voxels": 100}
+    run.monitor.records.insert(len(healthy.monitor.records), marked)
+    assert "exploding" not in [f.id for f in run.findings()]
+
+
 def test_numbers_that_are_none_any_more_explode(scene: Scene) -> None:
     run = Run(scene).train(60)
     run.model.field.sh[:, 0] = np.inf

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from engine import messages as m
+from engine.cpu.shade import sh_rows
 from engine.messages import TrainState
-from engine.methods.svraster import SVRaster, SVRasterConfig
+from engine.methods.svraster import SVRaster, SVRasterConfig, compact
+from engine.octree import Octree
 from engine.options import build
+from engine.worker_modes import mean_psnr
 from tests.methods.test_svraster import QUICK, make_scene
 from tests.test_worker_views import request
 from tests.worker_bench import Bench
@@ -160,12 +163,44 @@ def test_a_model_that_fits_already_is_left_alone(bench: RealBench) -> None:
     assert np.array_equal(bench.method.field.density, before)
 
 
-def test_the_lightest_voxels_go_first(bench: RealBench) -> None:
-    bench.train(60)
-    weights = np.sort(bench.method._weights_seen())
-    bench.method.prune_to(1_500)
-    kept = bench.method._weights_seen()
-    assert len(kept) == 1_500 and kept.min() >= weights[-1_500]
+def test_merging_siblings_costs_less_than_dropping_voxels(bench: RealBench) -> None:
+    bench.train(70)
+    method, training = bench.method, bench.worker._core.training
+    state, voxels = method.state(), len(method.octree)
+    count = voxels // 4
+    compact._keep_heaviest(method, count)
+    dropped = mean_psnr(training)
+    method.load_state(*state)
+    before = mean_psnr(training)
+    report = method.prune_to(count)
+    octree = method.octree
+    assert 0.9 * count < report.after == len(octree) <= count and report.before == voxels
+    assert dropped + 2.0 < mean_psnr(training) < before
+    assert (octree.level >= method.config.model.initial_level - 1).all()
+    again = Octree.from_leaves(octree.path, octree.level, octree.root_size)  # raises where leaves overlap
+    assert np.array_equal(again.corner_idx, octree.corner_idx)
+    bench.train(20)
+    assert mean_psnr(training) > before - 1.0, "it learns on"
+
+
+def test_a_merged_voxel_has_its_childrens_place_mean_colour_and_outer_densities(bench: RealBench) -> None:
+    bench.train(70)
+    method = bench.method
+    old, density, weight = method.octree, method.field.density.copy(), method._weights_seen()
+    rows = sh_rows(method.field.sh, len(old))
+    assert compact._merge(method, 300)
+    new, after = method.octree, sh_rows(method.field.sh, len(method.octree))
+    merged = np.flatnonzero(~np.isin(new.path * 32 + new.level, old.path * 32 + old.level))
+    assert len(merged) > 50
+    for voxel in merged[:20]:
+        inside = np.flatnonzero(np.abs(old.center - new.center[voxel]).max(axis=1) < 0.5 * new.size[voxel])
+        assert len(inside) > 1 and np.allclose(old.size[inside], 0.5 * new.size[voxel])
+        share = weight[inside] / weight[inside].sum()
+        np.testing.assert_allclose(after[voxel], np.tensordot(share, rows[inside], 1), atol=1e-4)
+        places = {tuple(old.point_ijk[p]): density[p] for p in old.corner_idx[inside].reshape(-1)}
+        for point in new.corner_idx[voxel]:
+            known = places.get(tuple(new.point_ijk[point]))
+            assert known is None or known == method.field.density[point]
 
 
 def test_a_method_without_modes_says_so(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ def test_findings_come_with_evidence_and_a_flag_and_end_with_1(
     real = fakes.FakeMethod.train_step
     monkeypatch.setattr(fakes.FakeMethod, "train_step", lambda self: replace(real(self), psnr=float("nan")))
     train()
-    capsys.readouterr()
+    said = capsys.readouterr().err
+    assert said.count("Training explodes: At step 30 PSNR is not finite. Try --rates.density 0.4.") == 1
     assert main(["diagnose", "run", "--json", "a.json"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["Training explodes", "  At step 30 PSNR is not finite."]

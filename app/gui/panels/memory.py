@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The memory panel: what holds how much, a target that the model can be pruned to, and the mode without training."""
+"""The memory panel: what holds how much, a target that the model can be made to fit, and the mode without training."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class MemoryPanel(BasePanel):
         self.allow(
             "fit",
             reason,
-            "Drop the voxels of least weight until the model fits, and keep it from growing back.",
+            "Merge voxels that look alike, and drop the lightest, until the model fits; keep it from growing back.",
         )
 
     def _show_fitted(self, done: MemoryFitted | None) -> None:
@@ -125,10 +125,10 @@ class MemoryPanel(BasePanel):
 def fitted_text(done: MemoryFitted) -> str:
     """Return what fitting did, for people."""
     if done.voxels_after == done.voxels_before:
-        return f"Nothing was dropped: the model holds {formats.size(done.bytes_after)}."
-    missed = "" if done.bytes_after <= done.target_bytes else " No fewer voxels can be kept."
+        return f"Nothing was changed: the model holds {formats.size(done.bytes_after)}."
+    missed = "" if done.bytes_after <= done.target_bytes else " No fewer voxels can be left."
     return (
-        f"{formats.count(done.voxels_after)} of {formats.count(done.voxels_before)} voxels kept: "
+        f"{formats.count(done.voxels_after)} voxels are left of {formats.count(done.voxels_before)}: "
         f"{formats.size(done.bytes_after)} instead of {formats.size(done.bytes_before)}, PSNR "
         f"{formats.decibels(done.psnr_after)} instead of {formats.decibels(done.psnr_before)} over a few views.{missed}"
     )

@@ -50,7 +50,10 @@ def vitals_from(
 
 def _length(mean_square: np.ndarray, age: np.ndarray, beta2: float) -> float:
     """Return the root of the sum of running mean squares, the bias of young ones undone."""
-    corrected = mean_square / np.maximum(1.0 - beta2 ** np.maximum(age, 1), 1e-6)
+    bias = 1.0 - beta2 ** np.arange(
+        1, int(age.max(initial=0)) + 2
+    )  # a power for every age, not for every row
+    corrected = mean_square / bias[np.maximum(age, 1) - 1]
     return float(np.sqrt(corrected.sum(dtype=np.float64)))
 
 

@@ -51,12 +51,12 @@ def test_what_fitting_did_is_told_with_its_cost(panel):
     assert not panel.shown("fitted")
     panel.event(MemoryFitted(80_000_000, 112_000_000, 79_500_000, 204_512, 145_000, 31.6, 31.52))
     assert panel.text("fitted") == (
-        "145,000 of 204,512 voxels kept: 79.5 MB instead of 112 MB, PSNR 31.52 dB instead of 31.60 dB over a few views."
+        "145,000 voxels are left of 204,512: 79.5 MB instead of 112 MB, PSNR 31.52 dB instead of 31.60 dB over a few views."
     )
     panel.event(MemoryFitted(1_000_000, 79_500_000, 9_500_000, 145_000, 1_000, 31.52, 18.0))
-    assert panel.text("fitted").endswith("No fewer voxels can be kept.")
+    assert panel.text("fitted").endswith("No fewer voxels can be left.")
     panel.event(MemoryFitted(80_000_000, 79_500_000, 79_500_000, 1_000, 1_000, 31.5, 31.5))
-    assert panel.text("fitted") == "Nothing was dropped: the model holds 79.5 MB."
+    assert panel.text("fitted") == "Nothing was changed: the model holds 79.5 MB."
 
 
 def test_the_mode_is_asked_for_and_shown_when_it_is_in_force(panel):
