@@ -145,6 +145,8 @@ def _survey(core: Core, command: m.SurveyCapture) -> None:
 
 def _set_options(core: Core, command: m.SetOptions) -> None:
     core.training.method.set_options(command.values)
+    if "objective.kind" in command.values:  # other kernels
+        core.warm_up(core.training)
     core.training.unsaved |= core.training.method.step > 0
     core.emit(m.OptionsChanged(core.training.opened().values))
 

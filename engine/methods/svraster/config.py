@@ -432,6 +432,7 @@ PUBLISHED = {
 REFINE_POSES = {
     "objective.kind": "soft",
     "poses.refine": True,
+    "poses.last_share": 0.15,
     "soft.sigma": 0.25,
     "soft.anneal_until": 4_000,
     "rates.density": 0.2,

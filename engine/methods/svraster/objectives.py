@@ -54,6 +54,10 @@ def soft_picture(
     model: SVRaster, camera: Camera, rays: float, background: np.ndarray, room: Workspace
 ) -> np.ndarray:
     """Return the picture [H,W,3] that the soft objective trains on, from any camera, `rays` rays a pixel side."""
+    from engine.methods import compiling
     from engine.methods.svraster import soft_objective
 
+    compiling.compile_elsewhere(
+        model.name, {"objective.kind": "soft"}
+    )  # who only looks may be the first to need them
     return soft_objective.soft_picture(model, camera, rays, background, room)

@@ -5,17 +5,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine.methods.compiling import tiny_scene
+from engine.methods.svraster.config import SVRasterConfig
+from engine.options import updated
 from engine.parallel import Solo
 
 if TYPE_CHECKING:
     from engine.methods.svraster.model import SVRaster
 
 STAGES = ("training kernels", "structure kernels", "view kernels")
+
+
+def variant(config: SVRasterConfig) -> dict[str, Any]:
+    """Return the options that need kernels of their own."""
+    kind = config.objective.kind
+    return {} if kind == "raster" else {"objective.kind": kind}
 
 
 def stages(model: SVRaster, together: bool = False) -> Iterator[None]:
@@ -26,6 +34,12 @@ def stages(model: SVRaster, together: bool = False) -> Iterator[None]:
     if together:
         twin.join(Solo())
     twin.train_step()
+    if config.objective.kind == "soft" and not model.card:  # with the camera's gradients it is another kernel
+        refined = updated(small, {"poses.refine": True, "poses.from_step": 0, "objective.kind": "soft"})
+        for each in (updated(small, {"poses.refine": False}), refined):
+            twin.use(each)
+            twin.train_step()
+        twin.render(twin.scene.train.views[0].camera, frozenset({"soft"}))
     yield
     twin.octree.subdivide(np.ones(8, dtype=bool))
     twin.move_to(*twin.octree.keep(np.arange(8) < 7))
