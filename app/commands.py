@@ -292,7 +292,7 @@ def _toggle_split(app: AppActions) -> None:
 
 def with_soft(session: Session) -> str | None:
     """Say why there is no soft picture, if there is none."""
-    if session.scene is None or "soft.sigma" in session.values:
+    if session.scene is None or session.scene.method == "svraster":
         return with_scene(session)
     return f"{method_title(session.scene.method)} has no soft picture."
 

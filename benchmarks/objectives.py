@@ -49,7 +49,7 @@ def soft_psnr(run: Path) -> float:
     training, _ = Opener(load_scene, make_method, run.parent, None).run(OpenRun(str(run)), lambda *_: None)
     model, held = training.method, training.scene.test
     found = [
-        psnr(model.render(view.camera, frozenset({"soft"})).rgb, held.images.load(i))
+        psnr(model.render(view.camera, frozenset({"soft"})).soft, held.images.load(i))
         for i, view in enumerate(held.views)
     ]
     return float(np.mean(found))

@@ -65,7 +65,8 @@ class Buffers:
 
     `rgb [H,W,3]` float32 with the background in it, `trans [H,W]` what is left of the light, `depth_z [H,W]` mean depth
     along the camera axis divided by opacity (0 where nothing is), `depth_median [H,W]`, `normal [H,W,3]` in the world,
-    facing the viewer, unit or zero; `count [H,W]` int32 contributing voxels; `level`, `size [H,W]` opacity-weighted means.
+    facing the viewer, unit or zero; `count [H,W]` int32 contributing voxels; `level`, `size [H,W]` opacity-weighted means;
+    `soft [H,W,3]` the picture as the soft objective sees it, that of `rgb` in methods that have none.
     """
 
     rgb: np.ndarray
@@ -76,6 +77,7 @@ class Buffers:
     count: np.ndarray | None = None
     level: np.ndarray | None = None
     size: np.ndarray | None = None
+    soft: np.ndarray | None = None
 
 
 class Method(Protocol):

@@ -30,17 +30,14 @@ _WANTED = {
     "level": frozenset({"level"}),
     "size": frozenset({"size"}),
     "samples": frozenset({"count"}),
+    "soft": frozenset({"soft"}),
 }
-_COLOURS = (
-    "colour",
-    "soft",
-)  # modes whose picture is buffers.rgb; a method draws it softly if asked for "soft" by name
 
 
 def wanted_buffers(mode: str) -> frozenset[str]:
     """Return which optional fields of Buffers a view mode needs."""
     _check_mode(mode)
-    return _WANTED.get(mode, frozenset({"soft"} if mode == "soft" else ()))
+    return _WANTED.get(mode, frozenset())
 
 
 def picture(
@@ -59,12 +56,12 @@ def picture(
     level that "level" gives a colour of its own. `scale` is the legend of another picture, to be comparable with.
     """
     _check_mode(mode)
-    for name in wanted_buffers(mode) - {"soft"}:
+    for name in wanted_buffers(mode):
         if getattr(buffers, name) is None:
             raise ValueError(f"picture(): {mode!r} needs buffers.{name}; render with wanted_buffers(mode).")
     rgba = np.empty((*buffers.trans.shape, 4), np.uint8)
-    if mode in _COLOURS or (mode == "error" and photo is None):
-        pack_colour(_floats(buffers.rgb), rgba)
+    if mode in ("colour", "soft") or (mode == "error" and photo is None):
+        pack_colour(_floats(buffers.soft if mode == "soft" else buffers.rgb), rgba)
         return rgba, None
     if mode == "normal":
         pack_normal(_floats(buffers.normal), _floats(buffers.trans), DARK, rgba)

@@ -245,7 +245,7 @@ def test_ground_truth_cycles_and_can_always_be_left():
     assert commands.perform("ground_truth", app) is None
 
 
-def test_keys_1_to_8_choose_the_modes_of_the_engine():
+def test_keys_1_to_9_choose_the_modes_of_the_engine():
     app = FakeApp(open_session())
     for number, mode in enumerate(VIEW_MODES, start=1):
         command = commands.by_shortcut(str(number))

@@ -32,6 +32,7 @@ def buffers() -> Buffers:
         count=np.where(there, 3 * down, 0).astype(np.int32),
         level=np.where(there, 4.0 + 0.5 * down, 0.0).astype(np.float32),
         size=np.where(there, 2.0 ** -(4.0 + down), 0.0).astype(np.float32),
+        soft=np.broadcast_to(np.float32([0.5, 0.5, 0.25]), (H, W, 3)).copy(),
     )
 
 
@@ -48,7 +49,7 @@ def test_each_mode_gives_an_opaque_picture_of_the_buffers_size(mode: str) -> Non
 @pytest.mark.parametrize("mode", VIEW_MODES)
 def test_the_wanted_buffers_are_enough_and_each_is_needed(mode: str) -> None:
     full, wanted = buffers(), wanted_buffers(mode)
-    optional = ("depth_z", "depth_median", "normal", "count", "level", "size")
+    optional = ("depth_z", "depth_median", "normal", "count", "level", "size", "soft")
     least = replace(full, **{name: None for name in optional if name not in wanted})
     expected, _ = picture(full, mode, "magma")
     assert np.array_equal(picture(least, mode, "magma")[0], expected)

@@ -38,19 +38,13 @@ LEVELS_PER_ROW = 5
 SLIDERS = {
     "fov_y_deg": ("Field of view", 10.0, 120.0, "%.0f deg", "Vertical angle of the view."),
     "fly_speed": ("Fly speed", 0.02, 5.0, "%.2f /s", "Scene cubes per second; hold Shift to go faster."),
-    "max_scale": (
-        "Resolution",
-        0.25,
-        1.0,
-        "%.2f x",
-        "Largest resolution of a still picture, per screen pixel.",
-    ),
+    "max_scale": ("Resolution", 0.25, 1.0, "%.2f x", "Largest size of a still picture, per screen pixel."),
     "utilisation": (
         "Training share",
         0.1,
         0.98,
         "%.2f",
-        "Share of time that training gets while nothing moves.",
+        "What training gets of the time while nothing moves.",
     ),
 }
 

@@ -51,6 +51,7 @@ def march_view(
     something = (trans < 1.0 - _SOME).astype(np.float32)
     fields["level"] = something * np.float32(level_of(grid))
     fields["size"] = something / np.float32(grid.scale.mean())
+    fields["soft"] = rgb
     return Buffers(rgb, trans, **{name: fields[name] for name in want if name in fields})
 
 

@@ -388,7 +388,9 @@ class SVRaster:
         tail = self.background if background is None else np.asarray(background, dtype=np.float32)
         buffers = view.render_view(voxels, camera, want, rays, tail, self._view_room)
         if "soft" in want:
-            buffers = replace(buffers, rgb=objectives.soft_picture(self, camera, rays, tail, self._view_room))
+            buffers = replace(
+                buffers, soft=objectives.soft_picture(self, camera, rays, tail, self._view_room)
+            )
         return buffers
 
     def structure(self) -> StructureStats:

@@ -94,6 +94,7 @@ def buffers_of(
         values[:, 0, 0], values[:, 0, 1], values[:, 0, 2] = octree.level, octree.size, 0.0
         scalars, _ = picture_of(values, 0)
         fields |= {"level": scalars[..., 1] / opacity, "size": scalars[..., 2] / opacity}
+    fields["soft"] = picture
     return Buffers(picture, trans, **{name: fields[name] for name in want if name in fields})
 
 

@@ -51,7 +51,7 @@ def test_soft_steps_learn_a_scene_that_looks_alike_hard_and_soft(scene):
         model.train_step()
     hard = held_out(model)
     soft = np.mean([
-        psnr(model.render(v.camera, frozenset({"soft"})).rgb, scene.test.images.load(i))
+        psnr(model.render(v.camera, frozenset({"soft"})).soft, scene.test.images.load(i))
         for i, v in enumerate(scene.test.views)
     ])  # fmt: skip
     assert hard > max(24.0, before + 8.0) and abs(hard - soft) < 0.5
@@ -66,7 +66,7 @@ def test_the_soft_picture_is_blurred_as_the_options_say(scene):
 
     def difference(**values: float | bool) -> float:
         model.set_options({f"soft.{name}": value for name, value in values.items()})
-        return float(np.abs(model.render(camera, frozenset({"soft"})).rgb - hard).mean())
+        return float(np.abs(model.render(camera, frozenset({"soft"})).soft - hard).mean())
 
     model.set_options({"soft.anneal": False})
     blurs = [difference(sigma=s, temperature=0.1 * s) for s in (1.0, 0.3, 0.1, 0.0)]
