@@ -33,7 +33,12 @@ def probe(method: Method, scene: Scene, index: int) -> dict[str, Any]:
     """
     camera = scene.train.views[index].camera
     small = camera.scaled(min(1.0, LONGEST_PX / max(camera.width, camera.height)))
-    shown = method.render(small, frozenset({"depth_z"}), supersample=1.0)
+    soft = getattr(getattr(method.config, "objective", None), "kind", "") == "soft"
+    want = frozenset({"depth_z", "soft"} if soft else {"depth_z"})
+    shown = method.render(small, want, supersample=1.0)
+    picture = (
+        shown.soft if soft and shown.soft is not None else shown.rgb
+    )  # what training compares with the photo
     photo = box_downsample(scene.train.images.load(index), small.width, small.height)
     opacity = 1.0 - shown.trans
     background = background_of(method, scene)
@@ -42,11 +47,11 @@ def probe(method: Method, scene: Scene, index: int) -> dict[str, Any]:
     frame[inset:-inset, inset:-inset] = False
     return {
         "view": index,
-        "psnr": _number(psnr(shown.rgb, photo)),
+        "psnr": _number(psnr(picture, photo)),
         "opacity": _number(opacity.mean()),
         "depths": _depths(shown.depth_z, shown.trans),
         "subject": _number((np.abs(photo - background).max(axis=-1) > DIFFERS).mean()),
-        "gain": _gains(shown.rgb, photo, shown.trans),
+        "gain": _gains(picture, photo, shown.trans),
         "border": [_number(v) for v in np.median(photo[frame], axis=0)],
         "border_spread": _number(photo[frame].std(axis=0).max()),
         "border_opacity": _number(opacity[frame].mean()),

@@ -101,6 +101,20 @@ def test_a_look_tells_depths_gains_and_frames(model: SVRaster) -> None:
     assert look["border"] == [1.0, 1.0, 1.0] == look["background"] and look["border_spread"] == 0.0
 
 
+def test_a_look_compares_the_photo_with_the_picture_that_is_trained(model: SVRaster) -> None:
+    before = model.config
+    try:
+        blurred = {"soft.sigma": 1.5, "soft.temperature": 0.2, "soft.anneal": False}
+        model.set_options(blurred)
+        hard = probe(model, model.scene, 0)
+        model.set_options({"objective.kind": "soft"})
+        soft = probe(model, model.scene, 0)
+    finally:
+        model.use(before)
+    assert soft["psnr"] < hard["psnr"] - 1.0 and soft["gain"] != hard["gain"]
+    assert soft["depths"] == hard["depths"]
+
+
 def test_vitals_count_dead_voxels_and_measure_gradients(model: SVRaster) -> None:
     strict = SVRaster(SCENE, updated(model.config, {"adapt.prune_threshold": 0.3, "adapt.prune_start": 0.3}))
     strict.load_state(*model.state())
