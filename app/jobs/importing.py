@@ -134,7 +134,8 @@ class ImportRun:
                 "broken", f"The import stopped: {type(error).__name__}: {error}. {KEPT}"
             )
         finally:
-            self._process.stdin.close()
+            with contextlib.suppress(OSError):  # what was still to be written has nobody left to read it
+                self._process.stdin.close()
             self._process.stdout.close()
             self._log.close()
 
