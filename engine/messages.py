@@ -351,6 +351,13 @@ class ViewsExcluded(Event):
 
 
 @dataclass(frozen=True)
+class CamerasMoved(Event):
+    """Refinement moved training views: their cameras as they are now, in the order of SceneOpened.views."""
+
+    cameras: tuple[Camera, ...]
+
+
+@dataclass(frozen=True)
 class CaptureSurveyed(Event):
     """The answer to SurveyCapture: what is odd about views, and about how long and how much this scene takes.
 

@@ -82,6 +82,15 @@ class Training:
         self.evaluate_at = math.inf  # training seconds
         self.evaluated_s = 0.0  # what the evaluation under way, or else the last one, has cost
 
+    def scene_now(self) -> Scene:
+        """Return the scene with its training cameras where the method has moved them by now."""
+        cameras = getattr(self.method, "moved_cameras", lambda: None)()
+        if cameras is None:
+            return self.scene
+        train = self.scene.train
+        views = tuple(dataclasses.replace(v, camera=c) for v, c in zip(train.views, cameras, strict=True))
+        return dataclasses.replace(self.scene, train=dataclasses.replace(train, views=views))
+
     def exclude(self, indices: Iterable[int], excluded: bool) -> None:
         """Leave training views out from the next step on, or take them in again."""
         chosen, n_train = frozenset(indices), len(self.scene.train)
@@ -171,7 +180,7 @@ class Training:
 
     def opened(self) -> SceneOpened:
         """Describe the scene and the model for a front end."""
-        scene = self.scene
+        scene = self.scene_now()
         views = [ViewInfo(v.name, v.camera, False) for v in scene.train.views]
         views += [ViewInfo(v.name, v.camera, True) for v in scene.test.views]
         xyz, rgb = _drawn_points(scene.points)

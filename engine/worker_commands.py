@@ -104,12 +104,15 @@ def _pause(core: Core, command: m.Pause) -> None:
 
 def _reset(core: Core, command: m.Reset) -> None:
     _save_if_needed(core)
+    had_moved = core.training.scene_now() is not core.training.scene
     training = core.opener.again(core.training, command.values)
     if command.values:  # other options may need other kernels
         core.warm_up(training)
     was_training = core.state is TrainState.TRAINING
     core.install(training)
     core.emit(m.OptionsChanged(training.opened().values))
+    if had_moved:
+        core.tell_cameras()
     core.tell_run_folder()
     core.emit(m.Logged("info", f"Training starts again from step 0, to be saved in {training.run.path}."))
     core.enter(TrainState.PAUSED, "Reset to step 0.")

@@ -22,6 +22,7 @@ from engine.diagnosis import diagnose
 from engine.errors import UserError, cause_chain
 from engine.evaluation import Evaluation
 from engine.messages import (
+    CamerasMoved,
     CheckpointSaved,
     Diagnosed,
     Evaluated,
@@ -280,7 +281,7 @@ class Core:
         self, training: Training, request: ViewRequest, scale: tuple[float, float, str] | None = None
     ) -> Frame:
         """Render what a viewport asked for of one of the models; `scale` is the legend of a frame to compare it with."""
-        return render_frame(training.method, training.scene, request, self.clock, scale)
+        return render_frame(training.method, training.scene_now(), request, self.clock, scale)
 
     def _render_job(self, job: RenderJob, camera: Camera) -> np.ndarray:
         if self.training is None:
@@ -517,13 +518,19 @@ class Core:
         method, losses = training.method, training.losses
         try:
             record = training.monitor.record(
-                method, training.scene, training.seconds, losses, training.psnr, facts, looks
+                method, training.scene_now(), training.seconds, losses, training.psnr, facts, looks
             )
         except Exception as error:  # a view that cannot be drawn; training itself may go on
             self.fail("The training could not be looked at", error, once=True)
             return
         self._log(training, record)
         self.diagnose(training)
+        if training is self.training and training.scene_now() is not training.scene:
+            self.tell_cameras()
+
+    def tell_cameras(self) -> None:
+        """Tell where the training cameras of the open model are by now."""
+        self.emit(CamerasMoved(tuple(view.camera for view in self.training.scene_now().train.views)))
 
     def diagnose(self, training: Training) -> None:
         """Tell what is found to go wrong with the open model, whenever that has changed."""

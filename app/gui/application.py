@@ -210,6 +210,8 @@ class App:
         elif isinstance(event, messages.StructureChanged):
             self.viewport.structure_changed()
             self.reports.note(formats.structure_change(event.report))
+        elif isinstance(event, messages.CamerasMoved):
+            self.viewport.cameras_moved()
         elif isinstance(event, messages.BoxesReady):
             self.viewport.boxes_ready(event)
         elif isinstance(event, messages.OutOfMemory):

@@ -58,6 +58,13 @@ class OverlayLayers:
         self._boxes = None
         self._shown.clear()
 
+    def move_cameras(self, scene: SceneOpened) -> None:
+        """Take the cameras of the open scene where they are now."""
+        self._scene = scene
+        self.cameras = [scene.views[i].camera for i in self._indices]
+        self._places = np.array([camera.position for camera in self.cameras]).reshape(-1, 3)
+        self._shown.pop("frusta", None)
+
     def set_boxes(self, boxes: BoxesReady) -> None:
         """Take the voxels of the wireframe."""
         self._boxes = boxes

@@ -14,6 +14,7 @@ from engine.messages import (
     Beside,
     BesideChanged,
     BoxesReady,
+    CamerasMoved,
     CaptureSurveyed,
     Diagnosed,
     Evaluated,
@@ -66,6 +67,10 @@ def apply_event(session: Session, event: Event) -> None:
         session.preview = event
     elif isinstance(event, CaptureSurveyed):
         session.survey = event
+    elif isinstance(event, CamerasMoved) and session.scene is not None:
+        rest = session.scene.views[len(event.cameras) :]
+        moved = tuple(replace(v, camera=c) for v, c in zip(session.scene.views, event.cameras))
+        session.scene = replace(session.scene, views=(*moved, *rest))
     elif isinstance(event, ViewsExcluded):
         session.excluded = frozenset(event.indices)
     elif isinstance(event, Diagnosed):

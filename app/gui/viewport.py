@@ -177,6 +177,16 @@ class Viewport:
         self.session.view.view_index = index
         self._jumped = True
 
+    def cameras_moved(self) -> None:
+        """The capture's cameras are elsewhere: so are their frusta, and who looks through one goes along."""
+        scene, index = self.session.scene, self.session.view.view_index
+        if scene is None:
+            return
+        self._scene = scene
+        self.layers.move_cameras(scene)
+        if index is not None and index < scene.n_train:
+            self.goto_view(index)
+
     def frame_scene(self) -> None:
         """Fit the whole foreground into the picture."""
         self.controller.frame(np.zeros(3), SCENE_RADIUS, smooth=True)

@@ -259,6 +259,13 @@ class SVRaster:
             if view not in self.excluded:
                 return view
 
+    def moved_cameras(self) -> tuple[Camera, ...] | None:
+        """Return the training views' cameras where refinement has left them; None while it has moved none."""
+        if not self.poses.moved:
+            return None
+        views = self.scene.train.views
+        return tuple(self.poses.camera(index, view.camera) for index, view in enumerate(views))
+
     def camera_of(self, view: int, photo: np.ndarray, shrink: int, rays: int) -> Camera:
         """Return a training view's camera, where it is by now, for a photo made `shrink` times smaller, [h,w,3]."""
         return self.poses.camera(
