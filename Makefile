@@ -19,7 +19,7 @@ run: $(VENV)/.ready
 	$(VENV)/bin/nerfviewer $(if $(SCENE),"$(SCENE)") $(ARGS)
 
 test: $(VENV)/.ready-dev
-	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(WORKERS) $(ARGS)
 
 lint: $(VENV)/.ready-dev
 	$(VENV)/bin/ruff check
