@@ -298,7 +298,7 @@ def test_help_shows_every_option_with_its_range(capsys: pytest.CaptureFixture[st
 def test_a_flag_that_repeats_a_default_still_counts() -> None:
     import tyro
 
-    from app.cli import CommonFlags
+    from app.command_flags import CommonFlags
 
     flags = with_options(CommonFlags, FakeConfig)
     argv = ["--rates.density", "0.4", "--no-smooth"]

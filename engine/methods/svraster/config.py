@@ -432,18 +432,20 @@ PUBLISHED = {
 REFINE_POSES = {
     "objective.kind": "soft",
     "poses.refine": True,
+    "poses.until": 9_000,
     "poses.last_share": 0.15,
     "soft.sigma": 0.25,
-    "soft.anneal_until": 4_000,
+    "soft.anneal_until": 6_000,
     "rates.density": 0.2,
     "rates.half_life": 2_000.0,
     "schedule.quarter_until": 800,
     "schedule.half_until": 2_400,
-    "schedule.supersample_from": 6_000,
-    "schedule.sh1_from": 4_000,
-    "schedule.sh2_from": 4_500,
-    "schedule.sh3_from": 5_000,
-    "adapt.until_step": 6_000,
+    "schedule.supersample_from": 9_000,
+    "schedule.sh1_from": 6_000,
+    "schedule.sh2_from": 6_500,
+    "schedule.sh3_from": 7_000,
+    "adapt.until_step": 9_000,
+    "adapt.max_voxels": 100_000,  # steps stay short; it may be raised once the cameras have settled
 }
 PRESETS = {"fast": {}, "published": PUBLISHED}
 

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: MIT
+"""What each command takes on its command line: declarations for tyro, nothing is done here.
+
+Options of methods and scenes are added by `flags.with_options`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+Help = tyro.conf.arg
+
+
+@dataclass(frozen=True)
+class CommonFlags:
+    """Flags of every command."""
+
+    threads: Annotated[
+        int | None, Help(metavar="N", help="Threads for the kernels; all processors otherwise.")
+    ] = None
+    debug: Annotated[tyro.conf.FlagCreatePairsOff[bool], Help(help="Show the trace of an error.")] = False
+
+
+@dataclass(frozen=True)
+class DeviceFlags(CommonFlags):
+    """Flags of commands that train or render."""
+
+    device: Annotated[
+        str,
+        Help(metavar="auto|cpu|cuda|cuda:N", help="Where to; auto: on an NVIDIA card that can be used."),
+    ] = "auto"
+
+
+@dataclass(frozen=True)
+class ModelFlags(DeviceFlags):
+    """Flags of commands that make a model."""
+
+    method: Annotated[str, Help(help="The radiance field.")] = "svraster"
+    preset: Annotated[
+        str | None, Help(metavar="NAME", help="A named set of options; flags change single ones.")
+    ] = None
+    refine_poses: Annotated[
+        tyro.conf.FlagCreatePairsOff[bool],
+        Help(help="Correct the photos' camera poses while training, from coarse to fine, on soft pictures."),
+    ] = False
+    seed: Annotated[int, Help(help="Of everything random.")] = 0
+    config: Annotated[
+        Path | None,
+        Help(
+            metavar="FILE", help="YAML or JSON with options and flags by name; the command line wins over it."
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class WindowFlags(ModelFlags):
+    """Open a scene, watch it train and fly through it.
+
+    Further commands: nerfviewer import | train | eval | render | export | bench | diagnose | doctor, each with --help.
+    """
+
+    scene: Annotated[
+        tyro.conf.Positional[str | None],
+        Help(metavar="SCENE", help='A folder of posed photos, a run folder, or "demo".'),
+    ] = None
+    present: Annotated[
+        Literal["auto", "interop", "texture", "copy"],
+        Help(help="How pictures reach the window; interop: without leaving the graphics card."),
+    ] = "auto"
+    interop: Annotated[
+        Literal["cuda", "pycuda"], Help(help="Who shares the graphics card's pictures with the window.")
+    ] = "cuda"
+    screenshot: Annotated[
+        Path | None, Help(metavar="FILE", help="Write a picture of the window when it ends.")
+    ] = None
+    exit_after: Annotated[float | None, Help(metavar="SECONDS", help="End by itself after this time.")] = None
+
+
+@dataclass(frozen=True)
+class TrainFlags(ModelFlags):
+    """Train without a window. Ctrl-C saves, evaluates and ends."""
+
+    scene: Annotated[
+        tyro.conf.Positional[str | None],
+        Help(
+            metavar="SCENE", help='A folder of posed photos, or "demo"; with --resume-from that of the run.'
+        ),
+    ] = None
+    max_steps: Annotated[int | None, Help(metavar="N", help="End at this step of the run.")] = None
+    max_epochs: Annotated[
+        int | None, Help(metavar="N", help="End after so many rounds over the training photos.")
+    ] = None
+    max_seconds: Annotated[
+        float | None, Help(metavar="S", help="End after this much training time of the run.")
+    ] = None
+    out: Annotated[
+        Path | None, Help(metavar="DIR", help="The run folder; a new one in ./runs otherwise.")
+    ] = None
+    resume: Annotated[
+        tyro.conf.FlagCreatePairsOff[bool],
+        Help(
+            help="Continue the run in --out, or the newest of this scene; --resume RUN is --resume-from RUN."
+        ),
+    ] = False
+    resume_from: Annotated[
+        Path | None, Help(metavar="RUN", help="Continue this run: its folder, or its newest checkpoint file.")
+    ] = None
+    eval_every: Annotated[
+        float | None,
+        Help(metavar="S", help="Seconds of training between evaluations; a sixth of --max-seconds, else 30."),
+    ] = None
+    autosave: Annotated[float, Help(metavar="SECONDS", help="Time between checkpoints.")] = 120.0
+    processes: Annotated[
+        int,
+        Help(
+            metavar="N",
+            help="Train in N processes on this machine: each step takes a photo in each of them and goes along the mean "
+            "of their gradients. --threads counts per process. On several machines: torchrun.",
+        ),
+    ] = 1
+    json: Annotated[Path | None, Help(metavar="FILE", help="Write the numbers here.")] = None
+    tensorboard: Annotated[
+        tyro.conf.FlagCreatePairsOff[bool],
+        Help(help="Write the curves for TensorBoard too, into the run folder."),
+    ] = False
+
+
+@dataclass(frozen=True)
+class EvalFlags(DeviceFlags):
+    """Measure PSNR and SSIM of a run on its held-out views."""
+
+    run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
+    json: Annotated[Path | None, Help(metavar="FILE", help="Write the numbers here.")] = None
+
+
+@dataclass(frozen=True)
+class RenderFlags(DeviceFlags):
+    """Render a camera path of a run: --spiral, --orbit or --path FILE."""
+
+    run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
+    spiral: Annotated[
+        tyro.conf.FlagCreatePairsOff[bool], Help(help="Once round the scene, sinking and rising.")
+    ] = False
+    orbit: Annotated[tyro.conf.FlagCreatePairsOff[bool], Help(help="Once round the scene, level.")] = False
+    path: Annotated[Path | None, Help(metavar="FILE", help="A camera path that the window saved.")] = None
+    size: Annotated[str, Help(metavar="WxH", help="Size of the pictures.")] = "960x540"
+    fps: Annotated[float, Help(help="Frames per second.")] = 30.0
+    frames: Annotated[int, Help(help="How many frames a spiral or an orbit has.")] = 120
+    output: Annotated[
+        Path, Help(aliases=["-o"], metavar="FILE.mp4|DIR/", help="A video, or a folder of pictures.")
+    ] = tyro.MISSING
+
+
+@dataclass(frozen=True)
+class ExportFlags(CommonFlags):
+    """Write what a Plenoxels run learned into one file: .npz for other programs, .plenoxels for a small one."""
+
+    run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
+    output: Annotated[
+        Path, Help(aliases=["-o"], metavar="FILE.npz|FILE.plenoxels", help="The file to write.")
+    ] = tyro.MISSING
+    density_bits: Annotated[Literal[8, 16], Help(help="Bits of a density in a .plenoxels file.")] = 8
+
+
+@dataclass(frozen=True)
+class ImportFlags(CommonFlags):
+    """Make a scene of plain photos or a video: find out where each was taken. Needs pip install 'nerfviewer[sfm]'.
+
+    Ctrl-C stops; the same command goes on from there.
+    """
+
+    source: Annotated[
+        tyro.conf.Positional[Path], Help(metavar="PHOTOS|VIDEO", help="A folder of photos, or a video.")
+    ] = tyro.MISSING
+    output: Annotated[
+        Path, Help(aliases=["-o"], metavar="SCENE", help="The folder that becomes the scene.")
+    ] = tyro.MISSING
+    again: Annotated[
+        tyro.conf.FlagCreatePairsOff[bool], Help(help="Throw an earlier import in that folder away.")
+    ] = False
+
+
+@dataclass(frozen=True)
+class BenchFlags(CommonFlags):
+    """Measure this machine."""
+
+    what: Annotated[
+        tyro.conf.Positional[Literal["raster", "ops", "train"]],
+        Help(help="What to measure: frames, the steps of marching through a grid, or training."),
+    ] = tyro.MISSING
+    scene: Annotated[
+        tyro.conf.Positional[str | None],
+        Help(metavar="SCENE", help='train: a folder of posed photos, or "demo", which it is otherwise.'),
+    ] = None
+    method: Annotated[
+        str | None, Help(metavar="NAME", help="train: the radiance field; svraster otherwise.")
+    ] = None
+    seconds: Annotated[float | None, Help(metavar="S", help="train: how long to train; 30 otherwise.")] = None
+    seed: Annotated[int | None, Help(metavar="N", help="train: of everything random; 0 otherwise.")] = None
+    runs: Annotated[
+        int | None, Help(metavar="N", help="raster, ops: how often each is measured; 30 otherwise.")
+    ] = None
+    config: Annotated[
+        Path | None, Help(metavar="FILE", help="train: YAML or JSON with options by name, as train takes it.")
+    ] = None
+    json: Annotated[Path | None, Help(metavar="FILE", help="Write the numbers here.")] = None
+
+
+@dataclass(frozen=True)
+class DiagnoseFlags(CommonFlags):
+    """Say what goes wrong in a run, with evidence and one change that may help.
+
+    Exit code 0: nothing was found, 1: something was found.
+    """
+
+    run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
+    json: Annotated[Path | None, Help(metavar="FILE", help="Write the findings here.")] = None
+
+
+@dataclass(frozen=True)
+class DoctorFlags(CommonFlags):
+    """Say what this machine lacks for nerfviewer, and how to install it."""
