@@ -60,7 +60,11 @@ class Layout:
     show_right: bool = True
     show_bottom: bool = True
     font_scale: float = 1.0
-    folded: tuple[str, ...] = ("compare",)  # it opens by itself once there is something to compare with
+    folded: tuple[str, ...] = (
+        "compare",
+        "memory",
+        "objective",
+    )  # compare opens by itself once there is a second model
     recent: tuple[str, ...] = field(default=())
 
     def with_recent(self, path: str) -> Layout:

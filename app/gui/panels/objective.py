@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import dearpygui.dearpygui as dpg
@@ -98,6 +99,7 @@ def _without(session: Session) -> str:
     return f"{method_title(session.scene.method)} has one objective: pixels of all photos."
 
 
+@cache
 def _kinds() -> tuple[str, ...]:
     from engine.methods.svraster.config import SVRasterConfig
     from engine.options import describe
