@@ -18,6 +18,7 @@ from app.gui import layout as lay
 from app.gui import theme
 from app.gui.application import App
 from app.gui.idle import unreachable_display
+from app.gui.placing import free_area, placed
 from app.resources import icon_path
 from engine import messages
 from engine.messages import TrainState
@@ -85,10 +86,14 @@ def _run_window(
     dpg.create_context()
     try:
         dpg.configure_app(manual_callback_management=True)
-        icon = str(icon_path())
+        icon, area = str(icon_path()), free_area()
+        place = {"width": layout.width, "height": layout.height}
+        if area is not None:
+            sides = placed(layout.width, layout.height, area)
+            place = dict(zip(("x_pos", "y_pos", "width", "height"), sides, strict=True))
         dpg.create_viewport(
-            title="nerfviewer", width=layout.width, height=layout.height, vsync=False, min_width=640, min_height=420,
-            clear_color=theme.BACKGROUND, small_icon=icon, large_icon=icon,
+            title="nerfviewer", vsync=False, min_width=640, min_height=420, clear_color=theme.BACKGROUND, small_icon=icon,
+            large_icon=icon, **place,
         )  # fmt: skip
         dpg.setup_dearpygui()
         app = App(worker, present=present, interop=interop, ui_scale=ui_scale)
