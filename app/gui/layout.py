@@ -60,11 +60,8 @@ class Layout:
     show_right: bool = True
     show_bottom: bool = True
     font_scale: float = 1.0
-    folded: tuple[str, ...] = (
-        "compare",
-        "memory",
-        "objective",
-    )  # compare opens by itself once there is a second model
+    # "compare" opens by itself once there is a second model
+    folded: tuple[str, ...] = ("compare", "memory", "objective")
     recent: tuple[str, ...] = field(default=())
 
     def with_recent(self, path: str) -> Layout:

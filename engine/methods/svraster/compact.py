@@ -33,7 +33,7 @@ def prune_to(model: SVRaster, count: int) -> AdaptReport:
         while len(model.octree) > count and _merge(model, len(model.octree) - count):
             pass
         _keep_heaviest(model, count)
-    model._room, model._view_room = Workspace(), Workspace()
+    model._room, model._view_room, model._ray_room = Workspace(), Workspace(), None
     after = len(model.octree)
     return AdaptReport(model.step, before, before - after, 0, after, "fit to memory")
 
@@ -113,5 +113,5 @@ def rest(model: SVRaster) -> None:
     )  # fmt: skip
     model.heaviest_before = nothing
     model._owners = model._scratch = (nothing, nothing)
-    model._room = Workspace()
+    model._room, model._ray_room = Workspace(), None
     model._targets = Targets(model.scene.train)

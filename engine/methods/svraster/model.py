@@ -17,7 +17,6 @@ import numpy as np
 from engine.cameras import Camera
 from engine.cpu.crew import crew
 from engine.cpu.lists import VoxelTable, Workspace
-from engine.cpu.octree_rays_step import RayRoom
 from engine.cpu.shade import carry_groups, sh_groups
 from engine.cpu.shared_step import shared_step
 from engine.cpu.tile_loss import SUM_BACKGROUND, SUM_SQUARED
@@ -36,7 +35,6 @@ from engine.methods.svraster.exposure import Exposure
 from engine.methods.svraster.objective import PHOTOMETRIC, loss_weights, named_losses, psnr_of
 from engine.methods.svraster.picture_terms import PictureTerms, Similar, picture_terms
 from engine.methods.svraster.poses import Poses
-from engine.methods.svraster.ray_objective import survey
 from engine.methods.svraster.sparse_points import PointDepths, put_points, refined_around
 from engine.methods.svraster.targets import Targets, camera_of_target
 from engine.methods.svraster.team import Team
@@ -92,7 +90,7 @@ class SVRaster:
         self._depths = PointDepths(scene)
         self._room = Workspace()
         self._view_room = Workspace()
-        self._ray_room = RayRoom()
+        self._ray_room: Any = None  # what steps on rays use again, made by the first of them
         self.use(config)
         octree = Octree.dense(config.model.initial_level, scene.outside_levels)
         if self._seeded:
@@ -218,8 +216,7 @@ class SVRaster:
 
     def _adapt(self) -> AdaptReport:
         """Prune once every view has been seen since the last pruning, then split."""
-        if self.active.objective.kind == "rays":
-            survey(self)
+        objectives.before_adapting(self)
         before, dropped = len(self.octree.path), 0
         seen_all = self.window_views >= len(self.scene.train)
         if seen_all:
@@ -317,9 +314,8 @@ class SVRaster:
         found = self._descend(
             look.shaded, look.terms, look.keep, look.weights, look.rays, look.degree, look.adam, gather
         )
-        if (
-            self.team is None or self.team.ranks.size == 1
-        ):  # ranks hold the same bits, and each saw another view
+        alone = self.team is None or self.team.ranks.size == 1
+        if alone:  # ranks hold the same bits, and each saw another view
             self._learn_errors(look)
         return found
 

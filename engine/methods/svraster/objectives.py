@@ -50,6 +50,14 @@ def step_of(model: SVRaster) -> Callable[[SVRaster], StepReport] | None:
     return getattr(import_module(module), name)
 
 
+def before_adapting(model: SVRaster) -> None:
+    """Bring the statistics that a structure change reads up to date, where steps alone do not."""
+    if model.active.objective.kind == "rays":
+        from engine.methods.svraster import ray_objective
+
+        ray_objective.survey(model)
+
+
 def soft_picture(
     model: SVRaster, camera: Camera, rays: float, background: np.ndarray, room: Workspace
 ) -> np.ndarray:

@@ -21,7 +21,7 @@ from engine.cpu.apply_step import add_total_variation, apply_gradients
 from engine.cpu.crew import crew
 from engine.cpu.lists import build_lists
 from engine.cpu.octree_nodes import node_table
-from engine.cpu.octree_rays_step import Quadrature, RayBatch, RayField, ray_gradients
+from engine.cpu.octree_rays_step import Quadrature, RayBatch, RayField, RayRoom, ray_gradients
 from engine.cpu.raster_grad import ROW, ROW_WEIGHT
 from engine.cpu.ray_batch import cast_pixels
 from engine.cpu.reduce import heaviest_of_voxels
@@ -51,8 +51,9 @@ def step(model: SVRaster) -> StepReport:
     weights = loss_weights(config.losses, model.step, n, rays)
     adam = schedule.adam_values(config, model.step, n)
     model.step += 1
+    room = model._ray_room = model._ray_room or RayRoom()
     gradients, sums, squared = ray_gradients(
-        field, batch, Quadrature(1, options.fine_samples, seed), crew(), model._ray_room,
+        field, batch, Quadrature(1, options.fine_samples, seed), crew(), room,
         mode=PHOTOMETRIC[config.losses.photometric], background=model.background, weights=weights,
     )  # fmt: skip
     if adam[TV] > 0.0:

@@ -10,10 +10,7 @@ import numpy as np
 from engine.cpu.update import N_ADAM
 from engine.methods.svraster.config import RateOptions, SoftOptions, SVRasterConfig
 
-_RISE, _ONE_CYCLE_START = (
-    0.3,
-    0.04,
-)  # share of one cycle in which rates rise, and from where; as it was published
+_RISE, _ONE_CYCLE_START = 0.3, 0.04  # share of one cycle in which rates rise, and from where; as published
 _LEAST_FLOOR = 1e-4  # an exponential never reaches 0
 ADAM_EPSILON = 1e-15  # keeps a row that never had a gradient from dividing by zero
 
