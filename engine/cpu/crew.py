@@ -36,6 +36,9 @@ class Crew:
         self.n = n
         self._entry = threading.Lock()  # one kernel at a time, whoever calls
         self._job: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
+        self._dismissed = (
+            False  # a flag of its own: a helper may hear of its end only when the caller is in its next job
+        )
         self._go = [threading.Semaphore(0) for _ in range(n - 1)]
         self._done = threading.Semaphore(0)
         self._error: BaseException | None = None
@@ -83,9 +86,10 @@ class Crew:
     def _help(self, go: threading.Semaphore, i: int) -> None:
         while True:
             go.acquire()
-            job = self._job
-            if job is None:
+            if self._dismissed:
                 return
+            job = self._job
+            assert job is not None  # it is there until every helper is done with it
             try:
                 job[0](*job[1])
             except BaseException as error:  # handed to the caller, which raises it
@@ -96,7 +100,7 @@ class Crew:
     def close(self) -> None:
         """End the helper threads, once they are done. Who still holds this crew goes on working alone."""
         with self._entry:
-            self._job = None
+            self._dismissed = True
             for go in self._go:
                 go.release()
             self._go, self._ended = [], [0.0]

@@ -174,6 +174,43 @@ def test_a_crew_can_be_replaced_while_another_thread_uses_it(hired: None) -> Non
     assert not thread.is_alive() and len(calls) > before
 
 
+class Late:
+    """A semaphore whose waiter does not run on before it is told to, as happens on a loaded machine."""
+
+    def __init__(self) -> None:
+        self.real, self.on = threading.Semaphore(0), threading.Event()
+
+    def release(self) -> None:
+        self.real.release()
+
+    def acquire(self) -> None:
+        self.real.acquire()
+        self.on.wait(PATIENCE_S)
+
+
+def test_a_helper_that_hears_late_of_its_dismissal_leaves_the_next_job_alone(
+    hired: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [Late(), Late()]
+    hand_out = iter(made)
+    monkeypatch.setattr(threading, "Semaphore", lambda _: next(hand_out))
+    before = set(threading.enumerate())
+    held = Crew(2)
+    (helper,) = set(threading.enumerate()) - before
+    monkeypatch.undo()
+    held.close()
+    ran: list[str] = []
+
+    def job(counter: np.ndarray) -> None:
+        ran.append(threading.current_thread().name)
+        for late in made:  # the helper wakes while this job runs
+            late.on.set()
+        helper.join(PATIENCE_S)
+
+    held.run(job)
+    assert ran == [threading.current_thread().name] and not helper.is_alive()
+
+
 def test_set_threads_ends_the_helpers_it_replaces(hired: None) -> None:
     set_threads(1)
     before = set(threading.enumerate())
