@@ -284,7 +284,8 @@ def test_all_names_exist_once_and_in_order(module):
 
 
 def test_every_message_says_who_sends_it_and_what_it_means():
-    classes = [node for node in _tree(ROOT / "engine" / "messages.py").body if isinstance(node, ast.ClassDef)]
+    files = (ROOT / "engine" / "messages").glob("*.py")
+    classes = [node for file in files for node in _tree(file).body if isinstance(node, ast.ClassDef)]
     assert len(classes) > 20
     assert [node.name for node in classes if len((ast.get_docstring(node) or "").split()) < 4] == []
 
@@ -292,7 +293,12 @@ def test_every_message_says_who_sends_it_and_what_it_means():
 def test_every_message_is_frozen():
     from engine import messages
 
-    kinds = [k for k in vars(messages).values() if isinstance(k, type) and k.__module__ == "engine.messages"]
+    kinds = [
+        k
+        for k in vars(messages).values()
+        if isinstance(k, type) and k.__module__.startswith("engine.messages.")
+    ]
+    assert len(kinds) > 20
     sent = [
         k for k in kinds if issubclass(k, messages.Command | messages.Event) and k is not messages.Command
     ]

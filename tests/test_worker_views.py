@@ -74,7 +74,7 @@ def test_training_goes_on_after_a_view_fails_and_the_failure_is_told_once(bench:
 
 def test_the_error_mode_compares_with_the_photo_only_where_it_was_taken(bench: Bench) -> None:
     wide = camera_at(0.1).resized(24, 12)
-    wide = m.Camera(24, 12, wide.fx / 2, wide.fy, 12.0, 6.0, wide.world_from_cam)
+    wide = Camera(24, 12, wide.fx / 2, wide.fy, 12.0, 6.0, wide.world_from_cam)
     bench.worker.request_view(ViewRequest(1, wide, mode="error", view_index=1))
     bench.worker.turn()
     frame = bench.worker.frame()

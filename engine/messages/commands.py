@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: MIT
+"""What a front end asks of the worker, in the imperative. A command with `supersedes` replaces a queued one with the same key."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.cameras import Camera
+from engine.messages.base import Command
+
+
+@dataclass(frozen=True, eq=False)
+class RenderJob:
+    """Frames to render beside training, and the bounded queue they come through.
+
+    The worker puts (index, rgb [H,W,3] uint8) into `frames` in order, then None when it will send no more; it renders only
+    while the queue has room and spends at most `share` of its time while training runs. Whoever takes the frames (`app/jobs`)
+    emits JobProgress and JobEnded through `Worker.emit`. Setting `cancelled` makes the worker stop and send None.
+    A failure is put as an exception object in place of a frame, followed by None.
+    """
+
+    job_id: str
+    cameras: tuple[Camera, ...]
+    supersample: float = 1.0
+    background: tuple[float, float, float] | None = None
+    mode: str = "colour"
+    colour_map: str = "turbo"
+    share: float = 0.5
+    frames: queue.Queue[Any] = field(default_factory=lambda: queue.Queue(maxsize=4))
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True)
+class OpenScene(Command):
+    """Load a scene (path or "demo") and make an untrained method on it. `options` are dotted loader options."""
+
+    path: str
+    method: str = "svraster"
+    values: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    start: bool = False
+
+
+@dataclass(frozen=True)
+class OpenRun(Command):
+    """Continue a run folder from its newest readable checkpoint."""
+
+    path: str
+    start: bool = False
+
+
+@dataclass(frozen=True)
+class Train(Command):
+    """Train until paused, or for `steps` more steps, or for `seconds` more seconds of training time.
+
+    Then the run is finished and saved; without `finish` training only pauses, and saves if that is worth a file.
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+    finish: bool = True
+
+
+@dataclass(frozen=True)
+class Pause(Command):
+    """Stop training after the step in flight."""
+
+
+@dataclass(frozen=True)
+class Reset(Command):
+    """Throw the trained model away and start again on the same scene, with the same options but for `values`.
+
+    `values` are method options by dotted name, live or not. If one is wrong, the model stays as it is and Failed says why.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SwitchMethod(Command):
+    """Start anew on the same scene with a method; the answer is SceneOpened. What was trained is saved.
+
+    With `beside` the model that was open stays, beside the new one. Training goes on if it was going on, or with `start`.
+    """
+
+    method: str
+    values: dict[str, Any] = field(default_factory=dict)
+    beside: bool = False
+    start: bool = False
+
+
+@dataclass(frozen=True)
+class OpenBeside(Command):
+    """Load the newest checkpoint of a run of the same scene beside the open model; the answer is BesideChanged."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class SwapBeside(Command):
+    """Put the model beside in front and the open one beside; the answer is SceneOpened."""
+
+
+@dataclass(frozen=True)
+class TrainBeside(Command):
+    """Train the model beside too, or no longer. Two that train get equal shares of the time."""
+
+    on: bool = True
+
+
+@dataclass(frozen=True)
+class CloseBeside(Command):
+    """Save the model beside and let it go; the answer is BesideChanged."""
+
+
+@dataclass(frozen=True)
+class ExcludeViews(Command):
+    """Leave training views out from the next step on, or take them in again; the answer is ViewsExcluded.
+
+    `indices` are into SceneOpened.views. Held-out views, unknown ones and leaving out all of them are refused.
+    """
+
+    indices: tuple[int, ...]
+    excluded: bool = True
+
+
+@dataclass(frozen=True)
+class MoveBox(Command):
+    """Normalise the open scene to another foreground cube and start anew on it; the answer is SceneOpened.
+
+    `centre [3]` and `edge` in the data's units, None for what the reader would choose. Photos are not read again.
+    """
+
+    centre: tuple[float, float, float] | None
+    edge: float | None
+
+
+@dataclass(frozen=True)
+class SurveyCapture(Command):
+    """Look over the photos and poses of the open scene, a photo at a time; the answer is CaptureSurveyed."""
+
+    supersedes = "survey"
+
+
+@dataclass(frozen=True)
+class SetOptions(Command):
+    """Change live options of the method, by dotted name."""
+
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PruneNow(Command):
+    """Drop the voxels below the pruning threshold now."""
+
+
+@dataclass(frozen=True)
+class SubdivideNow(Command):
+    """Split the voxels of highest priority now."""
+
+
+@dataclass(frozen=True)
+class PreviewAdapt(Command):
+    """Ask what pruning and subdividing would do; the answer is AdaptPreviewed."""
+
+    supersedes = "preview"
+
+
+@dataclass(frozen=True)
+class FitMemory(Command):
+    """Prune the open model until it holds at most so many bytes, photos and buffers apart; the answer is MemoryFitted.
+
+    Its budget of voxels is lowered alike.
+    """
+
+    target_bytes: int
+
+
+@dataclass(frozen=True)
+class SetMode(Command):
+    """Let the model only show itself, with what training needs put away on the disk, or be trained; the answer is ModeChanged."""
+
+    inference: bool
+
+
+@dataclass(frozen=True)
+class Evaluate(Command):
+    """Render all held-out views and report PSNR and SSIM; training goes on afterwards."""
+
+    supersedes = "evaluate"
+
+
+@dataclass(frozen=True)
+class SaveCheckpoint(Command):
+    """Write a checkpoint into the run folder now."""
+
+
+@dataclass(frozen=True)
+class GetBoxes(Command):
+    """Ask for leaf boxes of some levels for the wireframe; the answer is BoxesReady."""
+
+    levels: tuple[int, ...]
+    limit: int = 200_000
+    supersedes = "boxes"
+
+
+@dataclass(frozen=True)
+class StartJob(Command):
+    """Render a list of cameras beside training; frames come through `RenderJob.frames`."""
+
+    job: RenderJob
+
+
+@dataclass(frozen=True)
+class CancelJob(Command):
+    """Stop a job; its JobEnded says cancelled."""
+
+    job_id: str
+
+
+@dataclass(frozen=True)
+class Stop(Command):
+    """Save if there is anything to save, then end the worker thread."""
