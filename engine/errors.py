@@ -20,6 +20,10 @@ class CheckpointError(UserError):
     """A run folder or checkpoint that cannot be read."""
 
 
+class Interrupted(Exception):  # noqa: N818 - it is no error
+    """A picture was given up half-way because something newer is wanted; nothing is wrong."""
+
+
 def cause_chain(error: BaseException) -> list[str]:
     """Return the messages of an exception and of everything it was raised from, outermost first."""
     chain: list[str] = []

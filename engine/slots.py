@@ -92,6 +92,17 @@ class Inbox:
             request, self._request = self._request, None
             return request
 
+    def put_back(self, request: ViewRequest) -> None:
+        """Ask again for a view that was taken and not finished, unless another was asked for since."""
+        with self._condition:
+            if self._request is None:
+                self._request = request
+
+    @property
+    def presses(self) -> bool:
+        """Whether a command or a view request waits: a reason to end what takes long."""
+        return self._request is not None or bool(self._commands)
+
     def wait(self, timeout: float | None, ignore_request: bool = False) -> None:
         """Sleep until a command, a request (unless ignored) or a nudge comes, at most `timeout` seconds."""
 

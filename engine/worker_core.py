@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from engine import memory, options, worker_commands, worker_memory, worker_modes
 from engine.cameras import Camera
 from engine.cpu.crew import spent_and_waited_s
 from engine.diagnosis import diagnose
-from engine.errors import UserError, cause_chain
+from engine.errors import Interrupted, UserError, cause_chain
 from engine.evaluation import Evaluation
 from engine.messages import (
     CamerasMoved,
@@ -263,8 +263,13 @@ class Core:
         self._viewed, self._scale = True, request.scale
         begin = self.clock()
         try:
-            frame = self.render(self.training, request)
+            with self._interruptible(self.training):
+                frame = self.render(self.training, request)
             frame = with_beside(self, frame) if request.beside else frame
+        except Interrupted:
+            self.inbox.put_back(request)
+            self.meter.record("view", self.clock(), self.clock() - begin)
+            return
         except Exception as error:
             self.fail("The view could not be rendered", error, once=True)
             return
@@ -276,6 +281,19 @@ class Core:
         self.jobs.spent_elsewhere(now - begin)
         if now - self._published_at >= STATS_EVERY_S:
             self.publish(now)
+
+    @contextlib.contextmanager
+    def _interruptible(self, training: Training) -> Iterator[None]:
+        """Let a picture that takes long be given up as soon as a command or another request waits."""
+        method = training.method
+        if not getattr(method, "slow_views", False):
+            yield
+            return
+        method.interrupt = lambda: self.inbox.presses
+        try:
+            yield
+        finally:
+            method.interrupt = None
 
     def render(
         self, training: Training, request: ViewRequest, scale: tuple[float, float, str] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from engine import messages as m
 from engine import worker_views
 from engine.cameras import Camera
+from engine.errors import Interrupted
 from engine.messages import TrainState, ViewRequest
 from tests.fakes import camera_at
 from tests.worker_bench import Bench, request
@@ -144,3 +146,42 @@ def test_a_picture_of_a_card_stays_there_and_counts_until_it_is_finished(
     assert method.asked == [(6, (0.0, 1.0, 0.0))]
     assert frame.on_device.wait is finish and frame.render_ms == 250.0 and frame.step == 7
     assert frame.rgba.shape == (6, 6, 4) and frame.depth_z.shape == (6, 6)
+
+
+def test_a_picture_that_takes_long_is_given_up_for_a_newer_one_or_a_command_and_then_made(
+    bench: Bench,
+) -> None:
+    method, render, asked = bench.method, bench.method.render, []
+    method.slow_views, method.interrupt = True, None
+
+    def slow(camera: Camera, *rest: Any, **named: Any) -> Any:
+        for part in range(4):
+            if not asked and part == 2:
+                asked.append(bench.worker.send(m.SetOptions({})))  # while the picture is drawn
+            if method.interrupt is not None and method.interrupt():
+                raise Interrupted
+        return render(camera, *rest, **named)
+
+    method.render = slow
+    bench.worker.request_view(ViewRequest(7, camera_at(0.1)))
+    bench.worker.turn()
+    assert bench.worker.frame() is None and not bench.of(m.Failed)
+    bench.turns(2)  # the command, then the picture after all
+    assert bench.worker.frame().serial == 7 and method.interrupt is None
+
+
+def test_a_picture_that_was_given_up_does_not_come_back_in_place_of_a_newer_one(bench: Bench) -> None:
+    method, render, serials = bench.method, bench.method.render, []
+    method.slow_views, method.interrupt = True, None
+
+    def slow(camera: Camera, *rest: Any, **named: Any) -> Any:
+        if not serials:
+            serials.append(bench.worker.request_view(ViewRequest(9, camera_at(0.5))))
+        if method.interrupt():
+            raise Interrupted
+        return render(camera, *rest, **named)
+
+    method.render = slow
+    bench.worker.request_view(ViewRequest(8, camera_at(0.1)))
+    bench.turns(4)
+    assert bench.worker.frame().serial == 9

@@ -136,6 +136,7 @@ class Viewport:
         self._photos.clear()
         self._wire_key = self.hovered = None
         self.canvas.clear()
+        self.scheduler.expect(scene.slow_views)
         self.scheduler.structure_changed()
 
     def state_changed(self, state: TrainState) -> None:

@@ -3,8 +3,10 @@
 
 While it moves, every change is served at about 30 pictures a second, at the scale that fits the time. At rest
 the picture is sharp: once, if nothing trains; else refreshed so that training keeps its share `u`, that is
-after u / (1 - u) times the picture's cost. One request is in flight at a time. All times are seconds of the
-given clock.
+after u / (1 - u) times the picture's cost. A picture that takes long (marched rays on a processor) comes coarse at
+first and then finer, twice as wide and high each time; while something trains no finer than training can spare. One
+request is in flight at a time, but a slow picture is given up for the next as soon as the camera moves. All times are
+seconds of the given clock.
 """
 
 from __future__ import annotations
@@ -32,6 +34,10 @@ REFRESH_S = (
 )
 GUARD_SHARE = 0.85
 TRUSTED_FRAMES = 4
+FIRST_LOOK_S = 0.1  # a resting picture that would take longer comes coarse first
+FINER = 2.0  # times as wide and high is the next one
+SPARED_S = 0.35  # what a resting picture may take while something trains
+COARSEST = 0.125  # of pictures that take long
 MAX_TICK_S = 0.1
 TIMEOUT_S = 2.0  # a request that was never answered is forgotten after this
 IDLE_STATES = (TrainState.EMPTY, TrainState.LOADING)  # nothing to show
@@ -114,6 +120,8 @@ class FrameScheduler:
         self._structure_stale = False  # something changed that must be shown soon
         self._moving_scale: float | None = None
         self._sent_moving = True
+        self._still_scale = 0.0  # of the last resting picture
+        self._dear = False  # pictures of this model may take long; nothing is known yet
 
     @property
     def moving(self) -> bool:
@@ -141,6 +149,11 @@ class FrameScheduler:
     def structure_changed(self) -> None:
         """Voxels were pruned or split, or the model became another one: show it, even if nothing trains."""
         self._structure_stale = True
+
+    def expect(self, dear: bool) -> None:
+        """Another model is shown, whose pictures may take long: the first is coarse, and nothing learned before counts."""
+        self.cost, self._dear = CostModel(), dear
+        self._still_scale, self._moving_scale = 0.0, None
 
     def configure(self, utilisation: float, max_scale: float) -> None:
         """Take the user's settings: training's share at rest (0..0.99) and the scale of a sharp picture."""
@@ -190,12 +203,18 @@ class FrameScheduler:
             if now - self._in_flight[1] > max(TIMEOUT_S, 4.0 * self.cost.seconds(self._pixels)):
                 self._in_flight = None
                 self._stale = True
-            elif not (waiting and self._stale):
+            elif not (self._stale and (waiting or self._gives_up())):
                 return None
         moving = self.moving
         if not (self._due_moving(now) if moving else self._due_still(now)):
             return None
-        return self._send(now, self._scale_moving() if moving else self._max_scale, moving)
+        return self._send(now, self._scale_moving() if moving else self._scale_still(), moving)
+
+    def _gives_up(self) -> bool:
+        """Whether the picture in flight is one that the worker gives up for a newer request."""
+        if not self._dear or self._sent_moving:  # in motion the next picture would be given up as well
+            return False
+        return self.cost.seconds(self._pixels * self._still_scale**2) > FIRST_LOOK_S
 
     def _due_moving(self, now: float) -> bool:
         spacing = SPACING_S if self._state is TrainState.TRAINING else 0.5 * SPACING_S
@@ -205,8 +224,12 @@ class FrameScheduler:
         if self._stale or self._sent_moving:
             return True
         if self._state is not TrainState.TRAINING:
-            return self._structure_stale
-        view_s = self.cost.seconds(self._pixels * self._max_scale**2)
+            return self._structure_stale or self._still_scale < self._finest_still()
+        finest = self._finest_still()
+        if self._still_scale < finest / HYSTERESIS and self.cost.known:
+            scale = min(finest, FINER * self._still_scale)
+            return now - self._last_frame_s >= _gap(GUARD_SHARE, self.cost.seconds(self._pixels * scale**2))
+        view_s = self.cost.seconds(self._pixels * finest**2)
         since = now - self._last_frame_s
         guard_s = _gap(min(self._utilisation, GUARD_SHARE), view_s) if self.cost.trusted else 0.0
         if self._structure_stale:
@@ -217,16 +240,39 @@ class FrameScheduler:
         return since >= max(guard_s, min(_gap(self._utilisation, view_s), refresh_s))
 
     def _scale_moving(self) -> float:
+        coarsest = COARSEST if self._dear else MIN_SCALE
         if not self.cost.known:
-            return min(FIRST_SCALE, self._max_scale)
+            return min(coarsest if self._dear else FIRST_SCALE, self._max_scale)
         training = self._state is TrainState.TRAINING
         budget_s = max(MIN_RENDER_S, FRAME_S - self._train_s) if training else FRAME_S
-        right = float(np.sqrt(self.cost.pixels(budget_s) / self._pixels))
-        right = min(max(right, MIN_SCALE), max(self._max_scale, MIN_SCALE))
+        right = self._scale_for(budget_s)
+        right = min(max(right, coarsest), max(self._max_scale, coarsest))
         last = self._moving_scale
         if last is None or last > self._max_scale or not 1 / HYSTERESIS < (right / last) ** 2 < HYSTERESIS:
             self._moving_scale = right
         return self._moving_scale
+
+    def _finest_still(self) -> float:
+        """Return the scale of resting pictures once nothing is left to refine."""
+        if not self._dear or self._state is not TrainState.TRAINING or not self.cost.known:
+            return self._max_scale
+        return min(self._max_scale, max(self._scale_for(SPARED_S), COARSEST))
+
+    def _scale_for(self, seconds: float) -> float:
+        return float(np.sqrt(self.cost.pixels(seconds) / self._pixels))
+
+    def _scale_still(self) -> float:
+        """Return the next scale at rest: coarse where something changed that takes long to draw, else the next finer."""
+        finest = self._finest_still()
+        if not self._dear:
+            first = finest
+        else:
+            first = max(self._scale_for(FIRST_LOOK_S), COARSEST) if self.cost.known else COARSEST
+        changed = self._stale or self._sent_moving or self._structure_stale
+        if changed and self._state is TrainState.TRAINING and self._still_scale and not self._sent_moving:
+            first = finest  # the same view of a newer model: no blurred picture in between
+        self._still_scale = min(finest, first if changed else max(first, FINER * self._still_scale))
+        return self._still_scale
 
     def _send(self, now: float, scale: float, moving: bool) -> Decision:
         self._serial += 1

@@ -83,7 +83,9 @@ class Buffers:
 class Method(Protocol):
     """One radiance field in training on one scene.
 
-    Its class may have `refine`, the word for `subdivide_now` that people are shown; without it, that is "Subdivide".
+    Its class may have `refine`, the word for `subdivide_now` that people are shown; without it, that is "Subdivide". A
+    class with `slow_views = True` renders views that may take seconds: its `interrupt` is None or a function that `render`
+    calls every few milliseconds; where that says True, it raises `engine.errors.Interrupted`.
     """
 
     name: str

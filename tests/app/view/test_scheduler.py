@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -351,3 +352,63 @@ def test_free_pixels_are_no_division_by_zero() -> None:
         model.add(pixels, 0.003)
     assert model.pixels(0.01) > 1e9
     assert model.pixels(0.001) == 0.0
+
+
+class Marched(Simulation):
+    """A method whose pictures take seconds, and whose worker gives one up when another is asked for."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.replace = True
+        self.scheduler.expect(dear=True)
+
+    def _work(self) -> None:
+        if self.slot is not None and self.on_the_way and self.on_the_way[-1][0] > self.now:
+            self.on_the_way.pop()
+            self.worker_free_s = self.now
+        super()._work()
+
+
+def _marched(**more) -> Marched:
+    return Marched(step_s=0.03, base_s=0.005, per_pixel_s=2.5 / (WIDTH * HEIGHT), **more)
+
+
+def test_a_slow_picture_is_coarse_at_first_and_then_finer_until_it_is_sharp() -> None:
+    simulation = _marched(training=False).run(12)
+    scales = [shown.decision.scale for shown in simulation.shown]
+    assert scales[0] == 0.125 and scales[-1] == 1.0
+    assert all(0 < b / a <= 2.0 + 1e-9 and b > a for a, b in itertools.pairwise(scales))
+    assert simulation.shown[0].at_s < 0.1
+    simulation.run(5)
+    assert len(simulation.shown) == len(scales)  # then there is nothing more to draw
+
+
+def test_a_slow_picture_is_given_up_as_soon_as_the_camera_moves() -> None:
+    simulation = _marched(training=False).run(1.0)
+    assert (
+        simulation.on_the_way and simulation.on_the_way[-1][0] > simulation.now + 0.2
+    )  # under way, for long
+    begin = simulation.now
+    simulation.run(0.5, moving=True)
+    first = next(shown for shown in simulation.shown if shown.camera_s >= begin)
+    assert first.at_s - begin < 0.15 and first.decision.moving
+    still = next(shown for shown in simulation.run(3).shown if shown.at_s > begin + 0.5 + 0.2)
+    assert still.decision.scale < 1.0  # and at rest it is refined again
+
+
+def test_a_slow_picture_of_what_trains_is_as_fine_as_training_can_spare_and_never_coarser_again() -> None:
+    simulation = _marched().run(4)
+    simulation.trained_s = simulation.rendered_s = 0.0
+    count = len(simulation.shown)
+    simulation.run(30)
+    share = simulation.trained_s / (simulation.trained_s + simulation.rendered_s)
+    later = [shown.decision.scale for shown in simulation.shown[count:]]
+    assert share >= 0.84 and len(later) >= 8
+    assert min(later) >= 0.9 * max(later) and 0.3 < max(later) < 0.5  # a third of a second's worth of pixels
+
+
+def test_what_is_known_of_one_model_is_forgotten_with_the_next() -> None:
+    simulation = _marched(training=False).run(5)
+    assert simulation.scheduler.cost.known
+    simulation.scheduler.expect(dear=False)
+    assert not simulation.scheduler.cost.known
