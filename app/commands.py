@@ -297,14 +297,21 @@ def with_soft(session: Session) -> str | None:
     return f"{method_title(session.scene.method)} has no soft picture."
 
 
+def with_nodes(session: Session) -> str | None:
+    """Say why nodes cannot be told apart, if there are none."""
+    if session.scene is None or session.scene.unit == "nodes":
+        return with_scene(session)
+    return f"{method_title(session.scene.method)} has voxels in place of nodes."
+
+
 def refine_word(session: Session) -> str:
     """Return what the open method calls it when voxels become smaller."""
     return session.scene.refine if session.scene is not None else "Subdivide"
 
 
 def _mode(mode: str) -> Command:
-    number, explanation = VIEW_MODES.index(mode) + 1, _MODE_HELP[mode]
-    enabled = {"error": in_view, "soft": with_soft}.get(mode, with_scene)
+    number, explanation = (VIEW_MODES.index(mode) + 1) % 10, _MODE_HELP[mode]
+    enabled = {"error": in_view, "soft": with_soft, "node": with_nodes}.get(mode, with_scene)
 
     def act(app: AppActions) -> None:
         app.session.view.mode = mode
@@ -336,6 +343,7 @@ _MODE_HELP = {
     "size": "Colour each pixel by the edge length of the voxels behind it.",
     "samples": "Colour each pixel by the number of voxels that contribute to it.",
     "soft": "Show the picture as the soft objective sees it, with its blurs of the moment (SVRaster on the processor).",
+    "node": "Give the field of each octree node a colour of its own, to see who draws what (InfNeRF).",
 }
 
 COMMANDS: tuple[Command, ...] = (

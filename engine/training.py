@@ -205,6 +205,7 @@ class Training:
             excluded=tuple(sorted(self.excluded)),
             key=self.key,
             refine=getattr(self.method, "refine", "Subdivide"),
+            unit=getattr(self.method, "unit", "voxels"),
             slow_views=getattr(self.method, "slow_views", False),
             card=self.method.card,
             options=dict(self.run.spec.options),

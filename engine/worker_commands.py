@@ -238,6 +238,7 @@ _HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
     m.PreviewAdapt: ("The preview failed", True, _preview),
     m.FitMemory: ("The model could not be fitted to the memory", True, worker_modes.fit_memory),
     m.SetMode: ("The mode could not be changed", True, worker_modes.set_mode),
+    m.SetCacheBudget: ("The cache could not get that size", True, worker_modes.set_cache_budget),
     m.Evaluate: ("The evaluation could not start", True, _evaluate),
     m.SaveCheckpoint: ("The checkpoint could not be saved", True, _save),
     m.GetBoxes: ("The wireframe could not be made", True, _boxes),
@@ -255,4 +256,5 @@ _AT_REST = (
     m.SaveCheckpoint,
     m.GetBoxes,
     m.SetMode,
+    m.SetCacheBudget,
 )

@@ -274,6 +274,8 @@ class Core:
             self.fail("The view could not be rendered", error, once=True)
             return
         self.outputs.frames.put(frame)
+        if worker_modes.loads(self.training) and not request.moving:
+            self.inbox.put_back(request)  # what was not there yet will be
         now = self.clock()
         if request.moving:
             self._moved_at = now
@@ -522,6 +524,7 @@ class Core:
             beside=self.beside.stats(),
             key=training.key,
             memory=worker_modes.parts_of(training),
+            nodes=worker_modes.node_use(training),
         )
         self.outputs.stats.put(stats)
         self._published_at = now

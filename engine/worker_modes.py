@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from engine import messages as m
 from engine.errors import CheckpointError, UserError
 from engine.messages import TrainState
-from engine.methods.common import method_title
+from engine.methods.common import NodeUse, method_title
 from engine.metrics import psnr
 from engine.options import describe, flatten
 from engine.training import Training
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 COMPARED = 4  # views whose PSNR is measured before and after
 TRIES = 4  # to meet a target: what is not of the voxels' number does not shrink with it
 LEAST_VOXELS = 1_000
+NODES = "nodes"  # a run's folder of what inference mode reads
 
 
 def parts_of(training: Training) -> tuple[tuple[str, int], ...]:
@@ -33,6 +35,18 @@ def parts_of(training: Training) -> tuple[tuple[str, int], ...]:
     parts = {"model": training.method.structure().bytes} if read is None else read()
     decoded = scene.train.images.nbytes() + scene.test.images.nbytes()
     return (*parts.items(), ("decoded photos", decoded))
+
+
+def node_use(training: Training) -> NodeUse | None:
+    """Return what the last view needed of a model of nodes, None of any other."""
+    read = getattr(training.method, "node_use", None)
+    return None if read is None else read()
+
+
+def loads(training: Training) -> bool:
+    """Whether nodes that the last view needed are still on their way from the disk."""
+    use = node_use(training)
+    return use is not None and use.loading > 0
 
 
 def model_bytes(training: Training) -> int:
@@ -112,6 +126,8 @@ def set_mode(core: Core, command: m.SetMode) -> None:
 def _rest(core: Core) -> None:
     training = core.training
     rest = getattr(training.method, "rest", None)
+    if hasattr(training.method, "rest_in"):  # what it shows comes from a folder, too
+        rest = partial(training.method.rest_in, training.run.path / NODES)
     if rest is None or training.method.card:
         where = " on a graphics card" if training.method.card else ""
         raise UserError(
@@ -148,6 +164,18 @@ def wake(core: Core) -> None:
     training.method.load_state(resumed.tensors, resumed.header["state"])
     training.resting = False
     core.emit(m.ModeChanged(False, 0, training.key))
+    core.publish()
+
+
+def set_cache_budget(core: Core, command: m.SetCacheBudget) -> None:
+    """Let the open model's nodes take so much memory in inference mode."""
+    take = getattr(core.training.method, "set_cache_budget", None)
+    if take is None:
+        raise UserError(
+            f"{method_title(core.training.method.name)} is in memory as a whole; only the nodes of InfNeRF have a cache."
+        )
+    take(command.bytes)
+    core.inbox.nudge()
     core.publish()
 
 

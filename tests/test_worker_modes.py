@@ -12,6 +12,7 @@ import pytest
 from engine import messages as m
 from engine.cpu.shade import sh_rows
 from engine.messages import TrainState
+from engine.methods.common import NodeUse
 from engine.methods.svraster import SVRaster, SVRasterConfig, compact
 from engine.octree import Octree
 from engine.options import build
@@ -210,3 +211,25 @@ def test_a_method_without_modes_says_so(tmp_path: Path) -> None:
     assert "cannot be pruned to a target" in one(fake.do(m.FitMemory(1)), m.Failed).chain[0]
     assert "has no inference mode" in one(fake.do(m.SetMode(True)), m.Failed).chain[0]
     assert dict(fake.worker.stats().memory) == {"model": 800, "decoded photos": 0}
+
+
+def test_a_method_in_one_piece_has_no_cache_of_nodes(bench: RealBench) -> None:
+    assert (
+        "only the nodes of InfNeRF have a cache" in one(bench.do(m.SetCacheBudget(10**6)), m.Failed).chain[0]
+    )
+
+
+def test_a_view_is_made_again_until_its_nodes_have_come_from_the_disk(bench: RealBench) -> None:
+    bench.train(5)
+    left = [2, 1, 0, 0]
+    bench.method.node_use = lambda: NodeUse((1,), 1, 1, 1, loading=left[0])
+    bench.worker.request_view(request(5))
+    shown = []
+    for _ in range(8):
+        bench.worker.turn()
+        if (frame := bench.worker.frame()) is not None and (not shown or frame is not shown[-1]):
+            shown.append(frame)
+            left.pop(0)
+    assert [frame.serial for frame in shown] == [5, 5, 5]
+    bench.worker._core.publish()
+    assert bench.worker.stats().nodes == NodeUse((1,), 1, 1, 1)

@@ -52,7 +52,7 @@ class StatusBar:
             texts["train"] = f"train {formats.percent(stats.train_share)}"
             texts["view"] = f"view {formats.percent(stats.view_share)}"
             texts["fps"] = f"{session.frame_fps:.0f} fps @ {stats.scale:.2g}x"
-            texts["voxels"] = f"{formats.count(stats.structure.voxels)} voxels"
+            texts["voxels"] = f"{formats.count(stats.structure.voxels)} {session.scene.unit}"
             texts["model"] = formats.size(stats.structure.bytes)
         threads = int(os.environ.get("NUMBA_NUM_THREADS") or os.cpu_count() or 1)
         texts["device"] = session.card or f"CPU, {threads} thread{'s' if threads != 1 else ''}"

@@ -188,6 +188,14 @@ class SetMode(Command):
 
 
 @dataclass(frozen=True)
+class SetCacheBudget(Command):
+    """In inference mode, hold so many bytes of a model of nodes in memory and read the rest when it is seen; 0: hold all."""
+
+    bytes: int
+    supersedes = "cache budget"
+
+
+@dataclass(frozen=True)
 class Evaluate(Command):
     """Render all held-out views and report PSNR and SSIM; training goes on afterwards."""
 

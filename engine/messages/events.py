@@ -80,6 +80,7 @@ class SceneOpened(Event):
     key: int = 0
     beside: Beside | None = None
     refine: str = "Subdivide"  # what the method calls SubdivideNow
+    unit: str = "voxels"  # what the model consists of
     slow_views: bool = False  # its pictures may take seconds; the worker gives one up for a newer request
     card: str = ""  # the graphics card that trains and renders; "": the processor does
     options: dict[str, Any] = field(default_factory=dict)  # of the scene's reader

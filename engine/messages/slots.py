@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.cameras import Camera
 from engine.messages.base import TrainState
-from engine.methods.common import StructureStats
+from engine.methods.common import NodeUse, StructureStats
 from engine.tally import ViewTally
 
 PASSING = ("photos", "buffers")  # ends of the names of parts of Stats.memory that are not of the model itself
@@ -53,6 +53,7 @@ class Stats:
     beside: BesideStats | None = None
     key: int = 0
     memory: tuple[tuple[str, int], ...] = ()  # (part, bytes), see PASSING
+    nodes: NodeUse | None = None  # what the last view needed, of a model of many nodes
 
     @property
     def model_bytes(self) -> int:

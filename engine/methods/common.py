@@ -17,7 +17,7 @@ from engine.cameras import Camera
 from engine.datasets.scene import Scene
 from engine.errors import UserError
 
-VIEW_MODES = ("colour", "depth", "normal", "alpha", "error", "level", "size", "samples", "soft")
+VIEW_MODES = ("colour", "depth", "normal", "alpha", "error", "level", "size", "samples", "soft", "node")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ class Buffers:
     `rgb [H,W,3]` float32 with the background in it, `trans [H,W]` what is left of the light, `depth_z [H,W]` mean depth
     along the camera axis divided by opacity (0 where nothing is), `depth_median [H,W]`, `normal [H,W,3]` in the world,
     facing the viewer, unit or zero; `count [H,W]` int32 contributing voxels; `level`, `size [H,W]` opacity-weighted means;
-    `soft [H,W,3]` the picture as the soft objective sees it, that of `rgb` in methods that have none.
+    `soft [H,W,3]` the picture as the soft objective sees it, that of `rgb` in methods that have none; `node [H,W,3]` the
+    picture in colours that tell the fields of an octree apart, in methods that have such.
     """
 
     rgb: np.ndarray
@@ -78,14 +79,37 @@ class Buffers:
     level: np.ndarray | None = None
     size: np.ndarray | None = None
     soft: np.ndarray | None = None
+    node: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class NodeUse:
+    """What the last view needed of a model of many nodes. `resident_bytes` are in memory, of `model_bytes` in all.
+
+    `per_level[l]` counts the nodes of level l that the view touched. `budget_bytes` 0 means that the whole model stays in
+    memory; else nodes come from disk: `hits`, `misses` and `loading` are the cache's.
+    """
+
+    per_level: tuple[int, ...]
+    touched_bytes: int
+    model_bytes: int
+    resident_bytes: int
+    budget_bytes: int = 0
+    hits: int = 0
+    misses: int = 0
+    loading: int = 0
 
 
 class Method(Protocol):
     """One radiance field in training on one scene.
 
-    Its class may have `refine`, the word for `subdivide_now` that people are shown; without it, that is "Subdivide". A
-    class with `slow_views = True` renders views that may take seconds: its `interrupt` is None or a function that `render`
-    calls every few milliseconds; where that says True, it raises `engine.errors.Interrupted`.
+    Its class may have
+    - `refine`, the word for `subdivide_now` that people are shown; without it, that is "Subdivide";
+    - `unit`, what it consists of, instead of "voxels";
+    - `node_use()`, the NodeUse of the last view, None before the first;
+    - `slow_views = True`, if views may take seconds: its `interrupt` is None or a function that `render` calls every few
+      milliseconds; where that says True, `render` raises `engine.errors.Interrupted`;
+    - `rest()`, or `rest_in(folder)`, which drops what only training needs, until `load_state`.
     """
 
     name: str

@@ -31,6 +31,7 @@ _WANTED = {
     "size": frozenset({"size"}),
     "samples": frozenset({"count"}),
     "soft": frozenset({"soft"}),
+    "node": frozenset({"node"}),
 }
 
 
@@ -56,12 +57,15 @@ def picture(
     level that "level" gives a colour of its own. `scale` is the legend of another picture, to be comparable with.
     """
     _check_mode(mode)
+    if mode == "node" and buffers.node is None:  # the method has no nodes to tell apart
+        mode = "colour"
     for name in wanted_buffers(mode):
         if getattr(buffers, name) is None:
             raise ValueError(f"picture(): {mode!r} needs buffers.{name}; render with wanted_buffers(mode).")
     rgba = np.empty((*buffers.trans.shape, 4), np.uint8)
-    if mode in ("colour", "soft") or (mode == "error" and photo is None):
-        pack_colour(_floats(buffers.soft if mode == "soft" else buffers.rgb), rgba)
+    if mode in ("colour", "soft", "node") or (mode == "error" and photo is None):
+        shown = {"soft": buffers.soft, "node": buffers.node}.get(mode, buffers.rgb)
+        pack_colour(_floats(shown), rgba)
         return rgba, None
     if mode == "normal":
         pack_normal(_floats(buffers.normal), _floats(buffers.trans), DARK, rgba)

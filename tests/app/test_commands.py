@@ -126,6 +126,8 @@ def test_every_menu_holds_a_command():
 def test_every_command_changes_something(command):
     app = FakeApp(open_session())
     app.session.view.mode = "error" if command.id == "mode_colour" else "colour"
+    if command.id == "mode_node":
+        app.session.scene = replace(app.session.scene, method="infnerf", unit="nodes")
     if command.id == "train_with_svraster":
         app.session.scene = replace(app.session.scene, method="plenoxels")
     before = repr(app.session.view)
@@ -245,12 +247,20 @@ def test_ground_truth_cycles_and_can_always_be_left():
     assert commands.perform("ground_truth", app) is None
 
 
-def test_keys_1_to_9_choose_the_modes_of_the_engine():
+def test_the_keys_of_figures_choose_the_modes_of_the_engine():
     app = FakeApp(open_session())
-    for number, mode in enumerate(VIEW_MODES, start=1):
-        command = commands.by_shortcut(str(number))
+    for key, mode in zip("1234567890", VIEW_MODES, strict=True):
+        if mode == "node":
+            app.session.scene = replace(app.session.scene, method="infnerf", unit="nodes")
+        command = commands.by_shortcut(key)
         commands.perform(command.id, app)
         assert app.session.view.mode == mode and command.checked(app.session)
+
+
+def test_nodes_are_told_apart_only_where_there_are_nodes():
+    app = FakeApp(open_session())
+    assert commands.perform("mode_node", app) == "SVRaster has voxels in place of nodes."
+    assert app.session.view.mode == "colour"
 
 
 def test_error_mode_needs_a_capture_view():

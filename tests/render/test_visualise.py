@@ -33,6 +33,7 @@ def buffers() -> Buffers:
         level=np.where(there, 4.0 + 0.5 * down, 0.0).astype(np.float32),
         size=np.where(there, 2.0 ** -(4.0 + down), 0.0).astype(np.float32),
         soft=np.broadcast_to(np.float32([0.5, 0.5, 0.25]), (H, W, 3)).copy(),
+        node=np.broadcast_to(np.float32([0.75, 0.5, 0.25]), (H, W, 3)).copy(),
     )
 
 
@@ -49,13 +50,19 @@ def test_each_mode_gives_an_opaque_picture_of_the_buffers_size(mode: str) -> Non
 @pytest.mark.parametrize("mode", VIEW_MODES)
 def test_the_wanted_buffers_are_enough_and_each_is_needed(mode: str) -> None:
     full, wanted = buffers(), wanted_buffers(mode)
-    optional = ("depth_z", "depth_median", "normal", "count", "level", "size", "soft")
+    optional = ("depth_z", "depth_median", "normal", "count", "level", "size", "soft", "node")
     least = replace(full, **{name: None for name in optional if name not in wanted})
     expected, _ = picture(full, mode, "magma")
     assert np.array_equal(picture(least, mode, "magma")[0], expected)
-    for name in wanted:
+    for name in wanted - {"node"}:
         with pytest.raises(ValueError, match=name):
             picture(replace(full, **{name: None}), mode, "magma")
+
+
+def test_a_method_without_nodes_shows_colours_in_their_place() -> None:
+    without = replace(buffers(), node=None)
+    assert np.array_equal(picture(without, "node", "magma")[0], picture(without, "colour", "magma")[0])
+    assert not np.array_equal(picture(buffers(), "node", "magma")[0], picture(without, "node", "magma")[0])
 
 
 def test_colour_is_clamped_and_rounded_to_eight_bits() -> None:

@@ -13,6 +13,7 @@ from app.gui.panels.diagnosis import DiagnosisPanel
 from app.gui.panels.export import ExportPanel
 from app.gui.panels.log import LogPanel
 from app.gui.panels.memory import MemoryPanel
+from app.gui.panels.nodes import NodesPanel
 from app.gui.panels.objective import ObjectivePanel
 from app.gui.panels.options import OptionsPanel
 from app.gui.panels.scene import ScenePanel
@@ -31,6 +32,7 @@ PANELS: tuple[tuple[str, Callable[[], Panel]], ...] = (
     ("right", ViewPanel),
     ("right", ComparePanel),
     ("right", StructurePanel),
+    ("right", NodesPanel),
     ("right", MemoryPanel),
     ("right", ExportPanel),
     ("bottom", CurvesPanel),

@@ -16,8 +16,10 @@ from engine.constants import MAX_LEVEL
 from engine.methods.common import VIEW_MODES
 from engine.render.colour_maps import COLOUR_MAPS
 
-MODES = {mode: f"{number}  {mode.capitalize()}" for number, mode in enumerate(VIEW_MODES, start=1)}
-UNMAPPED = ("colour", "normal", "soft")  # modes that do not use the colour map
+MODES = {
+    mode: f"{number}  {mode.capitalize()}" for number, mode in zip("1234567890", VIEW_MODES, strict=True)
+}
+UNMAPPED = ("colour", "normal", "soft", "node")  # modes that do not use the colour map
 BACKGROUNDS: dict[str, tuple[float, float, float] | None] = {
     "scene": None,
     "white": (1.0, 1.0, 1.0),

@@ -20,7 +20,7 @@ def view(bench, lego):
 
 def test_modes_are_those_of_the_engine_with_their_keys(view):
     assert tuple(MODES) == VIEW_MODES
-    assert [label[0] for label in MODES.values()] == list("123456789")
+    assert [label[0] for label in MODES.values()] == list("1234567890")
     view.press("mode", MODES["depth"])
     assert view.ran == ["mode_depth"]
 
