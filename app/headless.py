@@ -112,7 +112,7 @@ class Driver:
             if self.state is TrainState.TRAINING and (stats := self.worker.stats()) is not None:
                 if self.board is not None:
                     self.board.see(stats)
-                self.console.progress(training_line(stats, self.evaluated))
+                self.console.progress(training_line(stats, self.evaluated, self.unit))
             time.sleep(POLL_S)
 
     def hear_the_end(self, ended: bool) -> None:
@@ -129,6 +129,11 @@ class Driver:
             self.unsaved = None
         elif isinstance(event, m.Failed) and event.what in _SAVING:
             self.unsaved = event
+
+    @property
+    def unit(self) -> str:
+        """What the open model consists of."""
+        return "voxels" if self.scene is None else self.scene.unit
 
     def _hear(self, event: m.Event) -> None:
         self._note_saving(event)
@@ -149,7 +154,7 @@ class Driver:
             self.evaluated = event
             self.console.say(
                 f"step {event.step:,}  {event.seconds:.1f} s  held-out PSNR {event.psnr:.2f} dB  "
-                f"SSIM {event.ssim:.3f}  {event.voxels:,} voxels"
+                f"SSIM {event.ssim:.3f}  {event.voxels:,} {self.unit}"
             )
         elif isinstance(event, m.Logged):
             self.console.say(event.text)
@@ -199,7 +204,7 @@ def driving(worker: Worker, console: Console | None = None) -> Iterator[Driver]:
         raise RunError(f"The last steps are lost. {_sentence(driver.unsaved)}", driver.unsaved.trace)
 
 
-def training_line(stats: m.Stats, evaluated: m.Evaluated | None) -> str:
+def training_line(stats: m.Stats, evaluated: m.Evaluated | None, unit: str = "voxels") -> str:
     """Return the progress line of training."""
     parts = []
     if stats.eta_s is not None and stats.train_seconds + stats.eta_s > 0.0:
@@ -209,7 +214,7 @@ def training_line(stats: m.Stats, evaluated: m.Evaluated | None) -> str:
     parts.append(f"{stats.steps_per_s:.1f} it/s")
     psnr = f"psnr {stats.psnr:.1f}"
     parts.append(psnr if evaluated is None else f"{psnr} (held out {evaluated.psnr:.2f})")
-    parts.append(f"{stats.structure.voxels:,} voxels")
+    parts.append(f"{stats.structure.voxels:,} {unit}")
     if stats.eta_s is not None:
         parts.append(f"{duration(stats.eta_s)} left")
     return "  ".join(parts)

@@ -209,7 +209,7 @@ class App:
                 self.columns.fold("capture", True)  # it has done its part
         elif isinstance(event, messages.StructureChanged):
             self.viewport.structure_changed()
-            self.reports.note(formats.structure_change(event.report))
+            self.reports.note(formats.structure_change(event.report, self.session.scene.unit))
         elif isinstance(event, messages.CamerasMoved):
             self.viewport.cameras_moved()
         elif isinstance(event, messages.BoxesReady):

@@ -68,7 +68,7 @@ def short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000.0 else f"{value:.4g}"
 
 
-def structure_change(report: AdaptReport) -> str:
+def structure_change(report: AdaptReport, unit: str = "voxels") -> str:
     """Return what pruning and splitting did: "1,200 voxels dropped, 300 split, 249,000 now"."""
-    text = f"{count(report.pruned)} voxels dropped, {count(report.split)} split, {count(report.after)} now"
+    text = f"{count(report.pruned)} {unit} dropped, {count(report.split)} split, {count(report.after)} now"
     return f"{text} ({report.reason.rstrip('.')})" if report.reason else text

@@ -82,7 +82,8 @@ class BasePanel(ABC):
         """Open one row of a form; the widget made inside stands right of its label."""
         row: dict[str, Any] = {"tag": self.tag(f"{name}-row")} if name else {}
         with dpg.table_row(**row):
-            text = dpg.add_text(label, color=COLOURS["quiet"])
+            named = {"tag": self.tag(f"{name}-name")} if name else {}
+            text = dpg.add_text(label, color=COLOURS["quiet"], **named)
             if tip:
                 with dpg.tooltip(text):
                     dpg.add_text(tip, wrap=self.px(TIP_WRAP_PX))

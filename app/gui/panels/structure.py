@@ -19,6 +19,7 @@ PLOT_PX = 96
 SLIDERS = {
     "adapt.prune_threshold": ("Prune below", 0.0, 0.3, "%.4f"),
     "adapt.subdivide_share": ("Split share", 0.0, 0.5, "%.3f"),
+    "adapt.opacity": ("Drop below", 0.0, 0.5, "%.4f"),
     "prune.weight": ("Prune below", 0.0, 4.0, "%.3f / side"),
     "prune.density": ("Thin below", 0.0, 100.0, "%.1f"),
 }
@@ -26,14 +27,19 @@ INTEGERS = {
     "adapt.every_steps": ("Every (steps)", 1, 100_000),
     "adapt.until_step": ("Until step", 0, 10_000_000),
     "adapt.max_voxels": ("Most voxels", 1_000, 20_000_000),
+    "adapt.max_nodes": ("Most nodes", 1, 10_000_000),
+    "adapt.splits": ("Split at once", 1, 100_000),
     "prune.max_cells": ("Most voxels", 1_000, 400_000_000),
 }
 HELP = {
     "adapt.prune_threshold": "Voxels whose heaviest blending weight in any view is below this are dropped.",
     "adapt.subdivide_share": "Share of the voxels that is split at each structure change.",
+    "adapt.opacity": "Leaves are dropped if a pixel's width of their densest place stops less light than this.",
     "adapt.every_steps": "Steps between structure changes.",
     "adapt.until_step": "The structure stays as it is after this step.",
     "adapt.max_voxels": "Voxels are not split beyond this number.",
+    "adapt.max_nodes": "Nodes are not split beyond this number.",
+    "adapt.splits": "Leaves that the button below splits, those first that were asked for finer detail most.",
     "prune.weight": "Voxels whose heaviest blending weight in any view, times the voxels of a side, is below this are "
     "dropped, if pruning goes by weight.",
     "prune.density": "Voxels of less density are dropped, if pruning goes by density.",
@@ -49,6 +55,7 @@ class StructurePanel(BasePanel):
     def __init__(self) -> None:
         super().__init__()
         self._stats: StructureStats | None = None
+        self._unit = "voxels"
         self._plotted = (0, -1)
 
     def layout(self) -> None:
@@ -66,7 +73,11 @@ class StructurePanel(BasePanel):
                 self.number(
                     "Voxels", "voxels", "Leaves of the octree, and their share of the largest number allowed."
                 )
-                self.number("Points", "points", "Corners of voxels, each shared by up to eight.")
+                self.number(
+                    "Points",
+                    "points",
+                    "Corners of voxels, each shared by up to eight; entries of tables, in nodes.",
+                )
                 self.number("Memory", "bytes", "Voxels, corners and the optimiser's state.")
                 self.number("Occupied", "occupancy", "Share of the scene's volume that voxels fill.")
             dpg.add_progress_bar(tag=self.tag("budget"), width=-1, overlay="budget")
@@ -109,7 +120,9 @@ class StructurePanel(BasePanel):
     def refresh(self, session: Session) -> None:
         """Show the present structure, the values in force and the answer to a preview."""
         structure = session.stats.structure if session.stats else None
-        if structure is not None and structure != self._stats:
+        unit = session.scene.unit if session.scene is not None else "voxels"
+        if structure is not None and (structure != self._stats or unit != self._unit):
+            self._unit = unit
             self._stats = structure
             self._show(structure)
         for name in (*SLIDERS, *INTEGERS):
@@ -132,13 +145,14 @@ class StructurePanel(BasePanel):
             if count:
                 self.put(f"level{level}", count / most)
                 self.configure(f"level{level}", overlay=formats.count(count))
+        self.put("voxels-name", self._unit.capitalize())
         self.put("voxels", formats.count(structure.voxels))
         self.put("points", formats.count(structure.points))
         self.put("bytes", formats.size(structure.bytes))
         self.put("occupancy", f"{100.0 * structure.occupancy:.2f} %")
         share = structure.voxels / structure.budget if structure.budget else 0.0
         self.put("budget", min(share, 1.0))
-        budget = f"{formats.percent(share)} of {formats.count(structure.budget)} voxels"
+        budget = f"{formats.percent(share)} of {formats.count(structure.budget)} {self._unit}"
         self.configure("budget", overlay=budget if structure.budget else "no limit")
 
     def _show_preview(self, session: Session) -> None:

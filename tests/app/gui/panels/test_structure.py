@@ -77,3 +77,12 @@ def test_growth_is_drawn_up_to_the_present_step(bench, lego, stats):
     steps, counts = dpg.get_value(bench.tag("growth"))[:2]
     assert list(steps) == [100.0, 200.0, 300.0]
     assert list(counts) == [204_512.0, 204_582.0, 204_582.0]
+
+
+def test_what_a_model_consists_of_is_called_by_its_name(bench, lego, stats):
+    bench.build(StructurePanel()).event(replace(lego, unit="nodes"))
+    bench.stats(stats)
+    assert bench.text("voxels-name") == "Nodes" and bench.config("budget", "overlay").endswith("nodes")
+    bench.event(lego)
+    bench.stats(stats)
+    assert bench.text("voxels-name") == "Voxels" and bench.config("budget", "overlay").endswith("voxels")
