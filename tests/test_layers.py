@@ -29,6 +29,7 @@ FLOORS = (
     (
         "cameras",
         "morton",
+        "node_fields",
         "node_occupancy",
         "node_samples",
         "node_tree",
