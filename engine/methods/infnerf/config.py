@@ -25,10 +25,11 @@ class FieldOptions:
         64, "Cells a side of the finest grid of a node: its detail, and how deep a tree gets.",
         minimum=4, maximum=4096, unit="cells",
     )  # fmt: skip
-    features: int = option(2, "Values of a table's entry.", minimum=1, maximum=8)
-    hidden: int = option(32, "Width of the hidden layers of the networks.", minimum=8, maximum=128)
+    hidden: int = option(
+        32, "Width of the networks' hidden layers, a multiple of 16.", minimum=16, maximum=128
+    )
     geometry: int = option(
-        15, "Values that the density network hands to the colour network.", minimum=1, maximum=31
+        15, "Values that the density network hands to the colour network.", minimum=1, maximum=15
     )
     appearance: int = option(
         0, "Length of the vector learned for each photo, for light that changes; 0: none.",
@@ -73,14 +74,19 @@ class SamplingOptions:
         96, "Pieces at most in which a ray looks up the kept densities.", minimum=8, maximum=4096, live=True
     )
     outside: int = option(
-        32, "Pieces of the way behind the cube, in scenes with surroundings.", minimum=1, maximum=4096, live=True
+        32,
+        "Pieces of the way behind the cube, in scenes with surroundings.",
+        minimum=1,
+        maximum=4096,
+        live=True,
     )
     padding: float = option(
         0.25, "Share of the samples spread evenly, whatever the kept densities say.",
         minimum=0.0, maximum=1.0, live=True,
     )  # fmt: skip
     rounds: str = option(
-        "", "Samples of earlier rounds, evaluated to place the next ones, such as 192 96; empty: kept densities do."
+        "",
+        "Samples of earlier rounds, evaluated to place the next ones, such as 192 96; empty: kept densities do.",
     )
     near: float = option(
         0.02, "Rays begin this far from the camera.", minimum=0.0, maximum=10.0, unit="edges", live=True
@@ -96,7 +102,11 @@ class SamplingOptions:
     jitter: bool = option(True, "Footprints are drawn within half a level in training.", live=True)
     grid: int = option(16, "Cells a side of a node's kept densities.", minimum=4, maximum=128, unit="cells")
     probes: int = option(
-        4_096, "Places probed in a step to keep those densities fresh.", minimum=0, maximum=10_000_000, live=True
+        4_096,
+        "Places probed in a step to keep those densities fresh.",
+        minimum=0,
+        maximum=10_000_000,
+        live=True,
     )
     decay: float = option(
         0.9, "A kept density falls to this share of itself when its cell is probed, or stays if more is found.",
@@ -212,6 +222,8 @@ class InfNeRFConfig:
                 f"Option field.max_res must be at least field.base_res, {self.field.base_res}, "
                 f"got {self.field.max_res}."
             )
+        if self.field.hidden % 16:
+            raise OptionError(f"Option field.hidden must be a multiple of 16, got {self.field.hidden}.")
         parse_rounds(self.sampling.rounds)
 
 

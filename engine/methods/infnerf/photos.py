@@ -16,9 +16,8 @@ from engine.cpu.pyramid_rays import cast_pyramid
 from engine.datasets.scene import Split
 from engine.methods.infnerf.config import PyramidOptions
 from engine.methods.plenoxels.photos import LIMIT_BYTES, Photos
+from engine.node_tree import FOOTPRINT_RADIUS
 from engine.render.resample import box_downsample
-
-KAPPA = float(FOOTPRINT_RADIUS)
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def pyramid_of(camera: Camera, options: PyramidOptions) -> list[Camera]:
 
 def footprint_of(camera: Camera) -> float:
     """Return the radius of a pixel at depth 1; of an orthographic camera, that at any depth."""
-    return KAPPA / float(np.sqrt(camera.fx * camera.fy))
+    return float(FOOTPRINT_RADIUS / np.sqrt(camera.fx * camera.fy))
 
 
 class PyramidPhotos(Photos):
@@ -103,7 +102,7 @@ class PyramidPhotos(Photos):
         rays_o, rays_d, target = (np.empty((rays, 3), dtype=np.float32) for _ in range(3))
         footprint = np.empty(rays, dtype=np.float32)
         crew.run(
-            cast_pyramid, self._bytes, self._starts, self._scale_lenses, self._poses, KAPPA, slot, pixel,
+            cast_pyramid, self._bytes, self._starts, self._scale_lenses, self._poses, FOOTPRINT_RADIUS, slot, pixel,
             rays_o, rays_d, target, footprint,
         )  # fmt: skip
         view = np.asarray(self.views, dtype=np.int32)[slot]

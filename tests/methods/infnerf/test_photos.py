@@ -10,7 +10,8 @@ import pytest
 
 from engine.cpu.crew import crew
 from engine.methods.infnerf.config import PyramidOptions
-from engine.methods.infnerf.photos import KAPPA, PyramidPhotos, footprint_of, pyramid_of
+from engine.methods.infnerf.photos import PyramidPhotos, footprint_of, pyramid_of
+from engine.node_tree import FOOTPRINT_RADIUS
 from tests.methods.plenoxels.boxes import Pictures, boxes_scene
 
 SCENE = boxes_scene()  # 64 x 64 pixels
@@ -52,7 +53,7 @@ def test_rays_go_through_their_pixels_and_know_their_width() -> None:
         camera = SCENE.train.views[view].camera
         scales = pyramid_of(camera, PyramidOptions(smallest=8))
         k = int(np.argmin([abs(np.log(footprint_of(c) / batch.footprint[q])) for c in scales]))
-        assert batch.footprint[q] == pytest.approx(KAPPA / scales[k].fx, rel=1e-6)
+        assert batch.footprint[q] == pytest.approx(FOOTPRINT_RADIUS / scales[k].fx, rel=1e-6)
         assert np.allclose(batch.rays_o[q], camera.position, atol=1e-6)
         point = batch.rays_o[q].astype(np.float64) + 1.7 * batch.rays_d[q]
         xy, z = scales[k].project(point[None])
