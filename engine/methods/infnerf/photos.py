@@ -44,11 +44,6 @@ def pyramid_of(camera: Camera, options: PyramidOptions) -> list[Camera]:
     return cameras
 
 
-def footprint_of(camera: Camera) -> float:
-    """Return the radius of a pixel at depth 1; of an orthographic camera, that at any depth."""
-    return float(FOOTPRINT_RADIUS / np.sqrt(camera.fx * camera.fy))
-
-
 class PyramidPhotos(Photos):
     """Some or all training photos with their smaller scales, as bytes."""
 

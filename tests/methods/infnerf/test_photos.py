@@ -10,7 +10,8 @@ import pytest
 
 from engine.cpu.crew import crew
 from engine.methods.infnerf.config import PyramidOptions
-from engine.methods.infnerf.photos import PyramidPhotos, footprint_of, pyramid_of
+from engine.methods.infnerf.photos import PyramidPhotos, pyramid_of
+from engine.methods.infnerf.rays import footprint_of
 from engine.node_tree import FOOTPRINT_RADIUS
 from tests.methods.plenoxels.boxes import Pictures, boxes_scene
 

@@ -68,8 +68,8 @@ def test_losses_and_gradients_are_those_of_the_twin() -> None:
     child, parent, empty = split(some, twin)
     twin_level, twin_clear = level_loss(child, parent, LENGTH, some.parents), transparency_loss(empty, LENGTH)
     (OPTIONS.level * twin_level + OPTIONS.transparency * twin_clear).backward()
-    assert np.isclose(level, float(twin_level), rtol=1e-12)
-    assert np.isclose(clear, float(twin_clear), rtol=1e-12)
+    assert np.isclose(level, twin_level.item(), rtol=1e-12)
+    assert np.isclose(clear, twin_clear.item(), rtol=1e-12)
     # Computed in float64 and rounded once: 6e-8 of a gradient's size.
     assert np.allclose(v_density, twin.grad.numpy(), rtol=1e-6, atol=1e-12)
 
