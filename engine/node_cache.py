@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The part of a store that is in memory: as many nodes as a byte budget allows, the longest unused ones given up first.
 
-The arrays of all slots are made once. One thread reads node files into slots that nothing uses; they come into use
+What says where something is, the nodes' coarse grids of densities, is small and there for all nodes: the map. The fields
+have slots, whose arrays are made once. One thread reads node files into slots that nothing uses; they come into use
 only when the renderer's own thread calls `adopt`, `request` or `wait`. So a frame never waits for the disk, never sees
 a node change under it, and needs no lock around its reads. Until a node is there, its nearest resident ancestor renders
 in its place: the root always is.
@@ -16,10 +17,12 @@ from types import TracebackType
 
 import numpy as np
 
-from engine.errors import UserError, cause_chain
+from engine.errors import CheckpointError, UserError, cause_chain
 from engine.node_fields import NodeFields
+from engine.node_occupancy import UNSEEN
 from engine.node_store import NodeStore
 
+FIELDS = ("tables", "mlp")  # what has slots
 _NOWHERE = -1
 _IN_FLIGHT = 1  # nodes that the reading thread holds beside the slots, counted in the budget
 
@@ -28,7 +31,8 @@ _IN_FLIGHT = 1  # nodes that the reading thread holds beside the slots, counted 
 class CacheCounters:
     """What a cache did so far: `hits` and `misses` of wanted nodes, over all frames; `touched` is of the last frame.
 
-    Bytes are those of nodes; `model_bytes` is what all nodes would take.
+    `resident_bytes` are those of the fields in memory and of the map, of which `map_bytes`; `touched_bytes` those of all
+    that the touched nodes have; `model_bytes` of all that all nodes have.
     """
 
     hits: int
@@ -37,6 +41,7 @@ class CacheCounters:
     failed: int
     resident_nodes: int
     resident_bytes: int
+    map_bytes: int
     touched_nodes: int
     touched_bytes: int
     budget_bytes: int
@@ -46,21 +51,23 @@ class CacheCounters:
 class NodeCache:
     """Nodes of a store in memory. All calls but those of its own reading thread come from one thread.
 
-    `fields` are the slots' fields, `rows` all arrays of the store's layout by name, [S, ...]. `resident` bool [N] says
-    which nodes may be used, `slot_of` int32 [N] where they are, -1 elsewhere. `problems` are the sentences about nodes
-    that could not be read; those are not tried again.
+    `fields` are those of the slots, `map` every other array of the store's layout by name, [N, ...], of all nodes.
+    `resident` bool [N] says which nodes' fields may be used, `slot_of` int32 [N] where they are, -1 elsewhere.
+    `problems` are the sentences about nodes that could not be read; those are not tried again.
     """
 
     def __init__(self, store: NodeStore, budget_bytes: int) -> None:
         self.store = store
         self.budget_bytes = int(budget_bytes)
-        self.slots = min(self.budget_bytes // store.node_bytes - _IN_FLIGHT, store.tree.nodes)
+        self._map_layout = {name: row for name, row in store.layout.items() if name not in FIELDS}
+        self.map_bytes = store.tree.nodes * sum(row.nbytes for row in self._map_layout.values())
+        self.slot_bytes = sum(store.layout[name].nbytes for name in FIELDS)
+        spare = self.budget_bytes - self.map_bytes - _IN_FLIGHT * store.node_bytes
+        self.slots = min(spare // self.slot_bytes, store.tree.nodes)
         if self.slots < 1:
             raise UserError(self._refusal(1))
-        self.rows = {
-            name: np.zeros((self.slots, *row.shape), row.dtype) for name, row in store.layout.items()
-        }
-        self.fields = NodeFields(store.shape, self.rows["tables"], self.rows["mlp"])
+        tables, mlp = (np.zeros((self.slots, *store.layout[n].shape), store.layout[n].dtype) for n in FIELDS)
+        self.fields = NodeFields(store.shape, tables, mlp)
         self.resident = np.zeros(store.tree.nodes, dtype=bool)
         self.slot_of = np.full(store.tree.nodes, _NOWHERE, dtype=np.int32)
         self.problems: dict[int, str] = {}
@@ -76,7 +83,10 @@ class NodeCache:
         self._done: deque[tuple[int, int, str]] = deque()
         self._closed = False
         self._thread: threading.Thread | None = None
-        self._read_into(0, self._free.pop())  # the root, at once: every other node falls back on it
+        self.map = self._read_map()
+        slot = self._free.pop()
+        self._read_into(0, slot)  # the root, at once: every other node falls back on it
+        self._install(0, slot)
 
     def __enter__(self) -> NodeCache:
         return self
@@ -151,18 +161,19 @@ class NodeCache:
 
     def counters(self) -> CacheCounters:
         """Return what the cache did so far."""
-        size, there = self.store.node_bytes, int(self.resident.sum())
+        there, touched = int(self.resident.sum()), len(self._wanted)
         return CacheCounters(
-            self._hits, self._misses, self._evictions, len(self.problems), there, there * size,
-            len(self._wanted), len(self._wanted) * size, self.budget_bytes, self.store.model_bytes,
+            self._hits, self._misses, self._evictions, len(self.problems), there,
+            there * self.slot_bytes + self.map_bytes, self.map_bytes, touched, touched * self.store.node_bytes,
+            self.budget_bytes, self.store.model_bytes,
         )  # fmt: skip
 
     def _refusal(self, nodes: int) -> str:
-        needed = (nodes + _IN_FLIGHT) * self.store.node_bytes
-        what = "one node" if nodes == 1 else f"the {nodes} nodes of this view"
+        needed = self.map_bytes + nodes * self.slot_bytes + _IN_FLIGHT * self.store.node_bytes
+        what = "the root" if nodes == 1 else f"the {nodes} nodes of this view"
         return (
-            f"The cache of nodes may take {self.budget_bytes:,} bytes, and {what} and one being read need {needed:,}. "
-            f"Give it at least {needed:,} bytes."
+            f"The cache of nodes may take {self.budget_bytes:,} bytes, and {what}, one more being read and the map of all "
+            f"nodes take {needed:,}. Give it at least {needed:,} bytes."
         )
 
     # --- slots ----------------------------------------------------------------------------------------------------
@@ -218,10 +229,26 @@ class NodeCache:
     # --- reading --------------------------------------------------------------------------------------------------
 
     def _read_into(self, node: int, slot: int) -> None:
-        """Read a node in the caller's thread and take it into use."""
-        for name, row in self.store.read(node).items():
-            self.rows[name][slot] = row
-        self._install(node, slot)
+        rows = self.store.read(node)
+        self.fields.tables[slot], self.fields.mlp[slot] = (rows[name] for name in FIELDS)
+
+    def _read_map(self) -> dict[str, np.ndarray]:
+        """Return the arrays of all nodes that are no fields; those of a node that cannot be read say that nobody looked."""
+        names, n = tuple(self._map_layout), self.store.tree.nodes
+        found = {name: np.zeros((n, *row.shape), row.dtype) for name, row in self._map_layout.items()}
+        if "density" in found:
+            found["density"][:] = UNSEEN
+        for node in range(n if names else 0):
+            try:
+                rows = self.store.read(node, names)
+            except CheckpointError as error:
+                if node == 0:
+                    raise
+                self.problems[node] = str(error)
+                continue
+            for name in names:
+                found[name][node] = rows[name]
+        return found
 
     def _start(self) -> None:
         if self._thread is None and not self._closed:
@@ -237,8 +264,7 @@ class NodeCache:
                 node, slot = self._jobs.popleft()
             problem = ""
             try:
-                for name, row in self.store.read(node).items():
-                    self.rows[name][slot] = row
+                self._read_into(node, slot)
             except Exception as error:  # a thread that dies would leave the renderer waiting for good
                 problem = cause_chain(error)[0]
             with self._changed:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,11 +89,14 @@ class NodeStore:
         place = "-".join(str(int(n)) for n in (self.tree.depth[node], *self.tree.cell[node]))
         return self.folder / _NODES / f"{place}.g{int(self.written[node])}.safetensors"
 
-    def read(self, node: int) -> dict[str, np.ndarray]:
-        """Return the rows of a node, or raise CheckpointError in one sentence that names the file."""
+    def read(self, node: int, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+        """Return the rows of a node, all or those named, or raise CheckpointError in one sentence that names the file.
+
+        Only all of them together can be checked against their digest.
+        """
         path = self.file(node)
         try:
-            rows, header = checkpoint.load(path)
+            rows, header = checkpoint.load(path, names)
         except CheckpointError as error:
             raise self._broken(path, "torn" if path.exists() else "missing") from error
         if (header.get("node"), header.get("generation")) != (
@@ -101,9 +104,11 @@ class NodeStore:
             int(self.written[node]),
         ):
             raise self._broken(path, "another node's")
-        if {name: Row(rows[name].shape, str(rows[name].dtype)) for name in sorted(rows)} != self.layout:
+        if {name: Row(rows[name].shape, str(rows[name].dtype)) for name in sorted(rows)} != {
+            name: row for name, row in self.layout.items() if names is None or name in names
+        }:
             raise self._broken(path, "of another shape")
-        if not np.array_equal(_digest(rows), self.digest[node]):
+        if names is None and not np.array_equal(_digest(rows), self.digest[node]):
             raise self._broken(path, "damaged")
         return rows
 

@@ -32,4 +32,4 @@ def marked_rows(tree: NodeTree, value: float) -> dict[str, np.ndarray]:
     rows = {
         name: np.broadcast_to(marks.reshape(-1, *[1] * len(s)), (n, *s)).copy() for name, s in shapes.items()
     }
-    return {**rows, "seen": np.ones((n, GRID**3), dtype=bool)}
+    return {**rows, "free": np.ones((n, GRID**3), dtype=np.uint8)}

@@ -65,7 +65,7 @@ def test_an_update_writes_only_the_nodes_that_changed(tmp_path: Path) -> None:
     tree, rows = quadtree(), marked_rows(quadtree(), 100.0)
     write_store(tmp_path, tree, SMALL, rows, step=1)
     rows["tables"][3, 5, 1] += 1.0
-    rows["seen"][7, 2] = False
+    rows["free"][7, 2] = 0
     store, update = write_store(tmp_path, tree, SMALL, rows, step=2)
     assert (update.generation, update.written, update.kept) == (2, 2, 19)
     assert update.nbytes == 2 * store.node_bytes
