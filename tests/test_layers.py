@@ -26,7 +26,19 @@ CUDA = ("cuda.core", "cuda.bindings.nvrtc", "pycuda")  # torch itself imports so
 # The floors of the engine, lowest first: a module may import from its own floor and from those below it.
 FLOORS = (
     ("caches", "constants", "conventions", "errors", "files", "memory", "options", "parallel", "shapes"),
-    ("cameras", "morton", "octree", "octree_adapt", "node_fields", "sh", "softness", "voxel_grid"),
+    (
+        "cameras",
+        "morton",
+        "node_fields",
+        "node_occupancy",
+        "node_samples",
+        "node_tree",
+        "octree",
+        "octree_adapt",
+        "sh",
+        "softness",
+        "voxel_grid",
+    ),
     ("cpu", "cuda", "reference"),
     ("render", "datasets", "sfm", "losses", "metrics", "optim", "checkpoint", "devices"),
     (
