@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from engine.cpu.simd import LANES, f32x16, fetch_add, load, store
+from engine.cpu.simd import LANES, f32x16, fetch_add, store
 from engine.node_fields import HASH_Y, HASH_Z
 
 _F32 = ir.FloatType()

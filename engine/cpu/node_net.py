@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from engine.cpu.simd import fma, load, select, splat, store, sums_of_12, vexp, vmax, vmin
+from engine.cpu.simd import fma, load, select, store, sums_of_12, vexp, vmin
 from engine.cpu.tile_matmul import multiply, multiply_add, multiply_gated, multiply_relu
 from engine.node_fields import N_SH, RAW_LIMIT, FieldShape
 

@@ -18,7 +18,6 @@ from engine.cpu.node_net import (
     APPEARANCE_ROW,
     COLOUR_ROW,
     FEATURE_ROW,
-    GEOMETRY,
     HIDDEN,
     IN_T,
     PACKED,

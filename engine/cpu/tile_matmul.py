@@ -47,7 +47,7 @@ def _block(rows: int, vectors: int, kind: int) -> Any:
     """Return the intrinsic that computes `rows` x 16 `vectors` of C."""
 
     def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
-        a, a_at, a_row, a_step, b, b_at, b_row, steps, c, c_at, c_row, gate = args
+        _, a_at, a_row, a_step, _, b_at, b_row, steps, _, c_at, c_row, _ = args
         data = {k: context.make_array(sig.args[k])(context, builder, args[k]).data for k in (0, 4, 8, 11)}
 
         def vector(which: int, at: ir.Value) -> ir.Value:
