@@ -11,6 +11,7 @@ import pytest
 
 from engine.errors import UserError
 from engine.node_cache import NodeCache
+from engine.node_occupancy import UNSEEN
 from engine.node_store import NodeStore, write_store
 from tests.nodes import SMALL, marked_rows, quadtree
 
@@ -40,8 +41,9 @@ def assert_whole(cache: NodeCache) -> None:
     for name, array in (("tables", cache.fields.tables), ("mlp", cache.fields.mlp)):
         assert np.array_equal(array[slots], expected[name][nodes])
     assert sorted(cache.map) == ["density", "free"]
+    readable = [node for node in range(cache.store.tree.nodes) if node not in cache.problems]
     for name, array in cache.map.items():
-        assert np.array_equal(array, expected[name])
+        assert np.array_equal(array[readable], expected[name][readable])
     assert (cache.slot_of[~cache.resident] == -1).all()
 
 
@@ -113,10 +115,10 @@ def test_nothing_changes_under_a_frame_until_it_is_adopted(
 def test_a_slot_in_use_is_never_read_into(store: NodeStore, monkeypatch: pytest.MonkeyPatch) -> None:
     gate, read = threading.Event(), NodeStore.read
 
-    def slow(self: NodeStore, node: int) -> dict[str, np.ndarray]:
+    def slow(self: NodeStore, node: int, names: tuple[str, ...] | None = None) -> dict[str, np.ndarray]:
         if node and threading.current_thread() is not threading.main_thread():
             assert gate.wait(60.0)
-        return read(self, node)
+        return read(self, node, names)
 
     monkeypatch.setattr(NodeStore, "read", slow)
     with cache_of(store, 3) as cache:
@@ -163,6 +165,7 @@ def test_a_broken_node_file_gives_one_sentence_and_the_parent_stays(store: NodeS
         assert list(cache.problems) == [20] and store.file(20).name in cache.problems[20]
         assert cache.problems[20].startswith("Cannot read the node file") and "missing" in cache.problems[20]
         assert cache.nearest_resident(np.array([20]))[0] == 0 and cache.resident[19]
+        assert (cache.map["density"][20] == UNSEEN).all() and (cache.map["free"][20] == 0).all()
         assert cache.request(np.array([20, 19])) and cache.counters().failed == 1  # not tried again
         assert_whole(cache)
 
