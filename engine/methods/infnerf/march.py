@@ -35,7 +35,8 @@ class Marched:
 
     `rgb [Q,3]` with the background, `trans [Q]` what is left of the light; sums of weight times something, not divided by
     opacity: `depth [Q]` of t, `level [Q]` of the nodes' depths, `size [Q]` of what they resolve; `median [Q]` the t at which
-    half the light is gone, 0 where it never is. `samples` and their `weights [M]`; `touched` int32, the nodes, ascending.
+    half the light is gone, 0 where it never is. `samples` and their `weights [M]`; `touched` int32, the nodes whose fields were
+    evaluated, ascending; `wanted` int32, those that would have been if all were there.
     """
 
     rgb: np.ndarray
@@ -47,10 +48,13 @@ class Marched:
     samples: Samples
     weights: np.ndarray
     touched: np.ndarray
+    wanted: np.ndarray
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays by name, those per sample too."""
-        packed = {name: getattr(self.samples, name) for name in ("offsets", "t", "delta", "node", "position", "ray")}
+        packed = {
+            name: getattr(self.samples, name) for name in ("offsets", "t", "delta", "node", "position", "ray")
+        }
         own = {k: v for k, v in vars(self).items() if k != "samples"}
         return own | packed
 
@@ -72,16 +76,17 @@ def place_samples(
     counts = (*options.rounds, options.proposal.samples)
     kinds = [replace(options.proposal, samples=count) for count in counts]
     samples = propose(
-        scene.tree, scene.occupancy, rays.rays_o, rays.rays_d, near, far_t, rays.footprint, kinds[0], seed, crew, room,
-        scene.resident,
+        scene.tree, scene.occupancy, rays.rays_o, rays.rays_d, near, far_t, rays.footprint, kinds[0], seed, crew, room
     )  # fmt: skip
     for number, kind in enumerate(kinds[1:], 1):
         density = scene.density(samples.node, samples.position, crew, room)
         empty = np.zeros((len(samples), 3), dtype=np.float32)
-        weights = composite(samples.offsets, density, empty, samples.t, samples.delta, _NO_LIGHT, crew).weights
+        weights = composite(
+            samples.offsets, density, empty, samples.t, samples.delta, _NO_LIGHT, crew
+        ).weights
         again = None if seed is None else seed + number
         samples = resample(
-            scene.tree, samples, weights, rays.rays_o, rays.rays_d, rays.footprint, kind, again, crew, room, scene.resident
+            scene.tree, samples, weights, rays.rays_o, rays.rays_d, rays.footprint, kind, again, crew, room
         )
     return samples
 
@@ -97,20 +102,24 @@ def march(
 ) -> Marched:
     """Return what rays see. Nothing is random: the same fields give the same bits, wherever they lie."""
     samples = place_samples(scene, rays, options, None, crew, room)
-    inputs = scene.inputs(
-        samples.node, samples.position, samples.ray, directions_of(rays.rays_d), appearance
-    )
+    inputs = scene.inputs(samples.node, samples.position, samples.ray, directions_of(rays.rays_d), appearance)
     seen = forward(scene.fields, inputs, crew, room)
     done = composite(samples.offsets, seen.density, seen.rgb, samples.t, samples.delta, background, crew)
-    depth = scene.tree.depth[samples.node]
+    shown = scene.shown(samples.node)
+    depth = scene.tree.depth[shown]
     count = len(rays.rays_o)
     level = np.bincount(samples.ray, weights=done.weights * depth, minlength=count)
     size = np.bincount(samples.ray, weights=done.weights * scene.tree.gsd(depth), minlength=count)
-    touched = np.flatnonzero(np.bincount(samples.node, minlength=scene.tree.nodes)).astype(np.int32)
+    touched, wanted = (_present(nodes, scene.tree.nodes) for nodes in (shown, samples.node))
     return Marched(
         done.rgb, done.trans, done.depth, _medians(samples, done.weights), level.astype(np.float32),
-        size.astype(np.float32), samples, done.weights, touched,
+        size.astype(np.float32), samples, done.weights, touched, wanted,
     )  # fmt: skip
+
+
+def _present(nodes: np.ndarray, count: int) -> np.ndarray:
+    """Return which of `count` nodes are among some [M], int32, ascending."""
+    return np.flatnonzero(np.bincount(nodes, minlength=count)).astype(np.int32)
 
 
 def _medians(samples: Samples, weights: np.ndarray) -> np.ndarray:
