@@ -12,9 +12,12 @@ from engine.cpu.crew import Crew
 from engine.cpu.lists import Workspace
 from engine.cpu.node_field import forward
 from engine.cpu.propose import propose, resample
+from engine.cpu.route import route
+from engine.methods.infnerf.config import SamplingOptions, parse_rounds
 from engine.methods.infnerf.field_tree import FieldTree
 from engine.methods.infnerf.rays import Rays, near_and_far
 from engine.node_samples import ProposalOptions, Samples
+from engine.node_tree import NodeTree
 
 _NO_LIGHT = np.zeros(3, dtype=np.float32)
 
@@ -27,6 +30,7 @@ class MarchOptions:
     rounds: tuple[int, ...] = ()
     near: float = 0.0
     far: float = 16.0  # in scenes with surroundings; else rays end where they leave the cube
+    jitter: bool = True  # whether a seed also changes footprints, within half a level
 
 
 @dataclass(frozen=True)
@@ -59,14 +63,25 @@ class Marched:
         return own | packed
 
 
+def march_options(options: SamplingOptions, tree: NodeTree, samples: int) -> MarchOptions:
+    """Return how rays are marched through a tree, with so many samples each at most."""
+    edge = 2.0 * tree.half
+    proposal = ProposalOptions(
+        samples=samples, spacing=options.spacing, candidates=options.candidates, outside=options.outside,
+        padding=options.padding, stop=options.stop_trans,
+    )  # fmt: skip
+    rounds = parse_rounds(options.rounds)
+    return MarchOptions(proposal, rounds, options.near * edge, options.far * edge, options.jitter)
+
+
 def directions_of(rays_d: np.ndarray) -> np.ndarray:
     """Return directions [Q,3] at unit length."""
     return rays_d / np.linalg.norm(rays_d, axis=1, keepdims=True)
 
 
 def place_samples(
-    scene: FieldTree, rays: Rays, options: MarchOptions, seed: int | None, crew: Crew, room: Workspace
-) -> Samples:
+    scene: FieldTree, rays: Rays, options: MarchOptions, seed: int | None, crew: Crew, room: Workspace,
+) -> Samples:  # fmt: skip
     """Return where along the rays fields are to be asked, each place with its node.
 
     A seed moves samples within their stretches and footprints within half a level; without one nothing is random.
@@ -88,6 +103,9 @@ def place_samples(
         samples = resample(
             scene.tree, samples, weights, rays.rays_o, rays.rays_d, rays.footprint, kind, again, crew, room
         )
+    if seed is not None and not options.jitter:
+        radii = rays.footprint[samples.ray] * samples.t
+        samples.node = route(scene.tree, samples.position, radii, None, crew)
     return samples
 
 
@@ -102,7 +120,9 @@ def march(
 ) -> Marched:
     """Return what rays see. Nothing is random: the same fields give the same bits, wherever they lie."""
     samples = place_samples(scene, rays, options, None, crew, room)
-    inputs = scene.inputs(samples.node, samples.position, samples.ray, directions_of(rays.rays_d), appearance)
+    inputs = scene.inputs(
+        samples.node, samples.position, crew, samples.ray, directions_of(rays.rays_d), appearance
+    )
     seen = forward(scene.fields, inputs, crew, room)
     done = composite(samples.offsets, seen.density, seen.rgb, samples.t, samples.delta, background, crew)
     shown = scene.shown(samples.node)
