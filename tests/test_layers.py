@@ -29,6 +29,7 @@ FLOORS = (
     (
         "cameras",
         "morton",
+        "node_fields",
         "node_occupancy",
         "node_samples",
         "node_tree",
@@ -39,7 +40,18 @@ FLOORS = (
         "voxel_grid",
     ),
     ("cpu", "cuda", "reference"),
-    ("render", "datasets", "sfm", "losses", "metrics", "optim", "checkpoint", "devices"),
+    (
+        "render",
+        "datasets",
+        "sfm",
+        "losses",
+        "metrics",
+        "optim",
+        "checkpoint",
+        "devices",
+        "node_cache",
+        "node_store",
+    ),
     (
         "methods",
         "messages",
