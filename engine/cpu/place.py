@@ -26,6 +26,7 @@ DEEPEST, RESOLUTION, SAMPLES, CANDIDATES, OUTSIDE, N_SIZES = range(6)
 # Columns of a piece: z-depths of its ends, weight, steps of `spacing` that it holds, chance, whether a gap lies before it.
 FROM, TO, WEIGHT, STEPS, CHANCE, AFTER_GAP, PIECE = range(7)
 
+EDGE = 1e-9  # a run's share of the samples that is a whole number up to rounding is one
 GAP = 1e-5  # of 1 + t: what rounding of neighbouring stretches' ends in float32 stays well below
 
 
@@ -60,7 +61,7 @@ def place(pieces, n, most, power, padding, length, seed, seeded, ray, base, t, s
             pieces[last, CHANCE] = pieces[last, CHANCE] * by_weight + pieces[last, STEPS] * by_steps
             total += pieces[last, CHANCE]
             last += 1
-        count = 1 + np.int64(spare * min(total, 1.0))
+        count = 1 + np.int64(spare * total + EDGE)
         begin, passed = pieces[p, FROM], 0.0
         for s in range(count):
             goal = total * (s + 1) / count
