@@ -2,7 +2,7 @@
 """What every node remembers of its density, in a coarse grid, so that rays need not ask the fields where nothing is.
 
 A node's grid of R^3 cells covers what its hash grid covers: its cube; the root's covers the contracted space, of which the
-middle half is the cube. A cell that nobody has looked at counts as occupied.
+middle half is the cube, unless nothing is around the cube. A cell that nobody has looked at counts as occupied.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ class Occupancy:
     `density` float32 [N,R^3] per engine unit, UNSEEN where nobody looked. `free` uint8 [N,R^3] is what rays read: 0 where
     something may be, else 1 + s: the aligned cube of 2^s cells a side that holds the cell is empty; an octant at most, for
     a ray in an empty octant may be another node's business in the next. `threshold`: up to this density a cell is empty.
+    `contracted`: the root's grid also covers what is around its cube.
     """
 
     resolution: int
     density: np.ndarray
     free: np.ndarray
     threshold: float = 0.0
+    contracted: bool = True
 
     @classmethod
-    def fresh(cls, nodes: int, resolution: int = DEFAULT_RESOLUTION) -> Occupancy:
+    def fresh(cls, nodes: int, resolution: int = DEFAULT_RESOLUTION, contracted: bool = True) -> Occupancy:
         """Return the grids of nodes nobody has looked at."""
         if resolution not in (4, 8, 16, 32, 64):
             raise ValueError(
@@ -40,8 +42,9 @@ class Occupancy:
             )
         cells = resolution**3
         return cls(
-            resolution, np.full((nodes, cells), UNSEEN, np.float32), np.zeros((nodes, cells), np.uint8)
-        )
+            resolution, np.full((nodes, cells), UNSEEN, np.float32), np.zeros((nodes, cells), np.uint8),
+            contracted=contracted,
+        )  # fmt: skip
 
     @property
     def nodes(self) -> int:
@@ -64,18 +67,21 @@ class Occupancy:
 
 
 def positions_in_cells(
-    tree: NodeTree, resolution: int, nodes: np.ndarray, cells: np.ndarray, within: np.ndarray
-) -> np.ndarray:
+    tree: NodeTree, resolution: int, nodes: np.ndarray, cells: np.ndarray, within: np.ndarray,
+    contracted: bool = True,
+) -> np.ndarray:  # fmt: skip
     """Return positions float32 [n,3] at `within [n,3]`, in [0, 1)^3, of cells [n] of nodes [n].
 
     The root's cells beyond its cube are led back through the contraction x -> x (2 - 1 / max|x|) / max|x|.
     """
     index = np.stack(np.unravel_index(cells, (resolution,) * 3), axis=1)
     unit = (index + within) / resolution
-    root = np.asarray(nodes) == 0
-    contracted = 4.0 * unit[root] - 2.0
-    most = np.maximum(np.abs(contracted).max(axis=1, initial=0.0), 1e-9)[:, None]
-    beyond = 1.0 / np.maximum(2.0 - most, 1e-3)  # the last thousandth lies a thousand cubes away
     positions = tree.lower(nodes) + unit * tree.edge(nodes)[:, None]
-    positions[root] = tree.centre + tree.half * np.where(most <= 1.0, contracted, contracted / most * beyond)
+    if not contracted:
+        return positions.astype(np.float32)
+    root = np.asarray(nodes) == 0
+    place = 4.0 * unit[root] - 2.0
+    most = np.maximum(np.abs(place).max(axis=1, initial=0.0), 1e-9)[:, None]
+    beyond = 1.0 / np.maximum(2.0 - most, 1e-3)  # the last thousandth lies a thousand cubes away
+    positions[root] = tree.centre + tree.half * np.where(most <= 1.0, place, place / most * beyond)
     return positions.astype(np.float32)

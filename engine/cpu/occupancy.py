@@ -40,13 +40,13 @@ def contracted_unit(x, y, z):
 
 
 @njit(cache=True, nogil=True)
-def _take_in(low, per_edge, depth, cell, nodes, positions, sigma, resolution, density):
+def _take_in(low, per_edge, depth, cell, nodes, positions, sigma, resolution, contracted, density):
     for s in range(nodes.shape[0]):
         node = nodes[s]
         x = (np.float64(positions[s, 0]) - low[0]) * per_edge
         y = (np.float64(positions[s, 1]) - low[1]) * per_edge
         z = (np.float64(positions[s, 2]) - low[2]) * per_edge
-        if node == 0:
+        if node == 0 and contracted:
             x, y, z, _ = contracted_unit(x, y, z)
         else:
             cells = 1 << depth[node]
@@ -118,7 +118,7 @@ def take_in(
     _take_in(
         tree.centre - tree.half, 0.5 / tree.half, tree.depth, tree.cell, np.ascontiguousarray(nodes, dtype=np.int32),
         np.ascontiguousarray(positions, dtype=np.float32), np.ascontiguousarray(density, dtype=np.float32),
-        occupancy.resolution, occupancy.density,
+        occupancy.resolution, occupancy.contracted, occupancy.density,
     )  # fmt: skip
 
 
@@ -156,5 +156,6 @@ def probes(
         some = round(occupied_share * n)
         flat[:some] = occupied[rng.integers(0, len(occupied), some)]
     nodes, cells = np.divmod(flat, each)
-    positions = positions_in_cells(tree, occupancy.resolution, nodes, cells, rng.random((n, 3)))
+    within = rng.random((n, 3))
+    positions = positions_in_cells(tree, occupancy.resolution, nodes, cells, within, occupancy.contracted)
     return nodes.astype(np.int32), positions
