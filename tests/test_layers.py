@@ -25,8 +25,19 @@ CUDA = ("cuda.core", "cuda.bindings.nvrtc", "pycuda")  # torch itself imports so
 
 # The floors of the engine, lowest first: a module may import from its own floor and from those below it.
 FLOORS = (
-    ("caches", "constants", "conventions", "errors", "files", "memory", "options", "parallel", "shapes"),
-    ("cameras", "morton", "octree", "octree_adapt", "sh", "softness", "voxel_grid"),
+    (
+        "caches",
+        "constants",
+        "conventions",
+        "errors",
+        "files",
+        "memory",
+        "options",
+        "parallel",
+        "settings",
+        "shapes",
+    ),
+    ("cameras", "matrices", "morton", "octree", "octree_adapt", "sh", "softness", "voxel_grid"),
     ("cpu", "cuda", "reference"),
     ("render", "datasets", "sfm", "losses", "metrics", "optim", "checkpoint", "devices"),
     (
@@ -46,6 +57,7 @@ FLOORS = (
         "forecast",
         "tally",
         "board",
+        "inf_nerf",
         "plenoxels",
         "svraster_one",
     ),
