@@ -41,6 +41,7 @@ FLOORS = (
         "cameras",
         "matrices",
         "morton",
+        "node_fields",
         "node_occupancy",
         "node_samples",
         "node_tree",
