@@ -27,8 +27,9 @@ class InfNeRFConfig(Settings):
     of them show finer detail. A node's finest detail is its edge / (`grid_size` * `gsd_divisor`).
 
     Every node has a hash grid of `grid_levels` levels from `base_resolution` to `grid_size` cells a side, each with at most
-    2^`log2_hashmap_size` entries of `features` numbers, and networks `hidden_dim` wide; density hands `geometry_dim` numbers
-    on to the colour. `appearance_dim` numbers a photo (0: none) are shared by all nodes, for `num_photos` photos.
+    2^`log2_hashmap_size` entries of two numbers, and networks `hidden_dim` wide, a multiple of 16; density hands
+    `geometry_dim` numbers on to the colour. Densities are exponentials times `density_unit` per scene unit (None:
+    1 / `scene_bound`). `appearance_dim` numbers a photo (0: none) are shared by all nodes, for `num_photos` photos.
 
     A ray takes `num_samples` samples, drawn where rounds of `proposal_samples` samples found density; None: one round of
     `num_samples`. (192, 96) with 48 samples are the published ones. `jitter` moves footprints by up to half a level in
@@ -39,18 +40,18 @@ class InfNeRFConfig(Settings):
     """
 
     max_depth: int = between(8, 1, 20)
-    hidden_dim: int = between(64, 8, 256)
+    hidden_dim: int = between(64, 16, 128)
     num_samples: int = between(64, 2, _MOST)
     scene_bound: float = between(1.0, 1e-9, 1e9)
     scene_center: Triple = (0.0, 0.0, 0.0)
     grid_size: int = between(128, 2, 1 << 16)
-    grid_levels: int = between(8, 1, 32)
+    grid_levels: int = between(8, 1, 16)
     base_resolution: int = between(16, 1, 1 << 16)
     log2_hashmap_size: int = between(14, 4, 24)
-    features: int = between(2, 1, 8)
-    geometry_dim: int = between(15, 1, 64)
-    appearance_dim: int = between(0, 0, 256)
+    geometry_dim: int = between(15, 1, 15)
+    appearance_dim: int = between(0, 0, 64)
     num_photos: int = between(0, 0)
+    density_unit: float | None = between(None, 1e-12, 1e12)
     gsd_divisor: float = between(2.0, 0.01, 100.0)
     min_points: int = between(0, 0)
     proposal_samples: tuple[int, ...] | None = None
@@ -69,6 +70,8 @@ class InfNeRFConfig(Settings):
         flags(self, "jitter", "unbounded", "random_background", "gradient_checkpointing")
         triple(self, "scene_center")
         triple(self, "background", one_will_do=True)
+        if self.hidden_dim % 16:
+            raise OptionError(f"InfNeRFConfig.hidden_dim must be a multiple of 16, got {self.hidden_dim}.")
         if self.base_resolution > self.grid_size:
             raise OptionError(
                 f"InfNeRFConfig.base_resolution must be at most grid_size, got {self.base_resolution} and {self.grid_size}."
@@ -86,6 +89,11 @@ class InfNeRFConfig(Settings):
                 f"InfNeRFConfig.proposal_samples must be None or samples of each round, 2 or more, got {rounds!r}."
             )
         self.__dict__["proposal_samples"] = tuple(rounds)
+
+    @property
+    def density_scale(self) -> float:
+        """What `density_unit` says, per scene unit."""
+        return 1.0 / self.scene_bound if self.density_unit is None else self.density_unit
 
     @property
     def rounds(self) -> tuple[int, ...]:
@@ -173,7 +181,7 @@ class InfNeRFRendererConfig(Settings):
     max_rays_per_batch: int = between(16_384, 1, 1 << 28)
     save_depth: bool = False
     save_alpha: bool = False
-    fps: float = between(30.0, 0.1, 1000.0)
+    fps: float = between(30.0, 1.0, 240.0)
 
     def check(self) -> None:
         """Bring values into their types; raise OptionError for what cannot be."""

@@ -53,8 +53,7 @@ class VolumeRenderer:
             last = torch.full_like(z_vals[:, :1], FAR)
             deltas = torch.cat([z_vals[:, 1:] - z_vals[:, :-1], last], dim=1)
         optical = densities * deltas * rays_d.norm(dim=-1, keepdim=True)
-        before = torch.cumsum(optical, dim=1) - optical
-        weights = -torch.expm1(-optical) * torch.exp(-before)
+        weights = compositing_weights(optical)
         acc = weights.sum(dim=1)
         rgb = (weights[..., None] * colors).sum(dim=1)
         if background is not None:
@@ -90,6 +89,12 @@ class VolumeRenderer:
             losses |= found if isinstance(found, dict) else {getattr(custom, "__name__", "custom"): found}
         losses["total_loss"] = torch.stack([torch.as_tensor(term).float() for term in losses.values()]).sum()
         return losses
+
+
+def compositing_weights(optical: Tensor) -> Tensor:
+    """Return the share of light [N,S] that each sample sends to the camera, of optical depths [N,S]."""
+    before = torch.cumsum(optical, dim=1) - optical
+    return -torch.expm1(-optical) * torch.exp(-before)
 
 
 def depth_error(depth: Tensor, target: Tensor) -> Tensor:
