@@ -86,7 +86,7 @@ def jitter_samples(counter, radii, seed, rays, numbers, jittered):
             jittered[s] = radii[s] * np.exp2(draw(seed, JITTER, rays[s], numbers[s]) - 0.5)
 
 
-_ALL_RESIDENT = np.ones(1, dtype=np.bool_)
+ALL_RESIDENT = np.ones(1, dtype=np.bool_)
 
 
 def route(
@@ -102,7 +102,7 @@ def route(
     crew.run(
         route_samples, np.ascontiguousarray(positions, dtype=np.float32), np.ascontiguousarray(radii, dtype=np.float32),
         tree.centre - tree.half, 0.5 / tree.half, tree.root_gsd, tree.levels - 1, tree.children.reshape(-1),
-        _ALL_RESIDENT if resident is None else resident, resident is not None, nodes,
+        ALL_RESIDENT if resident is None else resident, resident is not None, nodes,
     )  # fmt: skip
     return nodes
 
