@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""A tree and its fields, wherever they lie: all that rays need. The model in training has one, so has a store of nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.cpu.crew import Crew
+from engine.cpu.lists import Workspace
+from engine.cpu.node_field import Inputs, forward
+from engine.node_fields import NodeFields, unit_position
+from engine.node_occupancy import Occupancy
+from engine.node_tree import NodeTree
+
+
+@dataclass(frozen=True, eq=False)
+class FieldTree:
+    """The nodes of a tree, the fields of some or all of them, and what is known to be empty.
+
+    `slots` int32 [N] says where in `fields` a node's lies, -1 where it is not there and an ancestor stands in; the root's is
+    always there. None: node n's is field n. With a `background` the root shows what is around its cube, by contraction.
+    """
+
+    tree: NodeTree
+    fields: NodeFields
+    occupancy: Occupancy
+    background: bool
+    slots: np.ndarray | None = None
+
+    @property
+    def resident(self) -> np.ndarray | None:
+        """Which nodes' fields are there, bool [N]; None: all."""
+        return None if self.slots is None else self.slots >= 0
+
+    def inputs(
+        self,
+        nodes: np.ndarray,  # [M] int32
+        positions: np.ndarray,  # [M,3] engine units
+        ray: np.ndarray | None = None,  # [M] int32
+        directions: np.ndarray | None = None,  # [Q,3] unit
+        appearance: np.ndarray | None = None,  # [Q,A]
+    ) -> Inputs:
+        """Return samples as the field kernels take them."""
+        place = unit_position(self.tree, nodes, positions, self.background)
+        slot = nodes if self.slots is None else self.slots[nodes]
+        return Inputs.of(self.fields, slot, place, ray, directions, appearance)
+
+    def density(self, nodes: np.ndarray, positions: np.ndarray, crew: Crew, room: Workspace) -> np.ndarray:
+        """Return densities float32 [M] per engine unit at positions [M,3], each as its node sees it."""
+        return forward(self.fields, self.inputs(nodes, positions), crew, room).density
