@@ -29,6 +29,10 @@ class Cubes(Protocol):
     centre: np.ndarray
     half: float
 
+    @property
+    def nodes(self) -> int:
+        """N, how many nodes there are."""
+
     def lower(self, nodes: np.ndarray) -> np.ndarray:
         """Return the low corners [n,3] of nodes."""
 
