@@ -100,16 +100,16 @@ class HashFields(Fields):
         self, node: Tensor, unit: Tensor, ray: Tensor, directions: Tensor, photo: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """What `forward` computes."""
-        from engine.render.node_field import node_field
+        from engine.reference.node_field import node_field
 
-        looks = self._looks(photo, len(directions)) if self.shape.appearance else None
-        return node_field(self.shape, self.tables, self.mlp, node, unit, ray, directions, looks)
+        looks = self._looks(photo, len(directions))[ray] if self.shape.appearance else None
+        return node_field(self.shape, self.tables, self.mlp, node, unit, directions[ray], looks)
 
     def density(self, node: Tensor, unit: Tensor) -> Tensor:
         """Return densities [M]."""
-        from engine.render.node_field import node_density
+        from engine.reference.node_field import node_field
 
-        return node_density(self.shape, self.tables, self.mlp, node, unit)
+        return node_field(self.shape, self.tables, self.mlp, node, unit)[0]
 
     def _looks(self, photo: Tensor | None, rays: int) -> Tensor:
         """Return each ray's appearance [N,A]: its photo's, or the mean of all where it has none."""

@@ -50,6 +50,10 @@ class InfNeRF(nn.Module):
         else:
             self.fields = CustomFields(self.config, self.octree, self.field_factory)
 
+    def adopt(self, other: InfNeRF) -> None:
+        """Become another model: its tree, its fields, its settings."""
+        self.config, self.octree, self.fields = other.config, other.octree, other.fields
+
     # --- the tree -------------------------------------------------------------------------------------------------
 
     @property

@@ -77,7 +77,7 @@ class TreeTensors(nn.Module):
         self.tree = tree
         nodes = np.arange(tree.nodes)
         for name, array in {
-            "depth": tree.depth.astype(np.int64), "children": tree.children.astype(np.int64),
+            "depth": tree.depth.astype(np.int64), "child": tree.children.astype(np.int64),
             "parent": tree.parent.astype(np.int64), "lower": tree.lower(nodes), "edge": tree.edge(nodes),
             "corner": tree.centre - tree.half,
         }.items():  # fmt: skip
@@ -120,7 +120,7 @@ class TreeTensors(nn.Module):
         node = torch.zeros_like(wanted)
         for depth in range(deepest):
             bits = (cells >> (deepest - 1 - depth)) & 1
-            child = self.children[node, bits[:, 0] << 2 | bits[:, 1] << 1 | bits[:, 2]]
+            child = self.child[node, bits[:, 0] << 2 | bits[:, 1] << 1 | bits[:, 2]]
             goes = (child >= 0) & (wanted > depth) & (self.depth[node] == depth)
             if resident is not None:
                 goes &= resident[child.clamp(min=0)]

@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from engine.methods.infnerf.config import PyramidOptions
-from engine.methods.infnerf.photos import PyramidPhotos
-from engine.methods.infnerf.points import scene_points
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from engine.cpu.crew import Crew
+from engine.cpu.crew import crew
 from engine.datasets.scene import ImageSource, Scene, Split, View
 from engine.errors import OptionError
 from engine.inf_nerf.settings import InfNeRFConfig
 from engine.matrices import Frame, camera_of, floating, matrices_of
+from engine.methods.infnerf.config import PyramidOptions
+from engine.methods.infnerf.photos import PyramidPhotos
+from engine.methods.infnerf.points import scene_points
 from engine.node_tree import FOOTPRINT_RADIUS
 
 _ALL_BYTES = 1 << 40  # all photos stay in memory: training from some at a time is for the app
@@ -102,7 +102,7 @@ class PyramidRays:
         order = np.arange(len(scene.train))
         self._photos = PyramidPhotos(scene.train, order, PyramidOptions(scales=levels), _ALL_BYTES)
         self._photos.restore(order.tolist(), [])
-        self._rng, self._crew, self._seed = np.random.default_rng(seed), Crew(), seed
+        self._crew, self._seed = crew(), seed
         self._depth = [scene.train.images.load_depth(i) for i in order]
         cameras = [camera for i in order for camera in self._photos.scales(int(i))]
         self._pixels = sum(camera.width * camera.height for camera in cameras)

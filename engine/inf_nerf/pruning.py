@@ -24,7 +24,7 @@ def worth_keeping(model: InfNeRF, opacity: float, difference: float, probes: int
     """
     tree, octree = model.tree, model.octree
     kept = torch.ones(tree.nodes, dtype=torch.bool, device=model.device)
-    children = (octree.children >= 0).sum(dim=1)
+    children = (octree.child >= 0).sum(dim=1)
     generator = torch.Generator().manual_seed(model.config.seed)
     for depth in range(tree.levels - 1, 0, -1):
         leaves = torch.nonzero((octree.depth == depth) & (children == 0))[:, 0]

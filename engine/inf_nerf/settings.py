@@ -123,7 +123,8 @@ class InfNeRFTrainerConfig(Settings):
     of `rays_batch_size` rays if that is sooner (0: no limit). The rate falls from `lr_init` to `lr_final` exponentially over
     `lr_decay_steps` steps (0: over the run). Every `validate_every` steps (0: every epoch) the held-out views are rendered;
     after `early_stop` of these without a better PSNR training ends (0: never). `best.pth` and `last.pth` go into
-    `checkpoint_dir`, "" for nowhere; `resume` goes on from the last.
+    `checkpoint_dir`, "" for nowhere; `resume` goes on from the last. Every `prune_every` steps (0: never) nodes that show next to
+    nothing are dropped.
 
     `mixed_precision` computes networks in half precision, densities and compositing never. `distributed` trains in the
     processes that torchrun started, `local_rank` (None: torchrun's) says on which card of a machine; `parallel` "data" divides
@@ -147,6 +148,7 @@ class InfNeRFTrainerConfig(Settings):
     validate_every: int = between(0, 0)
     validate_views: int = between(8, 1)
     early_stop: int = between(0, 0)
+    prune_every: int = between(2000, 0)
     log_every: int = between(100, 0)
     checkpoint_dir: str = "checkpoints"
     resume: bool = False
