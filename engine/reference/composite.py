@@ -8,21 +8,10 @@ distortion = sum_ij w_i w_j |s_i - s_j| + 1/3 sum w_i^2 width_i   (Mip-NeRF 360,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True, eq=False)
-class CompositeOutput:
-    """Per ray: rgb [Q,3] over its background, trans [Q], depth [Q], distortion [Q]; per sample: weights [M]."""
-
-    rgb: Tensor
-    trans: Tensor
-    depth: Tensor
-    distortion: Tensor
-    weights: Tensor
+from engine.render.output import CompositeOutput
 
 
 def composite(
