@@ -46,7 +46,13 @@ def single_field(config: InfNeRFConfig, total: int, levels: int) -> InfNeRFConfi
     max_res = config.field.max_res << (levels - 1)
     own = {k: v for k, v in vars(config.field).items() if k not in ("levels", "log2_table", "max_res")}
     sizes = [
-        (abs(np.log(FieldShape(levels=grids, log2_table=table, max_res=max_res, **own).parameters / total)), grids, table)
+        (
+            abs(
+                np.log(FieldShape(levels=grids, log2_table=table, max_res=max_res, **own).parameters / total)
+            ),
+            grids,
+            table,
+        )
         for grids in _LEVELS
         for table in _TABLES
     ]
@@ -80,7 +86,9 @@ def train(model: InfNeRF, seconds: float, clock: Callable[[], float]) -> float:
     return clock() - begin
 
 
-def run(case: str, scene: Scene, config: InfNeRFConfig, arguments: argparse.Namespace, total: int, levels: int) -> dict:
+def run(
+    case: str, scene: Scene, config: InfNeRFConfig, arguments: argparse.Namespace, total: int, levels: int
+) -> dict:
     """Train and compare one case."""
     if case != "tree":
         config = single_field(config, total, levels)
@@ -127,7 +135,13 @@ def main() -> None:
         print(f"half and quarter scale: the tree is {gain:+.2f} dB from {case}")
     if arguments.json:
         result = {"benchmark": "infnerf", "scene": Path(arguments.scene).name, "machine": machine()}
-        result |= {"seconds": arguments.seconds, "cpu": arguments.cpu, "threads": crew().n, "gain_db": gains, "cases": rows}
+        result |= {
+            "seconds": arguments.seconds,
+            "cpu": arguments.cpu,
+            "threads": crew().n,
+            "gain_db": gains,
+            "cases": rows,
+        }
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

@@ -45,7 +45,10 @@ class Appearance:
             (self.means, gradient, rates.beta1), (self.squares, np.square(gradient), rates.beta2),
         ):  # fmt: skip
             moments[some] = beta * moments[some] + (1.0 - beta) * new[some]
-        mean, square = self.means[some] / (1.0 - rates.beta1**age), self.squares[some] / (1.0 - rates.beta2**age)
+        mean, square = (
+            self.means[some] / (1.0 - rates.beta1**age),
+            self.squares[some] / (1.0 - rates.beta2**age),
+        )
         self.rows[some] -= (rate * mean / (np.sqrt(square) + max(rates.epsilon, 1e-12))).astype(np.float32)
 
     def tensors(self) -> dict[str, np.ndarray]:

@@ -10,7 +10,8 @@ import numpy as np
 from engine.cpu.crew import Crew
 from engine.cpu.lists import Workspace
 from engine.cpu.node_field import Inputs, forward
-from engine.node_fields import NodeFields, unit_position
+from engine.cpu.node_place import place_in_nodes
+from engine.node_fields import NodeFields
 from engine.node_occupancy import Occupancy
 from engine.node_tree import NodeTree
 
@@ -38,15 +39,16 @@ class FieldTree:
         self,
         nodes: np.ndarray,  # [M] int32
         positions: np.ndarray,  # [M,3] engine units
+        crew: Crew,
         ray: np.ndarray | None = None,  # [M] int32
         directions: np.ndarray | None = None,  # [Q,3] unit
         appearance: np.ndarray | None = None,  # [Q,A]
     ) -> Inputs:
         """Return samples as the field kernels take them."""
-        place = unit_position(self.tree, nodes, positions, self.background)
+        place = place_in_nodes(self.tree, nodes, positions, crew, background=self.background)
         slot = nodes if self.slots is None else self.slots[nodes]
         return Inputs.of(self.fields, slot, place, ray, directions, appearance)
 
     def density(self, nodes: np.ndarray, positions: np.ndarray, crew: Crew, room: Workspace) -> np.ndarray:
         """Return densities float32 [M] per engine unit at positions [M,3], each as its node sees it."""
-        return forward(self.fields, self.inputs(nodes, positions), crew, room).density
+        return forward(self.fields, self.inputs(nodes, positions, crew), crew, room).density

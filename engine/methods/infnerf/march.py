@@ -12,6 +12,7 @@ from engine.cpu.crew import Crew
 from engine.cpu.lists import Workspace
 from engine.cpu.node_field import forward
 from engine.cpu.propose import propose, resample
+from engine.cpu.route import route
 from engine.methods.infnerf.field_tree import FieldTree
 from engine.methods.infnerf.rays import Rays, near_and_far
 from engine.node_samples import ProposalOptions, Samples
@@ -27,6 +28,7 @@ class MarchOptions:
     rounds: tuple[int, ...] = ()
     near: float = 0.0
     far: float = 16.0  # in scenes with surroundings; else rays end where they leave the cube
+    jitter: bool = True  # whether a seed also changes footprints, within half a level
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,9 @@ class Marched:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays by name, those per sample too."""
-        packed = {name: getattr(self.samples, name) for name in ("offsets", "t", "delta", "node", "position", "ray")}
+        packed = {
+            name: getattr(self.samples, name) for name in ("offsets", "t", "delta", "node", "position", "ray")
+        }
         own = {k: v for k, v in vars(self).items() if k != "samples"}
         return own | packed
 
@@ -61,8 +65,8 @@ def directions_of(rays_d: np.ndarray) -> np.ndarray:
 
 
 def place_samples(
-    scene: FieldTree, rays: Rays, options: MarchOptions, seed: int | None, crew: Crew, room: Workspace
-) -> Samples:
+    scene: FieldTree, rays: Rays, options: MarchOptions, seed: int | None, crew: Crew, room: Workspace,
+) -> Samples:  # fmt: skip
     """Return where along the rays fields are to be asked, each place with its node.
 
     A seed moves samples within their stretches and footprints within half a level; without one nothing is random.
@@ -78,11 +82,26 @@ def place_samples(
     for number, kind in enumerate(kinds[1:], 1):
         density = scene.density(samples.node, samples.position, crew, room)
         empty = np.zeros((len(samples), 3), dtype=np.float32)
-        weights = composite(samples.offsets, density, empty, samples.t, samples.delta, _NO_LIGHT, crew).weights
+        weights = composite(
+            samples.offsets, density, empty, samples.t, samples.delta, _NO_LIGHT, crew
+        ).weights
         again = None if seed is None else seed + number
         samples = resample(
-            scene.tree, samples, weights, rays.rays_o, rays.rays_d, rays.footprint, kind, again, crew, room, scene.resident
+            scene.tree,
+            samples,
+            weights,
+            rays.rays_o,
+            rays.rays_d,
+            rays.footprint,
+            kind,
+            again,
+            crew,
+            room,
+            scene.resident,
         )
+    if seed is not None and not options.jitter:
+        radii = rays.footprint[samples.ray] * samples.t
+        samples.node = route(scene.tree, samples.position, radii, scene.resident, crew)
     return samples
 
 
@@ -98,7 +117,7 @@ def march(
     """Return what rays see. Nothing is random: the same fields give the same bits, wherever they lie."""
     samples = place_samples(scene, rays, options, None, crew, room)
     inputs = scene.inputs(
-        samples.node, samples.position, samples.ray, directions_of(rays.rays_d), appearance
+        samples.node, samples.position, crew, samples.ray, directions_of(rays.rays_d), appearance
     )
     seen = forward(scene.fields, inputs, crew, room)
     done = composite(samples.offsets, seen.density, seen.rgb, samples.t, samples.delta, background, crew)

@@ -88,7 +88,12 @@ class InfNeRF:
         )  # fmt: skip
 
     def take(
-        self, tree: NodeTree, fields: NodeFields, moments: FieldMoments, occupancy: Occupancy, asked: np.ndarray
+        self,
+        tree: NodeTree,
+        fields: NodeFields,
+        moments: FieldMoments,
+        occupancy: Occupancy,
+        asked: np.ndarray,
     ) -> None:
         """Go on with another tree and what belongs to its nodes. `asked [N]`: error where finer nodes were wanted."""
         self.tree, self.fields, self.moments = tree, fields, moments
@@ -97,7 +102,10 @@ class InfNeRF:
 
     def lay_out(self, tree: NodeTree, rows: np.ndarray) -> None:
         """Go on with another tree: its nodes were `rows [N]` of this one, or are fresh where that is -1."""
-        fields, occupancy = empty_fields(self.fields.shape, tree.nodes), Occupancy.fresh(tree.nodes, self.occupancy.resolution)
+        fields, occupancy = (
+            empty_fields(self.fields.shape, tree.nodes),
+            Occupancy.fresh(tree.nodes, self.occupancy.resolution),
+        )
         moments, kept = FieldMoments.of(fields), rows >= 0
         occupancy.threshold = self.occupancy.threshold
         fresh = fresh_fields(self.fields.shape, int(np.count_nonzero(~kept)), self.rng)
@@ -141,7 +149,8 @@ class InfNeRF:
             samples=samples, spacing=options.spacing, candidates=options.candidates, outside=options.outside,
             padding=options.padding, stop=options.stop_trans,
         )  # fmt: skip
-        return MarchOptions(proposal, parse_rounds(options.rounds), options.near * edge, options.far * edge)
+        rounds = parse_rounds(options.rounds)
+        return MarchOptions(proposal, rounds, options.near * edge, options.far * edge, options.jitter)
 
     def exclude(self, views: frozenset[int]) -> None:
         """Pass these training views over from now on, and no others."""
@@ -170,7 +179,9 @@ class InfNeRF:
         """
         nodes = route(self.tree, positions, radii, None, crew())
         ray = np.arange(len(nodes), dtype=np.int32)
-        inputs = self.field_tree.inputs(nodes, positions, ray, directions, self.appearance.usual(len(nodes)))
+        inputs = self.field_tree.inputs(
+            nodes, positions, crew(), ray, directions, self.appearance.usual(len(nodes))
+        )
         seen = forward(self.fields, inputs, crew(), self._view_room)
         return seen.density, seen.rgb
 
@@ -188,7 +199,9 @@ class InfNeRF:
         scene = self.field_tree if fields is None else replace(self.field_tree, fields=fields, slots=slots)
         behind = self.background if background is None else np.asarray(background, np.float32)
         options = self.march_options(self.config.sampling.view_samples)
-        rays = Rays(np.asarray(rays_o, np.float32), np.asarray(rays_d, np.float32), np.asarray(footprint, np.float32))
+        rays = Rays(
+            np.asarray(rays_o, np.float32), np.asarray(rays_d, np.float32), np.asarray(footprint, np.float32)
+        )
         usual = self.appearance.usual(len(rays.rays_o))
         return march(scene, rays, options, behind, crew(), self._view_room, usual).arrays()
 

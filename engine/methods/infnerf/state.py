@@ -57,7 +57,11 @@ def load_into(model: InfNeRF, tensors: dict[str, np.ndarray], header: dict[str, 
     model.rng.bit_generator.state = json.loads(header["rng"])
     place = header["tree"]
     tree = NodeTree.of(
-        np.array(place["centre"]), place["half"], place["root_gsd"], tensors["tree.depth"], tensors["tree.cell"]
+        np.array(place["centre"]),
+        place["half"],
+        place["root_gsd"],
+        tensors["tree.depth"],
+        tensors["tree.cell"],
     )
     fields = NodeFields(model.shape(), np.array(tensors["fields.tables"]), np.array(tensors["fields.mlp"]))
     occupancy = Occupancy(

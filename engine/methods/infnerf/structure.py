@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.methods.common import AdaptReport, StructureStats
+from engine.node_occupancy import Occupancy
 from engine.node_tree import NodeTree
 
 if TYPE_CHECKING:
@@ -80,7 +81,17 @@ def asking_nodes(model: InfNeRF) -> np.ndarray:
 def _new_octants(model: InfNeRF, node: int) -> np.ndarray:
     """Return the octants [k] in which a node has no child though it is not empty there."""
     missing = model.tree.children[node] < 0
-    return np.flatnonzero(missing & model.occupancy.octants(node))
+    return np.flatnonzero(missing & filled_octants(model.occupancy, node))
+
+
+def filled_octants(occupancy: Occupancy, node: int) -> np.ndarray:
+    """Return in which octants of a node something may be, bool [8]; a cell that nobody has looked at may hold something."""
+    cells = occupancy.resolution
+    free = occupancy.free[node].reshape(cells, cells, cells)
+    if node == 0:  # its cube is the middle half of its grid
+        free = free[cells // 4 : -cells // 4, cells // 4 : -cells // 4, cells // 4 : -cells // 4]
+    half = len(free) // 2
+    return (free == 0).reshape(2, half, 2, half, 2, half).any(axis=(1, 3, 5)).reshape(8)
 
 
 def split(model: InfNeRF, reason: str) -> AdaptReport:

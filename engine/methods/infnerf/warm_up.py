@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from engine.methods.infnerf.model import InfNeRF
 
 STAGES = ("training kernels", "view kernels")
-_SMALL = {"field.log2_table": 8, "schedule.rays": 64, "sampling.probes": 64, "losses.every": 1, "tree.max_depth": 2}
+_SMALL = {
+    "field.log2_table": 8,
+    "schedule.rays": 64,
+    "sampling.probes": 64,
+    "losses.every": 1,
+    "tree.max_depth": 2,
+}
 
 
 def stages(model: InfNeRF, together: bool = False) -> Iterator[None]:
