@@ -18,6 +18,7 @@ from engine.errors import OptionError
 from engine.inf_nerf.octree import OctreeNode, TreeTensors
 from engine.inf_nerf.settings import InfNeRFConfig
 from engine.node_fields import FieldShape, NodeFields, fresh_fields
+from engine.render.node_field import FieldOutput, node_field
 
 FieldFactory = Callable[[InfNeRFConfig, OctreeNode], nn.Module]
 APPEARANCE_INIT = 1e-2  # standard deviation that a photo's values begin with
@@ -100,16 +101,16 @@ class HashFields(Fields):
         self, node: Tensor, unit: Tensor, ray: Tensor, directions: Tensor, photo: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """What `forward` computes."""
-        from engine.reference.node_field import node_field
-
-        looks = self._looks(photo, len(directions))[ray] if self.shape.appearance else None
-        return node_field(self.shape, self.tables, self.mlp, node, unit, directions[ray], looks)
+        looks = self._looks(photo, len(directions)) if self.shape.appearance else None
+        found = self._evaluated(node, unit, ray, directions, looks)
+        return found.density, found.rgb
 
     def density(self, node: Tensor, unit: Tensor) -> Tensor:
         """Return densities [M]."""
-        from engine.reference.node_field import node_field
+        return self._evaluated(node, unit).density
 
-        return node_field(self.shape, self.tables, self.mlp, node, unit)[0]
+    def _evaluated(self, node: Tensor, unit: Tensor, *along: Tensor | None) -> FieldOutput:
+        return node_field(self.shape, self.tables, self.mlp, node, unit, *along)
 
     def _looks(self, photo: Tensor | None, rays: int) -> Tensor:
         """Return each ray's appearance [N,A]: its photo's, or the mean of all where it has none."""
