@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Models in files: the library's own .pth, and the app's checkpoints and run folders. Nothing is unpickled but tensors.
 
-A .pth record has `kind`, `version`, `config`, `tree` (centre, half, root_gsd, depth, cell), `fields` (their state) and, where
-a trainer wrote it, `trainer`.
+A .pth record has `kind`, `version`, `config`, `tree` (centre, half, root_gsd, depth, cell), `fields` (their state),
+`occupancy` and, where a trainer wrote it, `trainer`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from engine.errors import CheckpointError, OptionError
 from engine.files import whole_file
 from engine.inf_nerf.settings import InfNeRFConfig
+from engine.node_occupancy import Occupancy
 from engine.node_tree import NodeTree
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ KIND, VERSION = "infnerf library model", 1
 
 def record_of(model: InfNeRF) -> dict[str, Any]:
     """Return all of a model as tensors and plain values."""
-    tree = model.tree
+    tree, occupancy = model.tree, model.occupancy
     return {
         "kind": KIND,
         "version": VERSION,
@@ -38,6 +39,10 @@ def record_of(model: InfNeRF) -> dict[str, Any]:
             "depth": torch.from_numpy(tree.depth.copy()), "cell": torch.from_numpy(tree.cell.copy()),
         },
         "fields": {name: value.detach().cpu() for name, value in model.fields.state_dict().items()},
+        "occupancy": {
+            "density": torch.from_numpy(occupancy.density.copy()), "free": torch.from_numpy(occupancy.free.copy()),
+            "threshold": occupancy.threshold,
+        } if occupancy is not None else {},
     }  # fmt: skip
 
 
@@ -87,6 +92,11 @@ def model_of(record: dict[str, Any], path: str | Path, factory: FieldFactory | N
         tree = NodeTree.of(np.asarray(saved["centre"]), saved["half"], saved["root_gsd"], depth, cell)
         model = cls(InfNeRFConfig.from_dict(record["config"]), tree, factory)
         model.fields.load_state_dict(record["fields"])
+        if model.occupancy is not None:
+            held = record["occupancy"]
+            model.occupancy = Occupancy(
+                model.config.occupancy_cells, held["density"].numpy(), held["free"].numpy(), held["threshold"]
+            )
     except (KeyError, ValueError, TypeError, RuntimeError, OptionError) as error:
         hint = "Give it the field_factory that it was trained with, or save it again."
         reason = str(error).splitlines()[0]

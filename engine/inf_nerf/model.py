@@ -11,20 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import OptionError
-from engine.inf_nerf import octree, pruning, sampling
-from engine.inf_nerf.chance import JITTER, PLACE, draw
+from engine.inf_nerf import marching, octree, pruning, sampling
 from engine.inf_nerf.fields import CustomFields, FieldFactory, Fields, HashFields
+from engine.inf_nerf.marching import Rays
 from engine.inf_nerf.octree import OctreeNode, TreeTensors, footprint_radius
 from engine.inf_nerf.settings import InfNeRFConfig
-from engine.inf_nerf.volume import VolumeRenderer, compositing_weights
+from engine.inf_nerf.volume import VolumeRenderer
+from engine.node_occupancy import Occupancy
 from engine.node_tree import NodeTree
 from engine.shapes import check_shapes
 
-FIRST_STREAM = PLACE + 1  # places of later rounds have streams of their own
-
 
 class InfNeRF(nn.Module):
-    """A tree of fields. Public: `config`, `tree`, `fields`, `octree`, `volume_renderer`.
+    """A tree of fields. Public: `config`, `tree`, `fields`, `octree`, `volume_renderer`, and `occupancy`, what nodes remember
+    of their densities (None: nothing).
 
     A fresh model has the root alone: `build_octree` makes the tree that points ask for, and a trainer does so by itself. With a
     `field_factory` every node has a module of one's own, see `CustomFields`.
@@ -49,10 +49,13 @@ class InfNeRF(nn.Module):
             self.fields: Fields = HashFields(self.config, tree.nodes)
         else:
             self.fields = CustomFields(self.config, self.octree, self.field_factory)
+        cells = self.config.occupancy_cells
+        self.occupancy = Occupancy.fresh(tree.nodes, cells) if cells else None
 
     def adopt(self, other: InfNeRF) -> None:
         """Become another model: its tree, its fields, its settings."""
         self.config, self.octree, self.fields = other.config, other.octree, other.fields
+        self.occupancy = other.occupancy
 
     # --- the tree -------------------------------------------------------------------------------------------------
 
@@ -99,6 +102,9 @@ class InfNeRF(nn.Module):
             device = self.device
             self.fields.keep(rows)
             self.octree = TreeTensors(self.tree.subset(keep)[0]).to(device)
+            if self.occupancy is not None:
+                old = self.occupancy
+                self.occupancy = Occupancy(old.resolution, old.density[keep], old.free[keep], old.threshold)
         return rows
 
     # --- places ---------------------------------------------------------------------------------------------------
@@ -153,28 +159,22 @@ class InfNeRF(nn.Module):
         if ray_numbers is None:
             ray_numbers = torch.arange(n, device=rays_o.device)
         spacing, hits = self._span(rays_o, rays_d, near, far)
-        march = _March(self, rays_o, rays_d, footprint, spacing, hits, seed, ray_numbers, resident)
-        edges = march.proposed()
-        t, deltas, positions, node = march.samples(edges)
-        samples = t.shape[1]
-        unit = self.octree.unit(node, positions, self.config.unbounded)
-        ray = torch.arange(n, device=node.device).repeat_interleave(samples)
-        density, rgb = self.fields(node, unit, ray, nn.functional.normalize(rays_d, dim=-1), photo)
+        rays = Rays(rays_o, rays_d, footprint, spacing, hits, seed, ray_numbers, resident)
+        places = marching.place(self, rays)
+        unit = self.octree.unit(places.node, places.position, self.config.unbounded)
+        density, rgb = self.fields(
+            places.node, unit, places.ray, nn.functional.normalize(rays_d, dim=-1), photo
+        )
         if background is None:
             background = torch.tensor(self.config.background, device=rays_o.device)
         with torch.autocast(rays_o.device.type, enabled=False):
             out = self.volume_renderer.volume_render(
-                rgb.float().view(n, samples, 3),
-                density.float().view(n, samples),
-                t,
-                rays_d,
-                deltas,
-                background,
-            )
-        node = node.view(n, samples)
+                places.spread(rgb.float()), places.spread(density.float()), places.t, rays_d, places.deltas, background
+            )  # fmt: skip
+        node = places.spread(places.node)
         return out | {
-            "level": self.octree.depth[node], "node_ids": node, "z_vals": t, "deltas": deltas,
-            "spacing": 0.5 * (edges[:, 1:] + edges[:, :-1]), "widths": edges[:, 1:] - edges[:, :-1],
+            "level": self.octree.depth[node], "node_ids": node, "z_vals": places.t, "deltas": places.deltas,
+            "spacing": places.spacing, "widths": places.widths,
         }  # fmt: skip
 
     def _span(
@@ -206,43 +206,15 @@ class InfNeRF(nn.Module):
 
         return files.load(path, field_factory, cls)
 
+    @classmethod
+    def from_method(cls, method: Any) -> InfNeRF:
+        """Return a copy of what a method object of the app holds (`create_method("infnerf", scene)`)."""
+        from engine.inf_nerf import conversion
 
-class _March:
-    """Rays under way: from the first spread of samples to the last."""
+        return conversion.from_method(method, cls)
 
-    def __init__(
-        self, model: InfNeRF, rays_o: Tensor, rays_d: Tensor, footprint: Tensor, spacing: sampling.Spacing,
-        hits: Tensor, seed: int | None, numbers: Tensor, resident: Tensor | None,
-    ) -> None:  # fmt: skip
-        self.model, self.rays_o, self.rays_d, self.footprint = model, rays_o, rays_d, footprint
-        self.spacing, self.hits, self.seed = spacing, hits, seed
-        self.numbers, self.resident = numbers, resident
-        self.length = rays_d.norm(dim=-1, keepdim=True)
+    def write_into(self, method: Any) -> None:
+        """Give a method object of the app this model's tree and fields; its `state` is then a checkpoint of the app."""
+        from engine.inf_nerf import conversion
 
-    @torch.no_grad()
-    def proposed(self) -> Tensor:
-        """Return the edges [N,S+1] of the last round's intervals, in warped distance."""
-        rounds = self.model.config.rounds
-        edges = sampling.first_edges(len(self.rays_o), rounds[0], self.rays_o)
-        for i, samples in enumerate(rounds[1:]):
-            t, deltas, positions, node = self.samples(edges)
-            density = self.model.density_at(node, positions).float().view(t.shape)
-            weights = compositing_weights(density * deltas * self.length)
-            noise = None
-            if self.seed is not None:
-                numbers = torch.arange(samples + 1, device=t.device)
-                noise = draw(self.seed, FIRST_STREAM + i, self.numbers, numbers)
-            edges = sampling.next_edges(edges, weights, samples, noise)
-        return edges
-
-    def samples(self, edges: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return of every interval the middle's distance and the width [N,S], its position [N*S,3] and node [N*S]."""
-        ends = self.spacing.distance(edges)
-        t, deltas = 0.5 * (ends[:, 1:] + ends[:, :-1]), ends[:, 1:] - ends[:, :-1]
-        deltas = torch.where(self.hits[:, None], deltas, 0.0)
-        radii = self.footprint[:, None] * t
-        if self.seed is not None and self.model.config.jitter:
-            numbers = torch.arange(t.shape[1], device=t.device)
-            radii = radii * torch.exp2(draw(self.seed, JITTER, self.numbers, numbers) - 0.5)
-        positions = (self.rays_o[:, None] + t[..., None] * self.rays_d[:, None]).reshape(-1, 3)
-        return t, deltas, positions, self.model.octree.route(positions, radii.reshape(-1), self.resident)
+        conversion.write_into(self, method)

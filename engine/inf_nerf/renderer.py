@@ -108,8 +108,8 @@ class InfNeRFRenderer:
                 )
             if all(abs(s - w) <= _OF_THIS_SIZE * w for s, w in zip(size, wanted)):
                 size = wanted
-        lens = resized_intrinsics(lens, size, wanted)
-        return pose.to(self.model.device, torch.float32), lens.to(self.model.device, torch.float32)
+        lens = resized_intrinsics(lens.double(), size, wanted)
+        return pose.to(self.model.device, torch.float64), lens.to(self.model.device)
 
     def _rays(self, pose: Tensor, lens: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield origins and directions of the picture's rays, row after row, z component 1 in the camera."""
@@ -117,14 +117,14 @@ class InfNeRFRenderer:
         for pixels in torch.arange(height * width, device=pose.device).split(self.config.max_rays_per_batch):
             x = (pixels % width + 0.5 - lens[0, 2]) / lens[0, 0]
             y = (torch.div(pixels, width, rounding_mode="floor") + 0.5 - lens[1, 2]) / lens[1, 1]
-            rays_d = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ pose[:3, :3].T
-            yield pose[:3, 3].expand_as(rays_d), rays_d
+            rays_d = (torch.stack([x, y, torch.ones_like(x)], dim=-1) @ pose[:3, :3].T).float()
+            yield pose[:3, 3].float().expand_as(rays_d), rays_d
 
     def _marched(
         self, rays_o: Tensor, rays_d: Tensor, lens: Tensor, photo: int | None
     ) -> Iterator[dict[str, Tensor]]:
         config, chunk = self.model.config, self.config.render_chunk_size
-        focal = torch.sqrt(lens[0, 0] * lens[1, 1])
+        focal = torch.sqrt(lens[0, 0] * lens[1, 1]).float()
         near, far = (plane * config.scene_bound for plane in (config.near_plane, config.far_plane))
         resident = None if self.resident is None else self.resident.to(rays_o.device)
         for o, d in zip(rays_o.split(chunk), rays_d.split(chunk)):

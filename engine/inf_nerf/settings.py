@@ -32,7 +32,11 @@ class InfNeRFConfig(Settings):
     1 / `scene_bound`). `appearance_dim` numbers a photo (0: none) are shared by all nodes, for `num_photos` photos.
 
     A ray takes `num_samples` samples, drawn where rounds of `proposal_samples` samples found density; None: one round of
-    `num_samples`. (192, 96) with 48 samples are the published ones. `jitter` moves footprints by up to half a level in
+    `num_samples`. (192, 96) with 48 samples are the published ones. With `occupancy_cells` (a power of two from 4; 0: not)
+    nodes remember their densities on grids of so many cells a side, as in the app, and rays take up to `num_samples` samples
+    where these say that something may be, about `sample_spacing` times their node's detail apart: `sample_candidates`
+    pieces of a ray are told apart, behind the cube `outside_candidates`; `sample_padding` is the share spread evenly,
+    and none lie where less light than `stop_transmittance` is left. `jitter` moves footprints by up to half a level in
     training. `unbounded` rays go on to `far_plane` behind the cube, else they end with it; `near_plane` and `far_plane` are in
     units of `scene_bound`. Pictures are laid over `background`, a brightness or red, green, blue; with
     `random_background` training draws one for each batch. `gradient_checkpointing` computes fields once more for their
@@ -55,6 +59,12 @@ class InfNeRFConfig(Settings):
     gsd_divisor: float = between(2.0, 0.01, 100.0)
     min_points: int = between(0, 0)
     proposal_samples: tuple[int, ...] | None = None
+    occupancy_cells: int = between(0, 0, 64)
+    sample_spacing: float = between(2.0, 0.1, 64.0)
+    sample_candidates: int = between(96, 8, 4096)
+    outside_candidates: int = between(32, 1, 4096)
+    sample_padding: float = between(0.25, 0.0, 1.0)
+    stop_transmittance: float = between(1e-3, 0.0, 0.5)
     jitter: bool = True
     unbounded: bool = False
     near_plane: float = between(0.03, 0.0)
@@ -75,6 +85,10 @@ class InfNeRFConfig(Settings):
         if self.base_resolution > self.grid_size:
             raise OptionError(
                 f"InfNeRFConfig.base_resolution must be at most grid_size, got {self.base_resolution} and {self.grid_size}."
+            )
+        if self.occupancy_cells not in (0, 4, 8, 16, 32, 64):
+            raise OptionError(
+                f"InfNeRFConfig.occupancy_cells must be 0 or a power of two from 4 to 64, got {self.occupancy_cells}."
             )
         if self.near_plane >= self.far_plane:
             raise OptionError(

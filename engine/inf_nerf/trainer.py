@@ -14,6 +14,7 @@ from torch import Tensor
 
 from engine.errors import OptionError
 from engine.inf_nerf import files
+from engine.inf_nerf.marching import remember
 from engine.inf_nerf.model import InfNeRF
 from engine.inf_nerf.optimizer import TouchedAdam
 from engine.inf_nerf.photos import HeldOut, PyramidRays, points_of, scene_of
@@ -26,7 +27,7 @@ from engine.metrics import psnr
 log = logging.getLogger(__name__)
 
 Callback = Callable[["InfNeRFTrainer", int, dict[str, float]], Any]
-_PLACES = 0x50  # keeps the places of a step's regularisers apart from its rays
+_PLACES, _PROBES = 0x50, 0x51  # keep random places of a step apart from its rays
 
 
 class InfNeRFTrainer:
@@ -122,6 +123,8 @@ class InfNeRFTrainer:
         self.scaler.scale(losses["total_loss"]).backward()
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        if self.model.occupancy is not None:
+            remember(self.model, (self.config.seed, self.step, _PROBES), self.step)
         self.step += 1
         return {name: float(value.detach()) for name, value in losses.items()}
 
