@@ -115,8 +115,8 @@ class InfNeRFRenderer:
         """Yield origins and directions of the picture's rays, row after row, z component 1 in the camera."""
         height, width = self.config.size
         for pixels in torch.arange(height * width, device=pose.device).split(self.config.max_rays_per_batch):
-            x = (pixels % width + 0.5 - lens[0, 2]) / lens[0, 0]
-            y = (torch.div(pixels, width, rounding_mode="floor") + 0.5 - lens[1, 2]) / lens[1, 1]
+            x = ((pixels % width).double() + 0.5 - lens[0, 2]) / lens[0, 0]
+            y = ((pixels // width).double() + 0.5 - lens[1, 2]) / lens[1, 1]
             rays_d = (torch.stack([x, y, torch.ones_like(x)], dim=-1) @ pose[:3, :3].T).float()
             yield pose[:3, 3].float().expand_as(rays_d), rays_d
 
