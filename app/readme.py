@@ -39,6 +39,7 @@ SECTIONS = {
     "commands": commands.markdown_table,
     "options": partial(options_table, SceneOptions, method_class("svraster").Config),
     "plenoxels options": partial(options_table, method_class("plenoxels").Config),
+    "infnerf options": partial(options_table, method_class("infnerf").Config),
 }
 
 

@@ -72,6 +72,10 @@ def _near(history: History) -> tuple[float, dict[int, float]]:
 
 
 def _against_floaters(history: History) -> tuple[str, Any, str]:
+    if "losses.transparency" in history.values:
+        now = float(history.values["losses.transparency"])
+        value = rounded(max(1e-3, min(10.0, 10 * now)))
+        return "losses.transparency", value, "Ask space that nobody sees to be clear."
     if "losses.distortion" in history.values:
         if history.values["losses.distortion"] <= 0.0:
             return "losses.distortion", 0.1, "Ask for one surface per ray."
@@ -144,11 +148,20 @@ def over_fitting(history: History) -> Finding | None:
         f"Held-out PSNR fell from {best['psnr']:.1f} dB at step {best['step']:,} to {last['psnr']:.1f} dB; training views are "
         f"at {history.quality[-1]:.1f} dB."
     )
+    advice = _against_over_fitting(history)
+    return Finding("over_fitting", "Photos are learned by heart", evidence, *advice)
+
+
+def _against_over_fitting(history: History) -> tuple[str, Any, str]:
+    if "field.log2_table" in history.values:
+        return (
+            "field.log2_table",
+            max(8, int(history.values["field.log2_table"]) - 2),
+            "Learn less, and reset.",
+        )
     option = "losses.total_variation" if "losses.total_variation" in history.values else "losses.tv_density"
     value = rounded(max(3.0 * float(history.values.get(option, 0.0)), 1e-4))
-    return Finding(
-        "over_fitting", "Photos are learned by heart", evidence, option, value, "Ask neighbours to agree."
-    )
+    return option, value, "Ask neighbours to agree."
 
 
 def _share_below(depths: Sequence[float | None], limit: float) -> float:

@@ -165,6 +165,7 @@ class Method(Protocol):
 _METHODS = {
     "svraster": ("engine.methods.svraster", "SVRaster"),
     "plenoxels": ("engine.methods.plenoxels", "Plenoxels"),
+    "infnerf": ("engine.methods.infnerf", "InfNeRF"),
 }
 _ON_CARD = {  # they take `device` as well
     "svraster": ("engine.methods.svraster.on_cuda", "SVRasterOnCuda"),

@@ -38,3 +38,17 @@ class SoftOutput:
     rgb: Tensor
     trans: Tensor
     depth_z: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class CompositeOutput:
+    """Packed samples blended along their rays: rgb [Q,3] over the background, trans [Q], depth [Q], distortion [Q], weights [M].
+
+    depth is the sum of weight * t; distortion that of Mip-NeRF 360, 0 where no spacing was given.
+    """
+
+    rgb: Tensor
+    trans: Tensor
+    depth: Tensor
+    distortion: Tensor
+    weights: Tensor

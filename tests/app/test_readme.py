@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from app import readme
+from engine.methods.infnerf import InfNeRFConfig
 from engine.methods.plenoxels import PlenoxelsConfig
 from engine.methods.svraster import SVRasterConfig
 from engine.options import describe
@@ -18,7 +19,8 @@ def test_the_readme_is_in_step_with_commands_and_options() -> None:
 
 def test_every_option_has_its_row() -> None:
     text = readme.README.read_text(encoding="utf-8")
-    for name, config in (("options", SVRasterConfig), ("plenoxels options", PlenoxelsConfig)):
+    configs = {"options": SVRasterConfig, "plenoxels options": PlenoxelsConfig, "infnerf options": InfNeRFConfig}
+    for name, config in configs.items():
         table = text.partition(f"<!-- {name}:start -->")[2].partition(f"<!-- {name}:end -->")[0]
         for info in describe(config):
             assert f"`--{info.name.replace('_', '-')}`" in table

@@ -46,7 +46,7 @@ def march_view(
         fields["depth_z"] = fields["depth_median"] = (
             np.nan_to_num(depth, nan=0.0).astype(np.float32).reshape(shape)
         )
-        fields["normal"] = _normals(points.reshape(*shape, 3), world_d.reshape(*shape, 3), trans)
+        fields["normal"] = normals(points.reshape(*shape, 3), world_d.reshape(*shape, 3), trans)
     fields["count"] = seen.live.reshape(shape)
     something = (trans < 1.0 - _SOME).astype(np.float32)
     fields["level"] = something * np.float32(level_of(grid))
@@ -55,7 +55,7 @@ def march_view(
     return Buffers(rgb, trans, **{name: fields[name] for name in want if name in fields})
 
 
-def _normals(points: np.ndarray, towards: np.ndarray, trans: np.ndarray) -> np.ndarray:
+def normals(points: np.ndarray, towards: np.ndarray, trans: np.ndarray) -> np.ndarray:
     """Return normals [H,W,3] of a surface given by the point of each pixel, against the rays; 0 where there is none."""
     if min(points.shape[:2]) < 2:
         return np.zeros(points.shape, np.float32)

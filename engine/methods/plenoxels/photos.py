@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.cameras import Camera
 from engine.cpu.crew import Crew
 from engine.cpu.ray_batch import cast_rays
 from engine.datasets.scene import Split
@@ -34,7 +35,7 @@ class Photos:
     def __init__(self, split: Split, order: np.ndarray, limit_bytes: int = LIMIT_BYTES) -> None:
         self._split = split
         cameras = [view.camera for view in split.views]
-        self._pixels = max(camera.width * camera.height for camera in cameras)
+        self._pixels = max(self._pixels_of(camera) for camera in cameras)
         room = int(max(1, min(len(split), limit_bytes // (3 * self._pixels))))
         self._bytes = np.zeros((room, self._pixels, 3), dtype=np.uint8)
         self._lenses = np.zeros((room, 5))
@@ -45,6 +46,10 @@ class Photos:
         self.views: list[int] = []
         self.waiting = [int(i) for i in order]
         self.excluded: frozenset[int] = frozenset()
+
+    def _pixels_of(self, camera: Camera) -> int:
+        """Return how many pixels are held of a photo."""
+        return camera.width * camera.height
 
     def restore(self, views: list[int], waiting: list[int]) -> None:
         """Hold these views, in this order, with these to come."""
@@ -75,14 +80,19 @@ class Photos:
             self.waiting.append(self.views[slot])
             self._put(slot, self.waiting.pop(0))
 
-    def draw(self, rng: np.random.Generator, step: int, rays: int, tile: int, crew: Crew) -> Batch:
-        """Return about `rays` rays, in squares of `tile` pixels a side (single pixels where photos have masks)."""
+    def _usable(self, step: int) -> list[int]:
+        """Take in what is due at a step, and return the slots to draw from, one at least."""
         self._advance(step)
         usable = [slot for slot, view in enumerate(self.views) if view not in self.excluded]
         while not usable:  # few are held, and all of those are left out
             self.waiting.append(self.views[0])
             self._put(0, self.waiting.pop(0))
             usable = [0] if self.views[0] not in self.excluded else []
+        return usable
+
+    def draw(self, rng: np.random.Generator, step: int, rays: int, tile: int, crew: Crew) -> Batch:
+        """Return about `rays` rays, in squares of `tile` pixels a side (single pixels where photos have masks)."""
+        usable = self._usable(step)
         masked = any(self._allowed[slot] is not None for slot in usable)
         smallest = min(min(self._size(slot)) for slot in usable)
         tile = 1 if masked else min(tile, smallest)
