@@ -61,7 +61,7 @@ class InfNeRF:
         self.appearance = self.fresh_appearance()
         tree = self._planted()
         fields = fresh_fields(self.shape(), tree.nodes, self.rng)
-        occupancy = Occupancy.fresh(tree.nodes, config.sampling.grid)
+        occupancy = Occupancy.fresh(tree.nodes, config.sampling.grid, self.has_background)
         self.take(tree, fields, FieldMoments.of(fields), occupancy, np.zeros(tree.nodes, np.float32))
 
     # --- structure ------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ class InfNeRF:
         """Go on with another tree: its nodes were `rows [N]` of this one, or are fresh where that is -1."""
         fields, occupancy = (
             empty_fields(self.fields.shape, tree.nodes),
-            Occupancy.fresh(tree.nodes, self.occupancy.resolution),
+            Occupancy.fresh(tree.nodes, self.occupancy.resolution, self.has_background),
         )
         moments, kept = FieldMoments.of(fields), rows >= 0
         occupancy.threshold = self.occupancy.threshold
