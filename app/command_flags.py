@@ -65,7 +65,7 @@ class WindowFlags(ModelFlags):
 
     scene: Annotated[
         tyro.conf.Positional[str | None],
-        Help(metavar="SCENE", help='A folder of posed photos, a run folder, or "demo".'),
+        Help(metavar="SCENE", help='A folder of posed photos, a run folder, "demo" or "city".'),
     ] = None
     present: Annotated[
         Literal["auto", "interop", "texture", "copy"],
@@ -87,7 +87,8 @@ class TrainFlags(ModelFlags):
     scene: Annotated[
         tyro.conf.Positional[str | None],
         Help(
-            metavar="SCENE", help='A folder of posed photos, or "demo"; with --resume-from that of the run.'
+            metavar="SCENE",
+            help='A folder of posed photos, "demo" or "city"; with --resume-from that of the run.',
         ),
     ] = None
     max_steps: Annotated[int | None, Help(metavar="N", help="End at this step of the run.")] = None
@@ -194,7 +195,9 @@ class BenchFlags(CommonFlags):
     ] = tyro.MISSING
     scene: Annotated[
         tyro.conf.Positional[str | None],
-        Help(metavar="SCENE", help='train: a folder of posed photos, or "demo", which it is otherwise.'),
+        Help(
+            metavar="SCENE", help='train: a folder of posed photos, "demo", which it is otherwise, or "city".'
+        ),
     ] = None
     method: Annotated[
         str | None, Help(metavar="NAME", help="train: the radiance field; svraster otherwise.")

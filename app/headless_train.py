@@ -16,6 +16,7 @@ from engine import messages as m
 from engine import options, runs
 from engine.board import Board
 from engine.datasets.options import SceneOptions
+from engine.datasets.recognise import BUILT_IN
 from engine.errors import UserError
 from engine.messages import TrainState
 from engine.training import MethodFactory, make_method
@@ -89,7 +90,7 @@ def make_worker(job: TrainJob, factory: MethodFactory = make_method) -> Worker:
 def how_to_open(job: TrainJob, console: Console) -> m.OpenScene | m.OpenRun:
     """Return the command that begins or continues the run that was asked for. Never takes a run over silently."""
     begin = m.OpenScene(job.scene, job.method, job.values, job.scene_options, job.seed)
-    place = "demo" if job.scene == "demo" else str(Path(job.scene).expanduser().resolve())
+    place = job.scene if job.scene in BUILT_IN else str(Path(job.scene).expanduser().resolve())
     if job.out is not None and runs.is_run(job.out):
         if not job.resume:
             raise UserError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,13 @@ def save(path: str | Path, tensors: dict[str, np.ndarray], header: dict[str, Any
         save_file(solid, temporary, metadata)
 
 
-def load(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the tensors and the header of a checkpoint, or raise CheckpointError in one sentence."""
+def load(
+    path: str | Path, names: Collection[str] | None = None
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the tensors, all or those named, and the header of a checkpoint, or raise CheckpointError in one sentence."""
     with _opened(path) as file:
         header = _header(path, file.metadata())
-        return {name: file.get_tensor(name) for name in file.keys()}, header
+        return {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}, header
 
 
 def read_header(path: str | Path) -> dict[str, Any]:

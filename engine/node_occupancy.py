@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What every node remembers of its density, in a coarse grid, so that rays need not ask the fields where nothing is.
 
-A node's grid of R^3 cells covers what its hash grid covers: its cube; the root's covers the contracted space, of which the
-middle half is the cube. A cell that nobody has looked at counts as occupied.
+A node's grid of R^3 cells covers what its hash grid covers: its cube. Where the root shows what is around the cube, its grid
+covers the contracted space, of which the middle half is the cube. A cell that nobody has looked at counts as occupied.
 """
 
 from __future__ import annotations
@@ -24,24 +24,25 @@ class Occupancy:
     `density` float32 [N,R^3] per engine unit, UNSEEN where nobody looked. `free` uint8 [N,R^3] is what rays read: 0 where
     something may be, else 1 + s: the aligned cube of 2^s cells a side that holds the cell is empty; an octant at most, for
     a ray in an empty octant may be another node's business in the next. `threshold`: up to this density a cell is empty.
+    `contracted`: whether the root's grid reaches to infinity; if not, there is nothing outside the cube.
     """
 
     resolution: int
     density: np.ndarray
     free: np.ndarray
     threshold: float = 0.0
+    contracted: bool = True
 
     @classmethod
-    def fresh(cls, nodes: int, resolution: int = DEFAULT_RESOLUTION) -> Occupancy:
+    def fresh(cls, nodes: int, resolution: int = DEFAULT_RESOLUTION, contracted: bool = True) -> Occupancy:
         """Return the grids of nodes nobody has looked at."""
         if resolution not in (4, 8, 16, 32, 64):
             raise ValueError(
                 f"Occupancy.fresh(): resolution must be a power of two from 4 to 64, got {resolution}."
             )
         cells = resolution**3
-        return cls(
-            resolution, np.full((nodes, cells), UNSEEN, np.float32), np.zeros((nodes, cells), np.uint8)
-        )
+        density, free = np.full((nodes, cells), UNSEEN, np.float32), np.zeros((nodes, cells), np.uint8)
+        return cls(resolution, density, free, contracted=contracted)
 
     @property
     def nodes(self) -> int:
@@ -64,15 +65,16 @@ class Occupancy:
 
 
 def positions_in_cells(
-    tree: NodeTree, resolution: int, nodes: np.ndarray, cells: np.ndarray, within: np.ndarray
+    tree: NodeTree, occupancy: Occupancy, nodes: np.ndarray, cells: np.ndarray, within: np.ndarray
 ) -> np.ndarray:
     """Return positions float32 [n,3] at `within [n,3]`, in [0, 1)^3, of cells [n] of nodes [n].
 
-    The root's cells beyond its cube are led back through the contraction x -> x (2 - 1 / max|x|) / max|x|.
+    A contracted root's cells beyond the cube are led back through the contraction x -> x (2 - 1 / max|x|) / max|x|.
     """
+    resolution = occupancy.resolution
     index = np.stack(np.unravel_index(cells, (resolution,) * 3), axis=1)
     unit = (index + within) / resolution
-    root = np.asarray(nodes) == 0
+    root = (np.asarray(nodes) == 0) & occupancy.contracted
     contracted = 4.0 * unit[root] - 2.0
     most = np.maximum(np.abs(contracted).max(axis=1, initial=0.0), 1e-9)[:, None]
     beyond = 1.0 / np.maximum(2.0 - most, 1e-3)  # the last thousandth lies a thousand cubes away

@@ -52,11 +52,11 @@ class NodeTree:
         children = np.full((len(depth), 8), -1, dtype=np.int32)
         for level in range(1, int(depth[-1]) + 1):
             above, here = key[start[level - 1] : start[level]], key[start[level] : start[level + 1]]
-            at = np.minimum(np.searchsorted(above, here >> 3), len(above) - 1)
-            if np.any(above[at] != here >> 3) or np.any(here[1:] == here[:-1]):
+            at = np.searchsorted(above, here >> 3)
+            if np.any(np.append(above, -1)[at] != here >> 3) or np.any(here[1:] == here[:-1]):
                 raise ValueError(
                     f"NodeTree.of(): every node must be there once and have its parent, but not all of depth {level} do; "
-                    f"add the ancestors and drop the repeats."
+                    "add the ancestors and drop the repeats."
                 )
             nodes = np.arange(start[level], start[level + 1], dtype=np.int32)
             parent[nodes] = start[level - 1] + at

@@ -33,7 +33,7 @@ _STEP_NAME = re.compile(r"step-(\d+)\.safetensors$")
 
 @dataclass(frozen=True)
 class RunSpec:
-    """Everything needed to make the same untrained model again. `scene` is an absolute path or "demo"."""
+    """Everything needed to make the same untrained model again. `scene` is an absolute path, "demo" or "city"."""
 
     scene: str
     method: str

@@ -14,6 +14,7 @@ import numpy as np
 
 from engine import options, runs
 from engine.datasets.box import text_of_centre, with_box
+from engine.datasets.recognise import BUILT_IN
 from engine.datasets.scene import Points, Scene
 from engine.errors import CheckpointError, UserError
 from engine.findings import Finding
@@ -263,9 +264,9 @@ class Opener:
         report("loading", 0, 0)
         scene = self._loader(command.path, command.options, report)
         method = self._factory(command.method, scene, command.values, command.seed)
-        place = scene.path if command.path == "demo" else str(Path(command.path).resolve())
+        place = command.path if command.path in BUILT_IN else str(Path(command.path).resolve())
         spec = runs.RunSpec(
-            scene="demo" if command.path == "demo" else place,
+            scene=place,
             method=command.method,
             seed=command.seed,
             options=dict(command.options),

@@ -23,6 +23,7 @@ from app.gui.text_size import TextSize
 from app.gui.viewport import Viewport
 from app.session import Session
 from engine import messages
+from engine.datasets.recognise import BUILT_IN
 from engine.methods.common import method_names, method_title
 
 
@@ -178,7 +179,7 @@ class Actions:
         if found.kind == "run":
             self.send(messages.OpenRun(str(found.path)))
         elif found.is_scene or found.kind == "missing":  # of nothing the worker says so
-            self.send(messages.OpenScene(path, self.session.method, start=path == "demo"))
+            self.send(messages.OpenScene(path, self.session.method, start=path in BUILT_IN))
         elif found.kind in ("photos", "video"):
             self._parts.imports.ask(str(found.path))
         elif found.kind == "inside":

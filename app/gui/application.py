@@ -42,6 +42,7 @@ from app.gui.viewport import Viewport
 from app.gui.welcome import Welcome
 from app.session import Session
 from engine import messages
+from engine.datasets.recognise import BUILT_IN
 from engine.messages import Event, Logged, TrainState
 
 log = logging.getLogger(__name__)
@@ -247,7 +248,7 @@ class App:
             self._capture = capture
             self.actions.send(messages.SurveyCapture())
             self.columns.fold("capture", False)
-        path = scene.path if scene.path == "demo" or Path(scene.path).exists() else "demo"
+        path = scene.path if scene.path in BUILT_IN or Path(scene.path).exists() else "demo"
         self.columns.layout = self.columns.layout.with_recent(path)
         self._show_recent()
         dpg.set_viewport_title(f"{scene.name} – nerfviewer")

@@ -11,6 +11,7 @@ import dearpygui.dearpygui as dpg
 from app.gui import formats, theme
 from app.gui.layout import Rect
 from app.session import Session
+from engine.datasets.recognise import BUILT_IN
 from engine.messages import TrainState
 
 WIDTH, HEIGHT, ROW = 440, 262, 31
@@ -77,7 +78,7 @@ class Welcome:
         dpg.configure_item(self._recent_title, show=bool(self._recent))
         dpg.configure_item(self._hint, show=not self._recent)
         for path in self._recent:
-            label = "demo" if path == "demo" else f"{Path(path).name}   {_short(str(Path(path).parent))}"
+            label = path if path in BUILT_IN else f"{Path(path).name}   {_short(str(Path(path).parent))}"
             button = dpg.add_button(
                 label=label, parent=self._list, callback=lambda s, a, p: self._open(p), user_data=path
             )

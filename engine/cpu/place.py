@@ -22,10 +22,11 @@ RUN = 64  # rays per piece of parallel work
     LOW_X, LOW_Y, LOW_Z, PER_EDGE, ROOT_GSD, SPACING, POWER, PADDING, STOP, MOST_ALPHA, UNSEEN_DENSITY, N_PARAMS,
 ) = range(12)  # fmt: skip
 # Entries of `sizes`, int64.
-DEEPEST, RESOLUTION, SAMPLES, CANDIDATES, OUTSIDE, N_SIZES = range(6)
+DEEPEST, RESOLUTION, SAMPLES, CANDIDATES, OUTSIDE, CONTRACTED, N_SIZES = range(7)
 # Columns of a piece: z-depths of its ends, weight, steps of `spacing` that it holds, chance, whether a gap lies before it.
 FROM, TO, WEIGHT, STEPS, CHANCE, AFTER_GAP, PIECE = range(7)
 
+EDGE = 1e-9  # a run's share of the samples that is a whole number up to rounding is one
 GAP = 1e-5  # of 1 + t: what rounding of neighbouring stretches' ends in float32 stays well below
 
 
@@ -60,7 +61,7 @@ def place(pieces, n, most, power, padding, length, seed, seeded, ray, base, t, s
             pieces[last, CHANCE] = pieces[last, CHANCE] * by_weight + pieces[last, STEPS] * by_steps
             total += pieces[last, CHANCE]
             last += 1
-        count = 1 + np.int64(spare * min(total, 1.0))
+        count = 1 + np.int64(spare * total + EDGE)
         begin, passed = pieces[p, FROM], 0.0
         for s in range(count):
             goal = total * (s + 1) / count
@@ -135,7 +136,9 @@ def resample_rays(
                 gsd = params[ROOT_GSD] / (1 << depth[node_old[s]])
                 pieces[p, FROM], pieces[p, TO] = begin, begin + span / length
                 pieces[p, WEIGHT] = max(np.float64(weights[s]), 0.0)
-                pieces[p, STEPS] = span / (params[SPACING] * gsd * (2.0 if node_old[s] == 0 else 1.0))
+                pieces[p, STEPS] = span / (
+                    params[SPACING] * gsd * (1.0 + sizes[CONTRACTED] * (node_old[s] == 0))
+                )
                 # Neighbours' ends agree to float32's rounding; a gap is at least a cell wide.
                 gap = p == 0 or begin - pieces[p - 1, TO] > GAP * (1.0 + abs(begin))
                 pieces[p, AFTER_GAP] = 1.0 if gap else 0.0

@@ -7,7 +7,8 @@ recognise.py  what a path holds               signatures.py  what a file is, by 
 blender.py    synthetic RGBA scenes           checks.py      every refusal of a bad file
 transforms.py instant-ngp and nerfstudio      transforms_lens.py  the lens of one of their frames
 colmap*.py    COLMAP models                   llff.py        forward-facing captures; ndc.py their coordinates
-demo*.py      the built-in still life         beside.py      shrunk photos and masks beside the photos
+demo*.py      the built-in still life         city*.py       the built-in square kilometre
+rendered.py   what these two have in common   beside.py      shrunk photos and masks beside the photos
 ply.py npy.py strict readers of arrays        images.py      the bounded cache; photo_*.py files and pixels
 assemble.py   shots -> scene, engine units    distortion.py  bent photos, straightened
 box.py        the cube where one wants it     normalise.py   foreground cube and up from cameras

@@ -9,24 +9,14 @@ the scene's own.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
-from pathlib import Path
 
-import numba
 import numpy as np
 
 from engine.caches import cache_folder
 from engine.cameras import Camera, look_at
-from engine.conventions import move_pose, similarity
-from engine.datasets.box import boxed
-from engine.datasets.demo_cache import read_array, write_arrays
 from engine.datasets.options import SceneOptions
-from engine.datasets.scene import ImageSource, Scene, Split, View
-from engine.render.resample import area_resized
-
-Progress = Callable[[str, int, int], None]
+from engine.datasets.rendered import Progress, Stage, cached_views, render_views, rendered_scene
+from engine.datasets.scene import Scene
 
 N_TRAIN, N_TEST, SIZE_PX = 60, 10, 256
 FOV_RAD = math.radians(45.0)
@@ -36,42 +26,10 @@ _CLOSE_SHARE = 0.23  # of the cameras stand near, so that textures are seen shar
 _STAGE = "Making the demo scene"
 
 
-class DemoImages(ImageSource):
-    """The `ImageSource` of rendered views, all of them in memory as 8-bit colours."""
-
-    def __init__(self, images: list[np.ndarray]) -> None:
-        self._images = images
-
-    def load(self, index: int) -> np.ndarray:
-        """Return view `index` as float32 [H,W,3] in [0,1]; the caller may change it."""
-        return np.multiply(self._images[index], np.float32(1.0 / 255.0), dtype=np.float32)
-
-    def load_uint8(self, index: int) -> np.ndarray:
-        """Return view `index` as read-only uint8 [H,W,3], without a copy."""
-        return self._images[index]
-
-    def nbytes(self) -> int:
-        """Return the bytes of all views."""
-        return sum(image.nbytes for image in self._images)
-
-
-@dataclass(frozen=True)
-class DemoDepth:
-    """True z-depth at the pixel centres of the full-size views, read when asked for (0: nothing is there)."""
-
-    read: Callable[[], np.ndarray]
-    first: int
-    count: int
-
-    def load(self) -> np.ndarray:
-        """Return the depth of all views of this split, float32 [C,H,W] in engine units of an unscaled demo."""
-        return self.read()[self.first : self.first + self.count]
-
-
 def load_demo(options: SceneOptions | None = None, progress: Progress | None = None) -> Scene:
     """Return the demo scene: 60 training views and 10 held-out ones at 256 x 256 pixels.
 
-    `extras["depth_train"]` and `["depth_test"]` are `DemoDepth`. Raises nothing but what the disk's owner must know:
+    `extras["depth_train"]` and `["depth_test"]` are `RenderedDepth`. Raises nothing but what the disk's owner must know:
     a cache that cannot be written only becomes a warning.
     """
     return build_demo(N_TRAIN, N_TEST, SIZE_PX, options, progress)
@@ -88,36 +46,8 @@ def build_demo(
     options = SceneOptions() if options is None else options
     cameras = demo_cameras(n_train, size, False) + demo_cameras(n_test, size, True)
     file = cache_folder() / f"demo-v{_VERSION}-{n_train}-{n_test}-{size}px.npz"
-    rgba, read_depth, warning = _cached_views(cameras, size, file, progress)
-    background = "white" if options.background == "auto" else options.background
-    images = [_composited(view, background) for view in rgba]
-    pixels = _shown_size(size, options)
-    views, shown = [], []
-    scale = similarity(1.0 / options.scene_scale, np.zeros(3))
-    for i, (camera, image) in enumerate(zip(cameras, images)):
-        name = f"train_{i:02d}" if i < n_train else f"test_{i - n_train:02d}"
-        moved = camera.moved(move_pose(scale, camera.world_from_cam))
-        views.append(View(name, moved.resized(pixels, pixels)))
-        small = area_resized(image, pixels, pixels)
-        small.flags.writeable = False
-        shown.append(small)
-    scene = Scene(
-        name="demo",
-        path="demo",
-        kind="demo",
-        train=Split(tuple(views[:n_train]), DemoImages(shown[:n_train])),
-        test=Split(tuple(views[n_train:]), DemoImages(shown[n_train:])),
-        background=background,
-        outside_levels=max(options.outside_levels, 0),
-        data_from_engine=np.linalg.inv(scale),
-        up=np.array([0.0, 0.0, 1.0]),
-        warnings=(warning,) if warning else (),
-        extras={
-            "depth_train": DemoDepth(read_depth, 0, n_train),
-            "depth_test": DemoDepth(read_depth, n_train, n_test),
-        },
-    )
-    return boxed(scene, options)
+    views = cached_views("demo", cameras, file, lambda: render_demo(cameras, progress))
+    return rendered_scene(Stage("demo", np.zeros(3), 1.0), cameras, n_train, views, options)
 
 
 def demo_cameras(n: int, size: int, held_out: bool) -> list[Camera]:
@@ -149,56 +79,9 @@ def render_demo(cameras: list[Camera], progress: Progress | None = None) -> tupl
     from engine.datasets.demo_render import render_view
     from engine.datasets.demo_shapes import free_distances
 
-    size = cameras[0].width
-    rgba = np.empty((len(cameras), size, size, 4), np.uint8)
-    depth = np.empty((len(cameras), size, size), np.float32)
-    if progress:
-        progress(_STAGE, 0, len(cameras))
     grid = free_distances()
-    pool = ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS, thread_name_prefix="demo")
-    try:
-        futures = [
-            pool.submit(render_view, grid, camera.world_from_cam, float(camera.fx), rgba[i], depth[i])
-            for i, camera in enumerate(cameras)
-        ]
-        for done, future in enumerate(as_completed(futures), start=1):
-            future.result()
-            if progress:
-                progress(_STAGE, done, len(cameras))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-    return rgba, depth
 
+    def one(camera: Camera, rgba: np.ndarray, depth: np.ndarray) -> None:
+        render_view(grid, camera.world_from_cam, float(camera.fx), rgba, depth)
 
-def _cached_views(
-    cameras: list[Camera], size: int, file: Path, progress: Progress | None
-) -> tuple[np.ndarray, Callable[[], np.ndarray], str]:
-    """Return the pictures, a function that reads the depth, and a warning or ""."""
-    shape = (len(cameras), size, size)
-    rgba = read_array(file, "rgba", (*shape, 4), np.uint8)
-    if rgba is None:
-        rgba, depth = render_demo(cameras, progress)
-        warning = write_arrays(file, {"rgba": rgba, "depth_z": depth})
-        if warning:
-            return rgba, lambda: depth, warning
-
-    def read_depth() -> np.ndarray:
-        kept = read_array(file, "depth_z", shape, np.float32)
-        return render_demo(cameras)[1] if kept is None else kept
-
-    return rgba, read_depth, ""
-
-
-def _composited(rgba: np.ndarray, background: str) -> np.ndarray:
-    """Return a picture [H,W,3] uint8 over white or black (what a learned background starts from is white)."""
-    if background == "black":
-        return np.ascontiguousarray(rgba[..., :3])
-    # Both parts are rounded on their own, so the sum may be one too many.
-    over = rgba[..., :3].astype(np.uint16) + (255 - rgba[..., 3:].astype(np.uint16))
-    return np.minimum(over, 255).astype(np.uint8)
-
-
-def _shown_size(size: int, options: SceneOptions) -> int:
-    """Return the edge in pixels after `downscale` and `max_size`."""
-    factor = max(float(options.downscale), size / options.max_size if options.max_size else 1.0)
-    return max(1, round(size / factor))
+    return render_views(cameras, one, _STAGE, progress)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where the demo's pictures are kept between starts, and how they get there whole.
+"""Where the pictures of built-in scenes are kept between starts, and how they get there whole.
 
 One uncompressed .npz of all views; its checksums tell a torn file, which is then made again. Written under another
 name and renamed, so a reader sees either nothing or all of it (`engine/files.py`).
@@ -28,7 +28,7 @@ def read_array(file: Path, name: str, shape: tuple[int, ...], dtype: type) -> np
     return array if array.shape == shape and array.dtype == dtype else None
 
 
-def write_arrays(file: Path, arrays: dict[str, np.ndarray]) -> str:
+def write_arrays(file: Path, arrays: dict[str, np.ndarray], scene: str) -> str:
     """Write a cache file; return "" or, where that fails, a sentence saying why (the arrays are still good)."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -36,5 +36,5 @@ def write_arrays(file: Path, arrays: dict[str, np.ndarray]) -> str:
             np.savez(stream, **arrays)
     except OSError as error:
         why = error.strerror or error
-        return f"The demo scene cannot be kept in {file.parent} ({why}); set NERFVIEWER_CACHE to a writable folder."
+        return f"The {scene} scene cannot be kept in {file.parent} ({why}); set NERFVIEWER_CACHE to a writable folder."
     return ""

@@ -14,7 +14,7 @@ from engine.datasets.scene import Scene
 def load_scene(
     path: str | Path, options: SceneOptions | None = None, progress: Progress | None = None
 ) -> Scene:
-    """Return the scene at a path: a folder, one of its files of poses, or the word "demo". Raises SceneError.
+    """Return the scene at a path: a folder, one of its files of poses, or a word of `BUILT_IN`. Raises SceneError.
 
     What is no scene raises `NotASceneError`, which says what it is and what to do with it.
     `progress(stage, done, total)` is called from this thread while photos are decoded.
@@ -25,6 +25,10 @@ def load_scene(
         from engine.datasets.demo import load_demo
 
         return load_demo(options, progress)
+    if found.kind == "city":
+        from engine.datasets.city import load_city
+
+        return load_city(options, progress)
     if found.kind == "blender":
         from engine.datasets.blender import load_blender
 

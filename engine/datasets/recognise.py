@@ -16,7 +16,8 @@ from engine.datasets.beside import photos_in
 from engine.datasets.signatures import kind_of_bytes
 from engine.errors import SceneError
 
-SCENES = ("demo", "blender", "transforms", "colmap", "llff")
+BUILT_IN = ("demo", "city")  # words in place of a path: scenes that the project computes itself
+SCENES = (*BUILT_IN, "blender", "transforms", "colmap", "llff")
 _HEAD_BYTES = 1 << 16
 _MOST_JSON_BYTES = 256 << 20
 _MOST_ENTRIES = 20_000  # names looked at in a folder
@@ -95,8 +96,8 @@ class NotASceneError(SceneError):
 
 def recognise(path: str | Path) -> Recognised:
     """Return what lies at a path. Never raises for what it finds there."""
-    if str(path) == "demo":
-        return Recognised("demo", Path("demo"), "This is the built-in demo.")
+    if str(path) in BUILT_IN:
+        return Recognised(str(path), Path(path), f"This is the built-in {path}.")
     path = Path(path).expanduser()
     try:
         if path.is_dir():

@@ -35,7 +35,7 @@ class RenderJob:
 
 @dataclass(frozen=True)
 class OpenScene(Command):
-    """Load a scene (path or "demo") and make an untrained method on it. `options` are dotted loader options."""
+    """Load a scene (path, "demo" or "city") and make an untrained method on it. `options` are dotted loader options."""
 
     path: str
     method: str = "svraster"

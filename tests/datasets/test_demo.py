@@ -11,9 +11,10 @@ import pytest
 
 from engine.caches import cache_folder
 from engine.cameras import Camera, look_at
-from engine.datasets import SceneOptions, demo, demo_shapes
-from engine.datasets.demo import DemoDepth, build_demo, demo_cameras, render_demo
+from engine.datasets import SceneOptions, demo, demo_shapes, rendered
+from engine.datasets.demo import build_demo, demo_cameras, render_demo
 from engine.datasets.demo_colours import TO_LAMP
+from engine.datasets.rendered import RenderedDepth
 from engine.datasets.scene import Scene
 
 SIZE = 24
@@ -158,7 +159,7 @@ def test_the_pictures_are_the_same_every_time_and_for_any_number_of_threads(
 ) -> None:
     cameras = demo_cameras(3, SIZE, True)
     first = render_demo(cameras)
-    monkeypatch.setattr(demo.numba.config, "NUMBA_NUM_THREADS", 3)
+    monkeypatch.setattr(rendered.numba.config, "NUMBA_NUM_THREADS", 3)
     second = render_demo(cameras)
     assert np.array_equal(first[0], second[0]) and np.array_equal(first[1], second[1])
 
@@ -184,7 +185,7 @@ def test_a_scene_has_names_depth_and_the_identity_frame(cache: Path) -> None:
     assert scene.background == "white" and scene.outside_levels == 0
     assert np.array_equal(scene.data_from_engine, np.eye(4)) and np.array_equal(scene.up, UP)
     depth = scene.extras["depth_test"]
-    assert isinstance(depth, DemoDepth)
+    assert isinstance(depth, RenderedDepth)
     _, expected = render_demo([view.camera for view in scene.test.views])
     assert np.array_equal(depth.load(), expected)
     image = scene.train.images.load(0)

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -30,10 +32,21 @@ class FieldTree:
     background: bool
     slots: np.ndarray | None = None
 
-    @property
-    def resident(self) -> np.ndarray | None:
-        """Which nodes' fields are there, bool [N]; None: all."""
-        return None if self.slots is None else self.slots >= 0
+    @cached_property
+    def stand_in(self) -> np.ndarray:
+        """The node int32 [N] whose field shows each node: itself where it is there, else its nearest ancestor that is."""
+        found = np.arange(self.tree.nodes, dtype=np.int32)
+        if self.slots is not None:
+            for first, last in itertools.pairwise(
+                self.tree.level_start[1:]
+            ):  # parents come before their children
+                nodes = found[first:last]
+                found[first:last] = np.where(self.slots[nodes] >= 0, nodes, found[self.tree.parent[nodes]])
+        return found
+
+    def shown(self, nodes: np.ndarray) -> np.ndarray:
+        """Return the node int32 [M] whose field shows each of some nodes [M]."""
+        return nodes if self.slots is None else self.stand_in[nodes]
 
     def inputs(
         self,
@@ -44,7 +57,8 @@ class FieldTree:
         directions: np.ndarray | None = None,  # [Q,3] unit
         appearance: np.ndarray | None = None,  # [Q,A]
     ) -> Inputs:
-        """Return samples as the field kernels take them."""
+        """Return samples as the field kernels take them, each with the field that shows its node."""
+        nodes = self.shown(nodes)
         place = place_in_nodes(self.tree, nodes, positions, crew, background=self.background)
         slot = nodes if self.slots is None else self.slots[nodes]
         return Inputs.of(self.fields, slot, place, ray, directions, appearance)

@@ -13,9 +13,11 @@ from engine.cpu.lists import Workspace
 from engine.cpu.node_field import forward
 from engine.cpu.propose import propose, resample
 from engine.cpu.route import route
+from engine.methods.infnerf.config import SamplingOptions, parse_rounds
 from engine.methods.infnerf.field_tree import FieldTree
 from engine.methods.infnerf.rays import Rays, near_and_far
 from engine.node_samples import ProposalOptions, Samples
+from engine.node_tree import NodeTree
 
 _NO_LIGHT = np.zeros(3, dtype=np.float32)
 
@@ -37,7 +39,8 @@ class Marched:
 
     `rgb [Q,3]` with the background, `trans [Q]` what is left of the light; sums of weight times something, not divided by
     opacity: `depth [Q]` of t, `level [Q]` of the nodes' depths, `size [Q]` of what they resolve; `median [Q]` the t at which
-    half the light is gone, 0 where it never is. `samples` and their `weights [M]`; `touched` int32, the nodes, ascending.
+    half the light is gone, 0 where it never is. `samples` and their `weights [M]`; `touched` int32, the nodes whose fields were
+    evaluated, ascending; `wanted` int32, those that would have been if all were there.
     """
 
     rgb: np.ndarray
@@ -49,6 +52,7 @@ class Marched:
     samples: Samples
     weights: np.ndarray
     touched: np.ndarray
+    wanted: np.ndarray
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays by name, those per sample too."""
@@ -57,6 +61,17 @@ class Marched:
         }
         own = {k: v for k, v in vars(self).items() if k != "samples"}
         return own | packed
+
+
+def march_options(options: SamplingOptions, tree: NodeTree, samples: int) -> MarchOptions:
+    """Return how rays are marched through a tree, with so many samples each at most."""
+    edge = 2.0 * tree.half
+    proposal = ProposalOptions(
+        samples=samples, spacing=options.spacing, candidates=options.candidates, outside=options.outside,
+        padding=options.padding, stop=options.stop_trans,
+    )  # fmt: skip
+    rounds = parse_rounds(options.rounds)
+    return MarchOptions(proposal, rounds, options.near * edge, options.far * edge, options.jitter)
 
 
 def directions_of(rays_d: np.ndarray) -> np.ndarray:
@@ -76,8 +91,7 @@ def place_samples(
     counts = (*options.rounds, options.proposal.samples)
     kinds = [replace(options.proposal, samples=count) for count in counts]
     samples = propose(
-        scene.tree, scene.occupancy, rays.rays_o, rays.rays_d, near, far_t, rays.footprint, kinds[0], seed, crew, room,
-        scene.resident,
+        scene.tree, scene.occupancy, rays.rays_o, rays.rays_d, near, far_t, rays.footprint, kinds[0], seed, crew, room
     )  # fmt: skip
     for number, kind in enumerate(kinds[1:], 1):
         density = scene.density(samples.node, samples.position, crew, room)
@@ -88,6 +102,7 @@ def place_samples(
         again = None if seed is None else seed + number
         samples = resample(
             scene.tree,
+            scene.occupancy,
             samples,
             weights,
             rays.rays_o,
@@ -97,11 +112,10 @@ def place_samples(
             again,
             crew,
             room,
-            scene.resident,
         )
     if seed is not None and not options.jitter:
         radii = rays.footprint[samples.ray] * samples.t
-        samples.node = route(scene.tree, samples.position, radii, scene.resident, crew)
+        samples.node = route(scene.tree, samples.position, radii, None, crew)
     return samples
 
 
@@ -121,15 +135,21 @@ def march(
     )
     seen = forward(scene.fields, inputs, crew, room)
     done = composite(samples.offsets, seen.density, seen.rgb, samples.t, samples.delta, background, crew)
-    depth = scene.tree.depth[samples.node]
+    shown = scene.shown(samples.node)
+    depth = scene.tree.depth[shown]
     count = len(rays.rays_o)
     level = np.bincount(samples.ray, weights=done.weights * depth, minlength=count)
     size = np.bincount(samples.ray, weights=done.weights * scene.tree.gsd(depth), minlength=count)
-    touched = np.flatnonzero(np.bincount(samples.node, minlength=scene.tree.nodes)).astype(np.int32)
+    touched, wanted = (_present(nodes, scene.tree.nodes) for nodes in (shown, samples.node))
     return Marched(
         done.rgb, done.trans, done.depth, _medians(samples, done.weights), level.astype(np.float32),
-        size.astype(np.float32), samples, done.weights, touched,
+        size.astype(np.float32), samples, done.weights, touched, wanted,
     )  # fmt: skip
+
+
+def _present(nodes: np.ndarray, count: int) -> np.ndarray:
+    """Return which of `count` nodes are among some [M], int32, ascending."""
+    return np.flatnonzero(np.bincount(nodes, minlength=count)).astype(np.int32)
 
 
 def _medians(samples: Samples, weights: np.ndarray) -> np.ndarray:

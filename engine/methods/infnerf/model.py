@@ -27,15 +27,14 @@ from engine.methods.compiling import warm_up
 from engine.methods.infnerf import state, step, structure
 from engine.methods.infnerf.appearance import Appearance
 from engine.methods.infnerf.build import tree_for_scene
-from engine.methods.infnerf.config import InfNeRFConfig, parse_rounds
+from engine.methods.infnerf.config import InfNeRFConfig
 from engine.methods.infnerf.field_tree import FieldTree
-from engine.methods.infnerf.march import MarchOptions, march
+from engine.methods.infnerf.march import MarchOptions, march, march_options
 from engine.methods.infnerf.photos import PyramidPhotos
 from engine.methods.infnerf.rays import Rays
 from engine.methods.infnerf.view import view
 from engine.node_fields import FieldShape, NodeFields, empty_fields, fresh_fields
 from engine.node_occupancy import Occupancy
-from engine.node_samples import ProposalOptions
 from engine.node_tree import NodeTree
 from engine.options import describe, updated
 
@@ -62,7 +61,7 @@ class InfNeRF:
         self.appearance = self.fresh_appearance()
         tree = self._planted()
         fields = fresh_fields(self.shape(), tree.nodes, self.rng)
-        occupancy = Occupancy.fresh(tree.nodes, config.sampling.grid)
+        occupancy = Occupancy.fresh(tree.nodes, config.sampling.grid, self.has_background)
         self.take(tree, fields, FieldMoments.of(fields), occupancy, np.zeros(tree.nodes, np.float32))
 
     # --- structure ------------------------------------------------------------------------------------------------
@@ -104,7 +103,7 @@ class InfNeRF:
         """Go on with another tree: its nodes were `rows [N]` of this one, or are fresh where that is -1."""
         fields, occupancy = (
             empty_fields(self.fields.shape, tree.nodes),
-            Occupancy.fresh(tree.nodes, self.occupancy.resolution),
+            Occupancy.fresh(tree.nodes, self.occupancy.resolution, self.has_background),
         )
         moments, kept = FieldMoments.of(fields), rows >= 0
         occupancy.threshold = self.occupancy.threshold
@@ -144,13 +143,7 @@ class InfNeRF:
 
     def march_options(self, samples: int) -> MarchOptions:
         """Return how rays are marched, with so many samples each at most."""
-        options, edge = self.config.sampling, 2.0 * self.tree.half
-        proposal = ProposalOptions(
-            samples=samples, spacing=options.spacing, candidates=options.candidates, outside=options.outside,
-            padding=options.padding, stop=options.stop_trans,
-        )  # fmt: skip
-        rounds = parse_rounds(options.rounds)
-        return MarchOptions(proposal, rounds, options.near * edge, options.far * edge, options.jitter)
+        return march_options(self.config.sampling, self.tree, samples)
 
     def exclude(self, views: frozenset[int]) -> None:
         """Pass these training views over from now on, and no others."""

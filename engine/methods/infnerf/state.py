@@ -67,7 +67,7 @@ def load_into(model: InfNeRF, tensors: dict[str, np.ndarray], header: dict[str, 
     fields = NodeFields(model.shape(), np.array(tensors["fields.tables"]), np.array(tensors["fields.mlp"]))
     occupancy = Occupancy(
         model.config.sampling.grid, np.array(tensors["occupancy.density"]), np.array(tensors["occupancy.free"]),
-        float(header["threshold"]),
+        float(header["threshold"]), model.has_background,
     )  # fmt: skip
     moments = FieldMoments(
         **{
