@@ -157,7 +157,7 @@ def field_backward(
     """
     h, row, more = net[HIDDEN], net[FEATURE_ROW], net[APPEARANCE_ROW]
     n_samples, back = order.shape[0], 16 + more
-    n_levels = v_features.shape[0] // (2 * n_samples)
+    n_levels = v_features.shape[0] // max(1, 2 * n_samples)
     packed, grads = np.zeros(net[PACKED], np.float32), np.zeros(net[IN_T], np.float32)
     x, h1, out = (
         np.zeros(TILE * row, np.float32),
