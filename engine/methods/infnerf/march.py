@@ -101,24 +101,9 @@ def place_samples(
         ).weights
         again = None if seed is None else seed + number
         samples = resample(
-<<<<<<< HEAD
-            scene.tree,
-            scene.occupancy,
-            samples,
-            weights,
-            rays.rays_o,
-            rays.rays_d,
-            rays.footprint,
-            kind,
-            again,
-            crew,
-            room,
-        )
-=======
             scene.tree, samples, weights, rays.rays_o, rays.rays_d, rays.footprint, kind, again, crew, room,
             contracted=scene.occupancy.contracted,
         )  # fmt: skip
->>>>>>> 813e88ea935cf0af8009aae28d2d214f52ddc504
     if seed is not None and not options.jitter:
         radii = rays.footprint[samples.ray] * samples.t
         samples.node = route(scene.tree, samples.position, radii, None, crew)

@@ -79,14 +79,8 @@ class StoredModel:
         self._usual = options["appearance"]
         self.cache = NodeCache(store, budget_bytes)
         density, free = self.cache.map["density"], self.cache.map["free"]
-<<<<<<< HEAD
-        self._occupancy = Occupancy(
-            self.config.sampling.grid, density, free, float(options["threshold"]), self._surroundings
-        )
-=======
         threshold = float(options["threshold"])
         self._occupancy = Occupancy(self.config.sampling.grid, density, free, threshold, self._surroundings)
->>>>>>> 813e88ea935cf0af8009aae28d2d214f52ddc504
         self._room = Workspace()
 
     def __enter__(self) -> StoredModel:
