@@ -19,7 +19,11 @@ def test_the_readme_is_in_step_with_commands_and_options() -> None:
 
 def test_every_option_has_its_row() -> None:
     text = readme.README.read_text(encoding="utf-8")
-    configs = {"options": SVRasterConfig, "plenoxels options": PlenoxelsConfig, "infnerf options": InfNeRFConfig}
+    configs = {
+        "options": SVRasterConfig,
+        "plenoxels options": PlenoxelsConfig,
+        "infnerf options": InfNeRFConfig,
+    }
     for name, config in configs.items():
         table = text.partition(f"<!-- {name}:start -->")[2].partition(f"<!-- {name}:end -->")[0]
         for info in describe(config):

@@ -108,7 +108,9 @@ def test_every_sample_lies_where_something_may_be_and_with_the_node_of_its_footp
     radii = rays["footprint"][samples.ray] * samples.t
     assert np.array_equal(samples.node, route(tree, samples.position, radii, None, CREW))
     cells = twin.cells_of(tree, samples.node, samples.position.astype(np.float64), 8)
-    inside = np.all(np.abs(samples.position) < 0.5, axis=1)  # beyond the cube a piece's middle speaks for all of it
+    inside = np.all(
+        np.abs(samples.position) < 0.5, axis=1
+    )  # beyond the cube a piece's middle speaks for all of it
     # a sample may fall beyond a face by rounding
     assert np.mean((occupancy.free[samples.node, cells] == 0)[inside]) > 0.999
 

@@ -17,6 +17,9 @@ TRAINING, INFERENCE = "Training", "Inference"
 PARTS = {
     "model": ("Model", "Everything that the method holds."),
     "parameters": ("Parameters", "Densities and colours: what is learned."),
+    "fields": ("Fields", "Hash tables and networks of all nodes that are in memory: what is learned."),
+    "kept densities": ("Kept densities", "What each node remembers of where it is empty."),
+    "appearance": ("Appearance", "A vector learned for each photo."),
     "optimiser": ("Optimiser", "Adam's running means, one pair a parameter."),
     "structure": ("Structure", "The octree, and how it lies for the kernels."),
     "statistics": ("Statistics", "What pruning and splitting go by, and which voxels share a corner."),

@@ -53,6 +53,7 @@ class Marched:
     weights: np.ndarray
     touched: np.ndarray
     wanted: np.ndarray
+    shown: np.ndarray  # int32 [M], the node whose field each sample was evaluated by
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays by name, those per sample too."""
@@ -134,7 +135,7 @@ def march(
     touched, wanted = (_present(nodes, scene.tree.nodes) for nodes in (shown, samples.node))
     return Marched(
         done.rgb, done.trans, done.depth, _medians(samples, done.weights), level.astype(np.float32),
-        size.astype(np.float32), samples, done.weights, touched, wanted,
+        size.astype(np.float32), samples, done.weights, touched, wanted, shown,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,10 @@ from engine.cpu.node_adam import FieldMoments
 from engine.cpu.node_field import FieldGradients, forward
 from engine.cpu.route import route
 from engine.datasets.scene import Scene
-from engine.errors import OptionError
-from engine.methods.common import AdaptReport, Buffers, StepReport, StructureStats
+from engine.errors import Interrupted, OptionError
+from engine.methods.common import AdaptReport, Buffers, NodeUse, StepReport, StructureStats
 from engine.methods.compiling import warm_up
-from engine.methods.infnerf import state, step, structure
+from engine.methods.infnerf import resting, state, step, structure
 from engine.methods.infnerf.appearance import Appearance
 from engine.methods.infnerf.build import tree_for_scene
 from engine.methods.infnerf.config import InfNeRFConfig
@@ -32,6 +33,7 @@ from engine.methods.infnerf.field_tree import FieldTree
 from engine.methods.infnerf.march import MarchOptions, march, march_options
 from engine.methods.infnerf.photos import PyramidPhotos
 from engine.methods.infnerf.rays import Rays
+from engine.methods.infnerf.resting import Resting
 from engine.methods.infnerf.view import view
 from engine.node_fields import FieldShape, NodeFields, empty_fields, fresh_fields
 from engine.node_occupancy import Occupancy
@@ -46,6 +48,8 @@ class InfNeRF:
 
     name = "infnerf"
     card = ""
+    unit = "nodes"
+    slow_views = True
     Config = InfNeRFConfig
 
     def __init__(self, scene: Scene, config: InfNeRFConfig, seed: int = 0) -> None:
@@ -55,7 +59,10 @@ class InfNeRF:
         self.step = 0
         self.rng = np.random.default_rng(seed)
         order = self.rng.permutation(len(scene.train))
-        self.photos = PyramidPhotos(scene.train, order, config.pyramid)
+        self.photos: PyramidPhotos | None = PyramidPhotos(scene.train, order, config.pyramid)
+        self.interrupt: Callable[[], bool] | None = None
+        self.resting: Resting | None = None  # in inference mode
+        self.cache_budget = 0  # bytes of nodes in memory there; 0: of all
         self.last_touched = np.zeros(0, np.int32)  # nodes that the last picture needed
         self.room, self._view_room = Workspace(), Workspace()
         self.appearance = self.fresh_appearance()
@@ -208,15 +215,25 @@ class InfNeRF:
     ) -> Buffers:
         """Render a view, without anything random; `last_touched` then holds the nodes that it needed."""
         behind = self.background if background is None else np.asarray(background, np.float32)
+        rays = 1.0 if supersample is None else supersample
+        if self.resting is not None:
+            whole = self.interrupt is None
+            seen, self.last_touched = self.resting.render(camera, want, rays, background, whole, self.breathe)
+            return seen
         scene, options = self.field_tree, self.march_options(self.config.sampling.view_samples)
 
         def along(rays: Rays) -> Any:
+            self.breathe()
             usual = self.appearance.usual(len(rays.rays_o))
             return march(scene, rays, options, behind, crew(), self._view_room, usual)
 
-        rays = 1.0 if supersample is None else supersample
         seen, self.last_touched = view(self.tree, camera, want, rays, along, self.config.schedule.view_rays)
         return seen
+
+    def breathe(self) -> None:
+        """Give up the picture under way, if something newer is wanted."""
+        if self.interrupt is not None and self.interrupt():
+            raise Interrupted
 
     def structure(self) -> StructureStats:
         """Count nodes."""
@@ -229,16 +246,41 @@ class InfNeRF:
 
     def memory(self) -> dict[str, int]:
         """Return the bytes of each part, by the names that people read."""
-        gradients = self.gradients.tables.nbytes + self.gradients.mlp.nbytes
+        training = 0
+        if self.resting is None:
+            training = self.gradients.tables.nbytes + self.gradients.mlp.nbytes
+            training += sum(array.nbytes for array in self.moments.arrays().values())
         return {
             "fields": self.fields.nbytes(),
-            "optimiser": sum(array.nbytes for array in self.moments.arrays().values()) + gradients,
+            "optimiser": training,
             "kept densities": self.occupancy.nbytes(),
             "appearance": self.appearance.nbytes,
             "training buffers": self.room.nbytes(),
             "view buffers": self._view_room.nbytes(),
-            "photos": self.photos.nbytes(),
+            "photos": 0 if self.photos is None else self.photos.nbytes(),
         }
+
+    # --- inference mode -------------------------------------------------------------------------------------------
+
+    def rest_in(self, folder: Path) -> None:
+        """Keep the fields in a folder and read what pictures need; `load_state` ends that."""
+        resting.rest(self, folder)
+
+    def forget_buffers(self) -> None:
+        """Give back what steps and pictures are made in."""
+        self.room, self._view_room = Workspace(), Workspace()
+
+    def set_cache_budget(self, budget_bytes: int) -> None:
+        """Let nodes take so many bytes in inference mode, 0: all of them. Too few are refused with the number."""
+        resting.refuse_budget(budget_bytes)
+        if self.resting is not None:
+            self.resting.resize(budget_bytes)
+            self.fields = self.resting.stored.cache.fields
+        self.cache_budget = budget_bytes
+
+    def node_use(self) -> NodeUse | None:
+        """Return what the last picture needed, None before the first."""
+        return resting.use_of(self)
 
     def vitals(self) -> dict[str, float]:
         """Return what a record of training says beside losses: which share of the model the last picture needed."""
@@ -260,4 +302,8 @@ class InfNeRF:
 
     def load_state(self, tensors: dict[str, np.ndarray], header: dict[str, Any]) -> None:
         """Take over a state written by `state`, by this or another process."""
+        resting.wake(self)
+        if self.photos is None:
+            order = np.arange(len(self.scene.train))  # the state has the order that counts
+            self.photos = PyramidPhotos(self.scene.train, order, self.config.pyramid)
         state.load_into(self, tensors, header)

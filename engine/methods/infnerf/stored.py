@@ -8,6 +8,7 @@ shown by its nearest ancestor that is. Once all that a picture needs is there, i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -63,6 +64,7 @@ class Seen:
     buffers: Buffers
     complete: bool
     counters: CacheCounters
+    wanted: np.ndarray  # nodes int32 whose fields the picture would show if all were there, ascending
 
 
 class StoredModel:
@@ -82,6 +84,7 @@ class StoredModel:
         threshold = float(options["threshold"])
         self._occupancy = Occupancy(self.config.sampling.grid, density, free, threshold, self._surroundings)
         self._room = Workspace()
+        self.breathe: Callable[[], None] = lambda: None  # called between parts of a picture; it may raise
 
     def __enter__(self) -> StoredModel:
         return self
@@ -105,6 +108,7 @@ class StoredModel:
         scene, options, tree = self.field_tree, self._options(), self.cache.store.tree
         rays, found = rays_of(camera, tree), np.zeros(tree.nodes, dtype=bool)
         for part in self._parts(rays):
+            self.breathe()
             found[place_samples(scene, part, options, None, crew(), self._room).node] = True
         return np.flatnonzero(found).astype(np.int32)
 
@@ -148,19 +152,20 @@ class StoredModel:
         scene, options = self.field_tree, self._options()
         behind = self.behind if background is None else np.asarray(background, np.float32)
 
-        complete = True
+        wanted = np.zeros(scene.tree.nodes, dtype=bool)
 
         def along(rays: Rays) -> Marched:
-            nonlocal complete
+            self.breathe()
             usual = None
             if self._usual is not None:
                 usual = np.tile(np.array(self._usual, np.float32), (len(rays.rays_o), 1))
             seen = march(scene, rays, options, behind, crew(), self._room, usual)
-            complete = complete and bool(self.cache.resident[seen.wanted].all())
+            wanted[seen.wanted] = True
             return seen
 
         buffers, _ = view(scene.tree, camera, want, supersample, along, self.config.schedule.view_rays)
-        return Seen(buffers, complete, self.cache.counters())
+        complete = bool(self.cache.resident[wanted].all())
+        return Seen(buffers, complete, self.cache.counters(), np.flatnonzero(wanted).astype(np.int32))
 
     def _options(self) -> MarchOptions:
         return march_options(self.config.sampling, self.cache.store.tree, self.config.sampling.view_samples)
