@@ -19,6 +19,7 @@ import numpy as np
 from engine.cameras import Camera
 from engine.constants import DENSITY_SCALE, EXP_LINEAR_KNEE, MAX_LEVEL
 from engine.cpu.crew import crew
+from engine.cpu.node_place import place_in_nodes
 from engine.cpu.route import route
 from engine.octree import Octree
 from engine.sh import n_coefficients, sh_basis
@@ -136,8 +137,18 @@ def _probed(model: InfNeRF, octree: Octree, places: np.ndarray) -> np.ndarray:
         at = octree.center[part, None] + octree.size[part, None, None] * places
         at = np.ascontiguousarray(at.reshape(-1, 3), dtype=np.float32)
         nodes = route(model.tree, at, np.zeros(len(at), np.float32), None, crew())
-        found[part] = model.density(nodes, at).reshape(-1, n)
+        density = model.density(nodes, at)
+        density[_empty(model, nodes, at)] = 0.0
+        found[part] = density.reshape(-1, n)
     return found
+
+
+def _empty(model: InfNeRF, nodes: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Return bool [M]: places whose node's grid says that nothing is there, so that rays are never asked about them."""
+    cells = model.occupancy.resolution
+    unit = place_in_nodes(model.tree, nodes, positions, crew(), background=model.has_background)
+    x, y, z = np.minimum((unit * cells).astype(np.int64), cells - 1).T
+    return model.occupancy.free[nodes, (x * cells + y) * cells + z] > 0
 
 
 def hidden_density(corners: np.ndarray, size: np.ndarray) -> np.ndarray:
