@@ -1,13 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What every node remembers of its density, in a coarse grid, so that rays need not ask the fields where nothing is.
 
-<<<<<<< HEAD
 A node's grid of R^3 cells covers what its hash grid covers: its cube; the root's covers the contracted space, of which the
 middle half is the cube, unless nothing is around the cube. A cell that nobody has looked at counts as occupied.
-=======
-A node's grid of R^3 cells covers what its hash grid covers: its cube. Where the root shows what is around the cube, its grid
-covers the contracted space, of which the middle half is the cube. A cell that nobody has looked at counts as occupied.
->>>>>>> 86fe3e1bf30c1d40a065bdafaf8eafaebcf5b51d
 """
 
 from __future__ import annotations
@@ -29,11 +24,7 @@ class Occupancy:
     `density` float32 [N,R^3] per engine unit, UNSEEN where nobody looked. `free` uint8 [N,R^3] is what rays read: 0 where
     something may be, else 1 + s: the aligned cube of 2^s cells a side that holds the cell is empty; an octant at most, for
     a ray in an empty octant may be another node's business in the next. `threshold`: up to this density a cell is empty.
-<<<<<<< HEAD
     `contracted`: the root's grid also covers what is around its cube.
-=======
-    `contracted`: whether the root's grid reaches to infinity; if not, there is nothing outside the cube.
->>>>>>> 86fe3e1bf30c1d40a065bdafaf8eafaebcf5b51d
     """
 
     resolution: int
@@ -50,15 +41,10 @@ class Occupancy:
                 f"Occupancy.fresh(): resolution must be a power of two from 4 to 64, got {resolution}."
             )
         cells = resolution**3
-<<<<<<< HEAD
         return cls(
             resolution, np.full((nodes, cells), UNSEEN, np.float32), np.zeros((nodes, cells), np.uint8),
             contracted=contracted,
         )  # fmt: skip
-=======
-        density, free = np.full((nodes, cells), UNSEEN, np.float32), np.zeros((nodes, cells), np.uint8)
-        return cls(resolution, density, free, contracted=contracted)
->>>>>>> 86fe3e1bf30c1d40a065bdafaf8eafaebcf5b51d
 
     @property
     def nodes(self) -> int:
@@ -81,28 +67,15 @@ class Occupancy:
 
 
 def positions_in_cells(
-<<<<<<< HEAD
     tree: NodeTree, resolution: int, nodes: np.ndarray, cells: np.ndarray, within: np.ndarray,
     contracted: bool = True,
 ) -> np.ndarray:  # fmt: skip
-=======
-    tree: NodeTree, occupancy: Occupancy, nodes: np.ndarray, cells: np.ndarray, within: np.ndarray
-) -> np.ndarray:
->>>>>>> 86fe3e1bf30c1d40a065bdafaf8eafaebcf5b51d
     """Return positions float32 [n,3] at `within [n,3]`, in [0, 1)^3, of cells [n] of nodes [n].
 
-    A contracted root's cells beyond the cube are led back through the contraction x -> x (2 - 1 / max|x|) / max|x|.
+    The root's cells beyond its cube are led back through the contraction x -> x (2 - 1 / max|x|) / max|x|.
     """
-    resolution = occupancy.resolution
     index = np.stack(np.unravel_index(cells, (resolution,) * 3), axis=1)
     unit = (index + within) / resolution
-<<<<<<< HEAD
-=======
-    root = (np.asarray(nodes) == 0) & occupancy.contracted
-    contracted = 4.0 * unit[root] - 2.0
-    most = np.maximum(np.abs(contracted).max(axis=1, initial=0.0), 1e-9)[:, None]
-    beyond = 1.0 / np.maximum(2.0 - most, 1e-3)  # the last thousandth lies a thousand cubes away
->>>>>>> 86fe3e1bf30c1d40a065bdafaf8eafaebcf5b51d
     positions = tree.lower(nodes) + unit * tree.edge(nodes)[:, None]
     if not contracted:
         return positions.astype(np.float32)

@@ -23,7 +23,7 @@ RUN = 64  # rays per piece of parallel work
     ROOT_STRETCH, N_PARAMS,
 ) = range(13)  # fmt: skip
 # Entries of `sizes`, int64.
-DEEPEST, RESOLUTION, SAMPLES, CANDIDATES, OUTSIDE, CONTRACTED, N_SIZES = range(7)
+DEEPEST, RESOLUTION, SAMPLES, CANDIDATES, OUTSIDE, N_SIZES = range(6)
 # Columns of a piece: z-depths of its ends, weight, steps of `spacing` that it holds, chance, whether a gap lies before it.
 FROM, TO, WEIGHT, STEPS, CHANCE, AFTER_GAP, PIECE = range(7)
 
@@ -138,11 +138,7 @@ def resample_rays(
                 pieces[p, FROM], pieces[p, TO] = begin, begin + span / length
                 pieces[p, WEIGHT] = max(np.float64(weights[s]), 0.0)
                 pieces[p, STEPS] = span / (
-<<<<<<< HEAD
                     params[SPACING] * gsd * (params[ROOT_STRETCH] if node_old[s] == 0 else 1.0)
-=======
-                    params[SPACING] * gsd * (1.0 + sizes[CONTRACTED] * (node_old[s] == 0))
->>>>>>> 86fe3e1bf30c1d40a065bdafaf8eafaebcf5b51d
                 )
                 # Neighbours' ends agree to float32's rounding; a gap is at least a cell wide.
                 gap = p == 0 or begin - pieces[p - 1, TO] > GAP * (1.0 + abs(begin))

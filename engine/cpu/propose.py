@@ -23,13 +23,8 @@ class _Batch:
     """Rays and the tree, laid out for the kernels."""
 
     def __init__(
-<<<<<<< HEAD
         self, tree: NodeTree, rays_o: np.ndarray, rays_d: np.ndarray, footprint: np.ndarray,
         options: ProposalOptions, resolution: int, contracted: bool, resident: np.ndarray | None,
-=======
-        self, tree: NodeTree, occupancy: Occupancy, rays_o: np.ndarray, rays_d: np.ndarray, footprint: np.ndarray,
-        options: ProposalOptions, resident: np.ndarray | None,
->>>>>>> 86fe3e1bf30c1d40a065bdafaf8eafaebcf5b51d
     ) -> None:  # fmt: skip
         self.o, self.d, self.footprint = (
             np.ascontiguousarray(array, dtype=np.float32) for array in (rays_o, rays_d, footprint)
@@ -41,9 +36,7 @@ class _Batch:
             options.most_alpha, options.unseen_density, 2.0 if contracted else 1.0,
         )  # fmt: skip
         self.sizes = np.zeros(N_SIZES, dtype=np.int64)
-        self.sizes[:] = (
-            tree.levels - 1, occupancy.resolution, options.samples, options.candidates, options.outside, occupancy.contracted,
-        )  # fmt: skip
+        self.sizes[:] = tree.levels - 1, resolution, options.samples, options.candidates, options.outside
         resident_nodes = ALL_RESIDENT if resident is None else resident
         self.nodes = (tree.children.reshape(-1), resident_nodes, resident is not None)
         self.depth = tree.depth
@@ -98,13 +91,9 @@ def propose(
         "propose", rays_o=(rays_o, "Q 3"), rays_d=(rays_d, "Q 3"), near=(near, "Q"), far=(far, "Q"),
         footprint=(footprint, "Q"),
     )["Q"]  # fmt: skip
-<<<<<<< HEAD
     batch = _Batch(
         tree, rays_o, rays_d, footprint, options, occupancy.resolution, occupancy.contracted, resident
     )
-=======
-    batch = _Batch(tree, occupancy, rays_o, rays_d, footprint, options, resident)
->>>>>>> 86fe3e1bf30c1d40a065bdafaf8eafaebcf5b51d
     drawn, counts = _room_for(room, q, options.samples)
     crew.run(
         propose_rays, batch.o, batch.d, np.ascontiguousarray(near, dtype=np.float32),
@@ -116,7 +105,6 @@ def propose(
 
 def resample(
     tree: NodeTree,
-    occupancy: Occupancy,
     samples: Samples,
     weights: np.ndarray,  # [M] of the samples, from the fields
     rays_o: np.ndarray,  # [Q,3]
@@ -137,11 +125,7 @@ def resample(
         "resample", samples=(samples.t, "M"), weights=(weights, "M"), rays_o=(rays_o, "Q 3"), rays_d=(rays_d, "Q 3"),
         footprint=(footprint, "Q"),
     )  # fmt: skip
-<<<<<<< HEAD
     batch = _Batch(tree, rays_o, rays_d, footprint, options, 1, contracted, resident)
-=======
-    batch = _Batch(tree, occupancy, rays_o, rays_d, footprint, options, resident)
->>>>>>> 86fe3e1bf30c1d40a065bdafaf8eafaebcf5b51d
     drawn, counts = _room_for(room, samples.rays, options.samples)
     longest = int(np.diff(samples.offsets).max(initial=0))
     crew.run(

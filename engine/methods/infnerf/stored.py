@@ -79,14 +79,8 @@ class StoredModel:
         self._usual = options["appearance"]
         self.cache = NodeCache(store, budget_bytes)
         density, free = self.cache.map["density"], self.cache.map["free"]
-<<<<<<< HEAD
         threshold = float(options["threshold"])
         self._occupancy = Occupancy(self.config.sampling.grid, density, free, threshold, self._surroundings)
-=======
-        self._occupancy = Occupancy(
-            self.config.sampling.grid, density, free, float(options["threshold"]), self._surroundings
-        )
->>>>>>> 86fe3e1bf30c1d40a065bdafaf8eafaebcf5b51d
         self._room = Workspace()
 
     def __enter__(self) -> StoredModel:
