@@ -34,7 +34,7 @@ from engine.methods.infnerf.photos import PyramidPhotos
 from engine.methods.infnerf.rays import Rays
 from engine.methods.infnerf.subtree_team import team_of
 from engine.methods.infnerf.team import Alone
-from engine.methods.infnerf.view import view
+from engine.methods.infnerf.view import Touched, view
 from engine.node_fields import FieldShape, NodeFields, empty_fields, fresh_fields
 from engine.node_occupancy import Occupancy
 from engine.node_tree import NodeTree
@@ -260,9 +260,9 @@ class InfNeRF:
             "photos": self.photos.nbytes(),
         }
 
-    def vitals(self) -> dict[str, float]:
-        """Return what a record of training says beside losses: which share of the model the last picture needed."""
-        return {"touched": len(self.last_touched) / self.tree.nodes}
+    def touched(self) -> Touched:
+        """Return which nodes the last picture needed."""
+        return Touched.of(self.last_touched, self.tree.nodes, self.fields.shape.node_bytes)
 
     # --- options and state ----------------------------------------------------------------------------------------
 
