@@ -64,7 +64,7 @@ def from_state(tensors: dict[str, np.ndarray], state: dict[str, Any], cls: Any) 
     hold(model, tensors["fields.tables"], tensors["fields.mlp"], photos)
     model.occupancy = Occupancy(
         model.config.occupancy_cells, np.array(tensors["occupancy.density"]), np.array(tensors["occupancy.free"]),
-        float(state["threshold"]),
+        float(state["threshold"]), model.config.unbounded,
     )  # fmt: skip
     return model
 
@@ -121,7 +121,7 @@ def write_into(model: InfNeRF, method: Any) -> None:
     held = NodeFields(wanted, tables, mlp)
     occupancy = model.occupancy
     if occupancy is None or occupancy.resolution != method.occupancy.resolution:
-        occupancy = Occupancy.fresh(tree.nodes, method.occupancy.resolution)
+        occupancy = Occupancy.fresh(tree.nodes, method.occupancy.resolution, model.config.unbounded)
     method.take(tree, held, FieldMoments.of(held), occupancy, np.zeros(tree.nodes, dtype=np.float32))
     rows = fields.appearance.detach().float().cpu().numpy()
     method.appearance = method.fresh_appearance()

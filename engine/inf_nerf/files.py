@@ -95,7 +95,11 @@ def model_of(record: dict[str, Any], path: str | Path, factory: FieldFactory | N
         if model.occupancy is not None:
             held = record["occupancy"]
             model.occupancy = Occupancy(
-                model.config.occupancy_cells, held["density"].numpy(), held["free"].numpy(), held["threshold"]
+                model.config.occupancy_cells,
+                held["density"].numpy(),
+                held["free"].numpy(),
+                held["threshold"],
+                model.config.unbounded,
             )
     except (KeyError, ValueError, TypeError, RuntimeError, OptionError) as error:
         hint = "Give it the field_factory that it was trained with, or save it again."

@@ -140,7 +140,9 @@ def by_memory(model: InfNeRF, rays: Rays) -> Places:
     for i, kind in enumerate(kinds[1:], 1):
         weights = _weights(model, found, len(o))
         seed = None if rays.seed is None else rays.seed + i
-        found = resample(model.tree, found, weights, o, d, footprint, kind, seed, crew(), room, resident)
+        found = resample(
+            model.tree, found, weights, o, d, footprint, kind, seed, crew(), room, resident, model.config.unbounded
+        )  # fmt: skip
     return _dense(model, rays, found)
 
 

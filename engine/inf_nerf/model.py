@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from engine.inf_nerf.volume import VolumeRenderer
 from engine.node_occupancy import Occupancy
 from engine.node_tree import NodeTree
 from engine.shapes import check_shapes
+
+INSET = 1e-5  # half edges inside the cube: rounding must leave nothing of a bounded ray's way outside
 
 
 class InfNeRF(nn.Module):
@@ -50,7 +53,7 @@ class InfNeRF(nn.Module):
         else:
             self.fields = CustomFields(self.config, self.octree, self.field_factory)
         cells = self.config.occupancy_cells
-        self.occupancy = Occupancy.fresh(tree.nodes, cells) if cells else None
+        self.occupancy = Occupancy.fresh(tree.nodes, cells, self.config.unbounded) if cells else None
 
     def adopt(self, other: InfNeRF) -> None:
         """Become another model: its tree, its fields, its settings."""
@@ -104,7 +107,7 @@ class InfNeRF(nn.Module):
             self.octree = TreeTensors(self.tree.subset(keep)[0]).to(device)
             if self.occupancy is not None:
                 old = self.occupancy
-                self.occupancy = Occupancy(old.resolution, old.density[keep], old.free[keep], old.threshold)
+                self.occupancy = replace(old, density=old.density[keep], free=old.free[keep])
         return rows
 
     # --- places ---------------------------------------------------------------------------------------------------
@@ -188,7 +191,8 @@ class InfNeRF(nn.Module):
         enter, leave = sampling.cube_span(rays_o, rays_d, lower, edge)
         near, far = near.expand(len(rays_o)), far.expand(len(rays_o))
         if not self.config.unbounded:
-            near, far = torch.maximum(near, enter), torch.minimum(far, leave)
+            inset = INSET * self.tree.half
+            near, far = torch.maximum(near, enter + inset), torch.minimum(far, leave - inset)
         return sampling.spacing_of(near, far, leave), far > near
 
     # --- files ----------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ import numpy as np
 from engine.cameras import Camera
 from engine.constants import DENSITY_SCALE, EXP_LINEAR_KNEE, MAX_LEVEL
 from engine.cpu.crew import crew
+from engine.cpu.node_place import place_in_nodes
 from engine.cpu.route import route
 from engine.octree import Octree
 from engine.sh import n_coefficients, sh_basis
@@ -39,11 +40,11 @@ _CORNERS = np.stack(np.meshgrid(*[(-0.25, 0.25)] * 3, indexing="ij"), axis=-1).r
 
 @dataclass(frozen=True)
 class BakeOptions:
-    """How finely, and what counts. `fineness` voxels are as long as a finest cell of the node there."""
+    """How finely, and what counts. `fineness` voxels in a row are as long as a finest cell of the finest node there."""
 
     degree: int = 2
     fineness: float = 1.0
-    max_voxels: int = 1_500_000
+    max_voxels: int = 1_500_000  # the heaviest stay
     opacity: float = 0.01  # a voxel that hides less than this nowhere is left out
     weight: float = 0.004  # a voxel that counts for less than this in every view is left out
     views: int = 100  # at most so many training views say what is seen
@@ -62,27 +63,32 @@ def bake(model: InfNeRF, options: BakeOptions | None = None, progress: Progress 
     """Return the voxels that look like a model from its training views."""
     options = BakeOptions() if options is None else options
     report = progress or (lambda stage, done, total: None)
-    octree, hidden = _structure(model, options, report)
-    density = fitted_density(octree, hidden)
+    octree, probes = _structure(model, options, report)
+    density = fitted_density(octree, hidden_density(probes, octree.size))
     views = _some(model, options.views)
     weight = np.zeros(len(octree), np.float32)
     for number, camera in enumerate(views):
         report("seeing", number, 2 * len(views))
-        weight = np.maximum(weight, _weights(octree, density, camera)[0])
-    seen = weight >= options.weight
-    if not seen.any():
-        seen[:] = True  # a model that shows nothing: some faint voxels, not none
-    kept, carry = octree.keep(seen)
+        weight = np.maximum(weight, _weights(octree, density, camera))
+    kept, carry = octree.keep(_heaviest(weight, options))
     density = np.ascontiguousarray(density[carry.point_from[:, 0]])
-    sh = _colours(model, kept, density, views, options, report)
+    sh = _colours(model, kept, density, probes[carry.voxel_from], views, options, report)
     return Baked(kept, density, sh)
+
+
+def _heaviest(weight: np.ndarray, options: BakeOptions) -> np.ndarray:
+    """Return which voxels to keep, bool [V]: those that count in a view, at most so many, at least one."""
+    keep = np.zeros(len(weight), dtype=bool)
+    keep[np.argsort(-weight, kind="stable")[: max(1, options.max_voxels)]] = True
+    counts = weight >= options.weight
+    return keep & counts if counts.any() else weight == weight.max()
 
 
 # --- structure and density ----------------------------------------------------------------------------------------
 
 
 def _structure(model: InfNeRF, options: BakeOptions, report: Progress) -> tuple[Octree, np.ndarray]:
-    """Return the octree, and the density [V] that each voxel should have in its middle."""
+    """Return the octree, and the densities [V,8] in its voxels' octants."""
     outside = model.scene.outside_levels if model.has_background else 0
     octree, places = Octree.dense(_START_LEVEL, outside), _GRID
     finest = 0
@@ -104,10 +110,9 @@ def _structure(model: InfNeRF, options: BakeOptions, report: Progress) -> tuple[
         ):  # half and more of the children are empty
             split[:] = False
         if not split.any():
-            break
+            return octree, density if places is _CORNERS else _probed(model, octree, _CORNERS)
         octree, _ = octree.subdivide(split)
         places, finest = _CORNERS, finest + 1
-    return octree, hidden_density(_probed(model, octree, _CORNERS), octree.size)
 
 
 def _wanted_size(model: InfNeRF, centre: np.ndarray, fineness: float) -> np.ndarray:
@@ -132,8 +137,18 @@ def _probed(model: InfNeRF, octree: Octree, places: np.ndarray) -> np.ndarray:
         at = octree.center[part, None] + octree.size[part, None, None] * places
         at = np.ascontiguousarray(at.reshape(-1, 3), dtype=np.float32)
         nodes = route(model.tree, at, np.zeros(len(at), np.float32), None, crew())
-        found[part] = model.density(nodes, at).reshape(-1, n)
+        density = model.density(nodes, at)
+        density[_empty(model, nodes, at)] = 0.0
+        found[part] = density.reshape(-1, n)
     return found
+
+
+def _empty(model: InfNeRF, nodes: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Return bool [M]: places whose node's grid says that nothing is there, so that rays are never asked about them."""
+    cells = model.occupancy.resolution
+    unit = place_in_nodes(model.tree, nodes, positions, crew(), background=model.has_background)
+    x, y, z = np.minimum((unit * cells).astype(np.int64), cells - 1).T
+    return model.occupancy.free[nodes, (x * cells + y) * cells + z] > 0
 
 
 def hidden_density(corners: np.ndarray, size: np.ndarray) -> np.ndarray:
@@ -180,8 +195,8 @@ def _some(model: InfNeRF, most: int) -> list[Camera]:
     return [views[int(i)].camera for i in chosen]
 
 
-def _weights(octree: Octree, density: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-    """Return each voxel's heaviest blending weight [V] in a view, and the view's median depth [H,W]."""
+def _weights(octree: Octree, density: np.ndarray, camera: Camera) -> np.ndarray:
+    """Return each voxel's heaviest blending weight [V] in a view."""
     import torch
 
     from engine.render.rasterize import rasterize
@@ -189,25 +204,20 @@ def _weights(octree: Octree, density: np.ndarray, camera: Camera) -> tuple[np.nd
     colours = torch.zeros((len(octree), 3))
     with torch.no_grad():
         seen = rasterize(octree, torch.from_numpy(density), colours, camera)
-    return seen.max_weight.numpy(), seen.depth_median.numpy()
+    return seen.max_weight.numpy()
 
 
 def _colours(
-    model: InfNeRF,
-    octree: Octree,
-    density: np.ndarray,
-    views: Sequence[Camera],
-    options: BakeOptions,
-    report: Progress,
-) -> np.ndarray:
+    model: InfNeRF, octree: Octree, density: np.ndarray, probes: np.ndarray, views: Sequence[Camera],
+    options: BakeOptions, report: Progress,
+) -> np.ndarray:  # fmt: skip
     """Return coefficients float32 [V,K,3]: least squares over the views that see a voxel, by how much of it they see."""
     k = n_coefficients(options.degree)
     normal = np.zeros((len(octree), k, k), np.float32)
     right = np.zeros((len(octree), k, 3), np.float32)
-    probes = _probed(model, octree, _CORNERS)
     for number, camera in enumerate(views):
         report("colouring", len(views) + number, 2 * len(views))
-        weight, _ = _weights(octree, density, camera)
+        weight = _weights(octree, density, camera)
         seen = np.flatnonzero(weight >= 0.25 * options.weight)
         towards = octree.center[seen] - camera.position
         towards /= np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-12)
