@@ -17,7 +17,7 @@ NAMES = ("rgb", "trans", "depth", "distortion", "weights")
 LEAVES = ("density", "rgb", "background")
 
 
-def _arguments(dtype: torch.dtype, counts: list[int]) -> dict[str, torch.Tensor]:
+def arguments(dtype: torch.dtype, counts: list[int]) -> dict[str, torch.Tensor]:
     torch.manual_seed(2)
     m, rays = sum(counts), len(counts)
     spacing = torch.cat([torch.rand(n).sort().values for n in [*counts, 0]])
@@ -36,7 +36,7 @@ def _arguments(dtype: torch.dtype, counts: list[int]) -> dict[str, torch.Tensor]
 def test_pictures_and_gradients_are_those_of_the_twin(spaced: bool, checks: bool) -> None:
     counts, found = [7, 0, 33, 1, 0] * 30, []
     for dtype in (torch.float32, torch.float64):
-        given = _arguments(dtype, counts)
+        given = arguments(dtype, counts)
         if not spaced:
             del given["spacing"], given["width"]
         if dtype == torch.float32:
@@ -53,6 +53,6 @@ def test_pictures_and_gradients_are_those_of_the_twin(spaced: bool, checks: bool
 
 
 def test_no_rays_are_no_launch() -> None:
-    given = _arguments(torch.float32, [])
+    given = arguments(torch.float32, [])
     out = composite_fields(**given, launch=launcher())
     assert out[0].shape == (0, 3) and out[4].shape == (0,)

@@ -20,7 +20,7 @@ GRADIENT = 2e-5  # of the largest of its kind, as for the CPU's kernels; worst s
 DENSE = FieldShape(levels=2, log2_table=12, base_res=3, max_res=9, hidden=16)
 
 
-def _arguments(shape: FieldShape, dtype: torch.dtype, m: int = 300) -> dict[str, torch.Tensor]:
+def arguments(shape: FieldShape, dtype: torch.dtype, m: int = 300) -> dict[str, torch.Tensor]:
     fields, samples = lively_fields(shape, 4), random_samples(shape, 4, m)
     return {
         "tables": torch.tensor(fields.tables, dtype=dtype, requires_grad=True),
@@ -37,7 +37,7 @@ def _arguments(shape: FieldShape, dtype: torch.dtype, m: int = 300) -> dict[str,
 def test_features_and_their_gradients_are_those_of_the_twin(shape: FieldShape, checks: bool) -> None:
     found = []
     for dtype in (torch.float32, torch.float64):
-        given = _arguments(shape, dtype)
+        given = arguments(shape, dtype)
         more = {"launch": launcher(checks)} if dtype == torch.float32 else {}
         function = encode if more else twin.encode
         features = function(shape, given["tables"], given["slot"], given["place"], **more)
@@ -53,7 +53,7 @@ def test_features_and_their_gradients_are_those_of_the_twin(shape: FieldShape, c
 def test_whole_fields_by_group_are_those_of_the_twin() -> None:
     found = []
     for dtype in (torch.float32, torch.float64):
-        given = _arguments(SMALL, dtype)
+        given = arguments(SMALL, dtype)
         more = {"launch": launcher()} if dtype == torch.float32 else {}
         density, rgb = (fields_by_group if more else twin.node_field)(SMALL, **given, **more)
         (density.square().sum() + (rgb * torch.tensor([1.0, -2.0, 3.0])).sum()).backward()
@@ -64,14 +64,14 @@ def test_whole_fields_by_group_are_those_of_the_twin() -> None:
 
 
 def test_no_samples_are_no_launch() -> None:
-    given = _arguments(SMALL, torch.float32, 0)
+    given = arguments(SMALL, torch.float32, 0)
     features = encode(SMALL, given["tables"], given["slot"], given["place"], launcher())
     features.sum().backward()
     assert features.shape == (0, 6) and not given["tables"].grad.any()
 
 
 def test_gradients_that_must_not_be_left_to_chance_are_refused() -> None:
-    given = _arguments(SMALL, torch.float32, 5)
+    given = arguments(SMALL, torch.float32, 5)
     features = encode(SMALL, given["tables"], given["slot"], given["place"], launcher())
     torch.use_deterministic_algorithms(True)
     try:
