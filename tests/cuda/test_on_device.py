@@ -15,9 +15,9 @@ from engine.methods.svraster import SVRaster
 from engine.methods.svraster.on_cuda import SVRasterOnCuda
 from engine.options import updated
 from engine.reference.rasterize import rasterize as twin
-from engine.render.output import SoftOutput
 from engine.render.composite import composite
 from engine.render.node_field import node_field
+from engine.render.output import SoftOutput
 from engine.render.rasterize import rasterize
 from engine.render.soft_rasterize import soft_rasterize
 from tests.cpu.field_scenes import SMALL
