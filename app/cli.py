@@ -356,9 +356,12 @@ def _bench(arguments: Any, argv: list[str]) -> int:
     module, own = {
         "raster": ("bench", ("runs",)),
         "ops": ("bench_ops", ("runs",)),
+        "infnerf-scaling": ("bench_infnerf", ("depth",)),
         "train": ("bench", ("scene", "method", "seconds", "seed")),
     }[arguments.what]
-    asked = {name: getattr(arguments, name) for name in ("scene", "method", "seconds", "seed", "runs")}
+    asked = {
+        name: getattr(arguments, name) for name in ("scene", "method", "seconds", "seed", "runs", "depth")
+    }
     asked = {name: value for name, value in asked.items() if value is not None}
     if file is not None:
         if arguments.what != "train":
@@ -370,7 +373,8 @@ def _bench(arguments: Any, argv: list[str]) -> int:
             raise UserError(f"bench {arguments.what} takes no {flag}, got {value}. Leave it out.")
         if name in ("seconds", "runs"):
             _check_above_zero(name, value)
-    getattr(import_module(f"app.{module}"), arguments.what)(arguments.json, **asked)
+    measure = getattr(import_module(f"app.{module}"), arguments.what.replace("-", "_"))
+    measure(arguments.json, **asked)
     return 0
 
 

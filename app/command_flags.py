@@ -190,8 +190,10 @@ class BenchFlags(CommonFlags):
     """Measure this machine."""
 
     what: Annotated[
-        tyro.conf.Positional[Literal["raster", "ops", "train"]],
-        Help(help="What to measure: frames, the steps of marching through a grid, or training."),
+        tyro.conf.Positional[Literal["raster", "ops", "train", "infnerf-scaling"]],
+        Help(
+            help="What to measure: frames, the steps of marching through a grid, training, or what a frame of InfNeRF needs."
+        ),
     ] = tyro.MISSING
     scene: Annotated[
         tyro.conf.Positional[str | None],
@@ -206,6 +208,9 @@ class BenchFlags(CommonFlags):
     seed: Annotated[int | None, Help(metavar="N", help="train: of everything random; 0 otherwise.")] = None
     runs: Annotated[
         int | None, Help(metavar="N", help="raster, ops: how often each is measured; 30 otherwise.")
+    ] = None
+    depth: Annotated[
+        int | None, Help(metavar="D", help="infnerf-scaling: of the deepest tree, 3 to 10; 8 otherwise.")
     ] = None
     config: Annotated[
         Path | None, Help(metavar="FILE", help="train: YAML or JSON with options by name, as train takes it.")
