@@ -31,7 +31,7 @@ _SEEDS = 1 << 20  # that steps draw from; a model's seed shifts them
 def take(model: InfNeRF) -> StepReport:
     """Take one step."""
     config, scene = model.config, model.field_tree
-    batch = model.photos.draw(model.rng, model.step, config.schedule.rays, crew())
+    batch = model.photos.draw(model.rng, model.step, config.schedule.rays, crew(), config.pyramid.emphasis)
     rays = Rays(batch.rays_o, batch.rays_d, batch.footprint)
     options = model.march_options(config.sampling.samples)
     seed = model.seed * _SEEDS + 8 * model.step
