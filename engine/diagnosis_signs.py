@@ -154,7 +154,11 @@ def over_fitting(history: History) -> Finding | None:
 
 def _against_over_fitting(history: History) -> tuple[str, Any, str]:
     if "field.log2_table" in history.values:
-        return "field.log2_table", max(8, int(history.values["field.log2_table"]) - 2), "Learn less, and reset."
+        return (
+            "field.log2_table",
+            max(8, int(history.values["field.log2_table"]) - 2),
+            "Learn less, and reset.",
+        )
     option = "losses.total_variation" if "losses.total_variation" in history.values else "losses.tv_density"
     value = rounded(max(3.0 * float(history.values.get(option, 0.0)), 1e-4))
     return option, value, "Ask neighbours to agree."

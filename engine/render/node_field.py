@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The fields of octree nodes at samples, differentiable: the public op. Numba on the CPU in float32, the torch twin in float64."""
+"""The fields of octree nodes at samples, differentiable: the public op. Kernels on the CPU in float32, else the torch twin."""
 
 from __future__ import annotations
 

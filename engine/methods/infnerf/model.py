@@ -32,7 +32,7 @@ from engine.methods.infnerf.field_tree import FieldTree
 from engine.methods.infnerf.march import MarchOptions, march, march_options
 from engine.methods.infnerf.photos import PyramidPhotos
 from engine.methods.infnerf.rays import Rays
-from engine.methods.infnerf.view import view
+from engine.methods.infnerf.view import Touched, view
 from engine.node_fields import FieldShape, NodeFields, empty_fields, fresh_fields
 from engine.node_occupancy import Occupancy
 from engine.node_tree import NodeTree
@@ -240,9 +240,9 @@ class InfNeRF:
             "photos": self.photos.nbytes(),
         }
 
-    def vitals(self) -> dict[str, float]:
-        """Return what a record of training says beside losses: which share of the model the last picture needed."""
-        return {"touched": len(self.last_touched) / self.tree.nodes}
+    def touched(self) -> Touched:
+        """Return which nodes the last picture needed."""
+        return Touched.of(self.last_touched, self.tree.nodes, self.fields.shape.node_bytes)
 
     # --- options and state ----------------------------------------------------------------------------------------
 

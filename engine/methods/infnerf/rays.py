@@ -13,6 +13,7 @@ from engine.node_tree import FOOTPRINT_RADIUS, NodeTree
 # An orthographic camera's pixels are as wide at any depth. Its rays begin so many root edges further back, where a width
 # that grows with depth is the same throughout the cube to 1.5 %.
 _FAR_BACK = 32.0
+_INSET = 1e-5
 
 
 @dataclass(frozen=True)
@@ -62,5 +63,7 @@ def near_and_far(
     # A direction of 0 along an axis never meets its walls: a tiny one meets them far enough away.
     safe = np.where(np.abs(rays_d) < 1e-12, np.float32(1e-12), rays_d)
     a, b = (low.astype(np.float32) - rays_o) / safe, (high.astype(np.float32) - rays_o) / safe
-    enter = np.maximum(np.minimum(a, b).max(axis=1), np.float32(near))
-    return enter, np.maximum(np.maximum(a, b).min(axis=1), enter)
+    # A little inside: rounding must leave nothing of the way outside.
+    inset = np.float32(_INSET * tree.half)
+    enter = np.maximum(np.minimum(a, b).max(axis=1) + inset, np.float32(near))
+    return enter, np.maximum(np.maximum(a, b).min(axis=1) - inset, enter)

@@ -88,7 +88,7 @@ def filled_octants(occupancy: Occupancy, node: int) -> np.ndarray:
     """Return in which octants of a node something may be, bool [8]; a cell that nobody has looked at may hold something."""
     cells = occupancy.resolution
     free = occupancy.free[node].reshape(cells, cells, cells)
-    if node == 0:  # its cube is the middle half of its grid
+    if node == 0 and occupancy.contracted:  # its cube is the middle half of its grid
         free = free[cells // 4 : -cells // 4, cells // 4 : -cells // 4, cells // 4 : -cells // 4]
     half = len(free) // 2
     return (free == 0).reshape(2, half, 2, half, 2, half).any(axis=(1, 3, 5)).reshape(8)

@@ -10,6 +10,7 @@ from engine.datasets.scene import Scene, Split, View
 from tests.methods.plenoxels.boxes import Pictures
 
 HALF = 0.4  # of the square's edge
+HEIGHT = 0.11  # not where nodes meet
 TILES = 40  # along it
 RAYS = 4  # per pixel side: photos are averages
 
@@ -25,7 +26,7 @@ def picture(camera: Camera) -> np.ndarray:
     """Ray-cast the square."""
     fine = camera.scaled(RAYS)
     rays_o, rays_d = fine.rays()
-    t = -rays_o[..., 2] / rays_d[..., 2]
+    t = (HEIGHT - rays_o[..., 2]) / rays_d[..., 2]
     place = (rays_o + t[..., None] * rays_d)[..., :2]
     hit = (t > 0.0) & (np.abs(place).max(axis=-1) < HALF)
     tile = np.clip(((place / HALF + 1.0) * 0.5 * TILES).astype(np.int64), 0, TILES - 1)
