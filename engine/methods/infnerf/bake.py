@@ -2,7 +2,7 @@
 """A tree of fields as sparse voxels with spherical harmonics, for the rasteriser.
 
 Order of work. Structure: cells are split as long as the finest node there resolves more, and kept where some place in them
-hides light. Density: raw values at corners, fitted so that in every voxel's middle they hide what the field hides across it.
+hides light. Density: raw values of the mean around every corner.
 Trim: voxels that no training view sees are dropped. Colour: for every voxel, the least squares of the field's colours along
 the rays of the views that see it, each at the depth that the view sees.
 What is baked is the finest field at every place; levels for distant views are not in the voxels.
@@ -31,11 +31,11 @@ Progress = Callable[[str, int, int], None]
 
 _START_LEVEL = 5  # of the cube: cells a side 2^this, each probed in 4^3 places
 _CHUNK = 1 << 18  # places that the fields are asked about at once
-_FITS = 12  # rounds of the densities' fit
-_LEAST_RAW, _MOST_RAW = -14.0, 30.0
+_LEAST_RAW = -14.0
+_OPAQUE = 10.0  # optical depth across a voxel from which more would only widen the thing's outline
 _RIDGE = 0.02  # pulls coefficients that few directions determine to 0; of a voxel's whole weight
 _GRID = np.stack(np.meshgrid(*[(np.arange(4) + 0.5) / 4.0 - 0.5] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-_CORNERS = np.stack(np.meshgrid(*[(-0.25, 0.25)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+_OCTANTS = np.stack(np.meshgrid(*[(-0.25, 0.25)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def bake(model: InfNeRF, options: BakeOptions | None = None, progress: Progress 
     options = BakeOptions() if options is None else options
     report = progress or (lambda stage, done, total: None)
     octree, probes = _structure(model, options, report)
-    density = fitted_density(octree, hidden_density(probes, octree.size))
+    density = _at_points(model, octree)
     views = _some(model, options.views)
     weight = np.zeros(len(octree), np.float32)
     for number, camera in enumerate(views):
@@ -94,7 +94,7 @@ def _structure(model: InfNeRF, options: BakeOptions, report: Progress) -> tuple[
     finest = 0
     while True:
         report("splitting", finest, MAX_LEVEL)
-        density = _probed(model, octree, places)
+        density = _probed(model, octree.center, octree.size, places)
         opacity = -np.expm1(-density.max(axis=1) * octree.size)
         keep = opacity >= options.opacity
         if not keep.any():
@@ -110,9 +110,11 @@ def _structure(model: InfNeRF, options: BakeOptions, report: Progress) -> tuple[
         ):  # half and more of the children are empty
             split[:] = False
         if not split.any():
-            return octree, density if places is _CORNERS else _probed(model, octree, _CORNERS)
+            return octree, density if places is _OCTANTS else _probed(
+                model, octree.center, octree.size, _OCTANTS
+            )
         octree, _ = octree.subdivide(split)
-        places, finest = _CORNERS, finest + 1
+        places, finest = _OCTANTS, finest + 1
 
 
 def _wanted_size(model: InfNeRF, centre: np.ndarray, fineness: float) -> np.ndarray:
@@ -127,14 +129,14 @@ def _wanted_size(model: InfNeRF, centre: np.ndarray, fineness: float) -> np.ndar
     return wanted
 
 
-def _probed(model: InfNeRF, octree: Octree, places: np.ndarray) -> np.ndarray:
-    """Return densities float32 [V,n] at places [n,3] of every voxel, in edges from its middle, by the finest nodes."""
+def _probed(model: InfNeRF, centre: np.ndarray, size: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return densities float32 [V,n] at places [n,3] of cubes, in edges [V] from middles [V,3], by the finest nodes."""
     n = len(places)
-    found = np.empty((len(octree), n), np.float32)
+    found = np.empty((len(centre), n), np.float32)
     step = max(1, _CHUNK // n)
-    for first in range(0, len(octree), step):
+    for first in range(0, len(centre), step):
         part = slice(first, first + step)
-        at = octree.center[part, None] + octree.size[part, None, None] * places
+        at = centre[part, None] + size[part, None, None] * places
         at = np.ascontiguousarray(at.reshape(-1, 3), dtype=np.float32)
         nodes = route(model.tree, at, np.zeros(len(at), np.float32), None, crew())
         density = model.density(nodes, at)
@@ -151,31 +153,15 @@ def _empty(model: InfNeRF, nodes: np.ndarray, positions: np.ndarray) -> np.ndarr
     return model.occupancy.free[nodes, (x * cells + y) * cells + z] > 0
 
 
-def hidden_density(corners: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Return the density [V] that hides as much across a voxel as the densities [V,8] in its octants do on average.
+def _at_points(model: InfNeRF, octree: Octree) -> np.ndarray:
+    """Return raw densities float32 [G]: of the mean over a box around each point, as long as the smallest voxel there.
 
-    Light goes along the axes: twelve ways through two octants each. So a voxel half filled with something opaque hides
-    half, and does not widen the thing's outline.
+    The mean and not the value in the middle: a thing's outline then stays where it is, wherever it cuts through voxels.
     """
-    cube = corners.reshape(-1, 2, 2, 2).astype(np.float64)
-    edge = size.astype(np.float64)
-    through = [np.exp(-cube.mean(axis=axis) * edge[:, None, None]).mean(axis=(1, 2)) for axis in (1, 2, 3)]
-    left = np.maximum(np.mean(through, axis=0), 1e-9)
-    return -np.log(left) / edge
-
-
-def fitted_density(octree: Octree, wanted: np.ndarray) -> np.ndarray:
-    """Return raw densities [G] whose mean over a voxel's corners is, as nearly as can be, what gives `wanted [V]` there.
-
-    Least squares by damped steps: every point moves by the mean of what is missing in its voxels.
-    """
-    goal = np.clip(raw_density(wanted), _LEAST_RAW, _MOST_RAW)
-    corner, count = octree.corner_idx.reshape(-1), np.bincount(octree.corner_idx.reshape(-1))
-    raw = np.bincount(corner, np.repeat(goal, 8)) / count
-    for _ in range(_FITS):
-        missing = goal - raw[octree.corner_idx].mean(axis=1)
-        raw += np.bincount(corner, np.repeat(missing, 8)) / count
-    return np.clip(raw, _LEAST_RAW, _MOST_RAW).astype(np.float32)
+    size = np.full(octree.n_points, np.inf, np.float32)
+    np.minimum.at(size, octree.corner_idx.reshape(-1), np.repeat(octree.size, 8))
+    density = _probed(model, octree.point_position, size, _OCTANTS).mean(axis=1)
+    return np.maximum(raw_density(np.minimum(density, _OPAQUE / size)), _LEAST_RAW).astype(np.float32)
 
 
 def raw_density(density: np.ndarray) -> np.ndarray:
@@ -247,7 +233,7 @@ def _seen_places(
     octree: Octree, probes: np.ndarray, seen: np.ndarray, towards: np.ndarray, number: int
 ) -> np.ndarray:
     """Return a place [n,3] in each voxel seen along `towards [n,3]`: an octant's middle, by chance as it would be seen."""
-    order = np.argsort(towards @ _CORNERS.T, axis=1, kind="stable")  # front to back
+    order = np.argsort(towards @ _OCTANTS.T, axis=1, kind="stable")  # front to back
     size = octree.size[seen, None]
     hides = -np.expm1(-np.take_along_axis(probes[seen], order, axis=1) * 0.5 * size)
     before = np.cumprod(np.concatenate([np.ones((len(seen), 1)), 1.0 - hides[:, :-1]], axis=1), axis=1)
@@ -255,7 +241,7 @@ def _seen_places(
     drawn = np.random.default_rng([number, 5]).random((len(seen), 1)) * share[:, -1:]
     pick = np.minimum((share < drawn).sum(axis=1), 7)
     octant = order[np.arange(len(seen)), pick]
-    return (octree.center[seen] + size * _CORNERS[octant]).astype(np.float32)
+    return (octree.center[seen] + size * _OCTANTS[octant]).astype(np.float32)
 
 
 def _asked(model: InfNeRF, at: np.ndarray, towards: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
