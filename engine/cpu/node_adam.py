@@ -9,19 +9,37 @@ is 0 keeps value, moments and age. Consumed gradients are set back to 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 from engine.cpu.crew import Crew
 from engine.cpu.node_field import FieldGradients
-from engine.cpu.simd import any_lane, fetch_add, fma, load, select, splat, store, swap_pairs, vmax, vsqrt
-from engine.cpu.update import bias_corrections
+from engine.cpu.simd import (
+    LANES,
+    any_lane,
+    f32x16,
+    fetch_add,
+    fma,
+    load,
+    select,
+    splat,
+    store,
+    swap_pairs,
+    vexp,
+    vmax,
+    vmin,
+    vsqrt,
+)
 from engine.node_fields import NodeFields
 
 BLOCK = 4096  # entries that a thread takes at a time
-ROUNDS = 4096  # updates after which the correction is taken for 1
-TABLE_RATE, MLP_RATE, BETA1, BETA2, EPS, N_ADAM = range(6)  # entries of `adam`, float32
+OLDEST = 65535  # updates that an age counts: the correction is 1 long before
+# Entries of `adam`, float32.
+TABLE_RATE, MLP_RATE, BETA1, BETA2, EPS, LOG_BETA1, LOG_BETA2, N_ADAM = range(8)
 
 
 @dataclass(eq=False)
@@ -49,72 +67,99 @@ class FieldMoments:
         return dict(vars(self))
 
 
+@intrinsic
+def load_ages(typingctx: Any, array: Any, index: Any) -> Any:
+    """Return eight uint16 ages from array[index] on as float32, each in two lanes. No bounds are checked."""
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        kind = ir.VectorType(ir.IntType(16), LANES // 2)
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        ages = builder.load(builder.bitcast(builder.gep(data, [args[1]]), kind.as_pointer()), align=2)
+        picks = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [lane // 2 for lane in range(LANES)])
+        return builder.uitofp(builder.shuffle_vector(ages, ages, picks), ir.VectorType(ir.FloatType(), LANES))
+
+    return f32x16(array, types.int64), codegen
+
+
+@intrinsic
+def store_ages(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write ages where `load_ages` would read them."""
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        kind = ir.VectorType(ir.IntType(16), LANES // 2)
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        picks = ir.Constant(ir.VectorType(ir.IntType(32), LANES // 2), list(range(0, LANES, 2)))
+        ages = builder.fptoui(builder.shuffle_vector(args[2], args[2], picks), kind)
+        builder.store(ages, builder.bitcast(builder.gep(data, [args[1]]), kind.as_pointer()), align=2)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, f32x16), codegen
+
+
 @njit(cache=True, nogil=True, inline="always")
-def _step_lanes(at, on, g, rate, c2, adam, p, m, v):
-    """One step of sixteen values in the lanes of `on`; `rate` holds the rate times m's correction, c2 v's correction."""
-    old_m, old_v, old = load(m, at), load(v, at), load(p, at)
+def _step_lanes(entry, on, g, adam, p, m, v, age):
+    """One step of eight entries' sixteen values in the lanes of `on`."""
+    at = 2 * entry
+    old_age, old_m, old_v, old = load_ages(age, entry), load(m, at), load(v, at), load(p, at)
+    new_age = vmin(old_age + 1.0, OLDEST)
     new_m = fma(old_m, adam[BETA1], g * (np.float32(1.0) - adam[BETA1]))
     new_v = fma(old_v, adam[BETA2], g * g * (np.float32(1.0) - adam[BETA2]))
-    new = old - rate * new_m / (vsqrt(new_v * c2) + adam[EPS])
+    rate = adam[TABLE_RATE] / (1.0 - vexp(new_age * adam[LOG_BETA1]))
+    spread = vsqrt(new_v / (1.0 - vexp(new_age * adam[LOG_BETA2]))) + adam[EPS]
     store(m, at, select(on, new_m, old_m))
     store(v, at, select(on, new_v, old_v))
-    store(p, at, select(on, new, old))
+    store(p, at, select(on, old - rate * new_m / spread, old))
+    store_ages(age, entry, select(on, new_age, old_age))
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _touched(g):
+    """Say which lanes belong to entries with a gradient."""
+    size = vmax(g, -g)
+    return vmax(size, swap_pairs(size)) > 0.0
 
 
 @njit(cache=True, nogil=True)
-def step_tables(counter, slots, entries, adam, corrections, p, g, m, v, age):
+def step_tables(counter, slots, entries, adam, p, g, m, v, age):
     """Step the touched entries of slots int32 [n]; p, g, m, v flat [S entries 2], age uint16 flat [S entries].
 
-    corrections float32 [2, ROUNDS]. Parallel over: blocks of entries. What is left behind the last eight goes one by one.
+    Parallel over: blocks of entries. A last part of fewer than eight entries is stepped in a copy.
     """
     blocks = (entries + BLOCK - 1) // BLOCK
-    last = corrections.shape[1] - 1
-    c1, c2 = np.zeros(16, np.float32), np.zeros(16, np.float32)
-    padded = np.zeros((4, 16), np.float32)
+    tail, tail_age = np.zeros((4, LANES), np.float32), np.zeros(8, np.uint16)
     while True:
         unit = fetch_add(counter, 0, 1)
         if unit >= blocks * slots.shape[0]:
             break
-        first = np.int64(slots[unit // blocks]) * entries + unit % blocks * BLOCK
-        end = np.int64(slots[unit // blocks]) * entries + min(entries, (unit % blocks + 1) * BLOCK)
-        for entry in range(first, end, 8):
-            n = min(8, end - entry)
-            if n == 8:
-                grad = load(g, 2 * entry)
-            else:
-                for k in range(16):
-                    padded[0, k] = g[2 * entry + k] if k < 2 * n else np.float32(0.0)
-                grad = load(padded.reshape(-1), 0)
-            size = vmax(grad, -grad)
-            on = vmax(size, swap_pairs(size)) > 0.0
-            if not any_lane(on):
-                continue
-            for k in range(n):
-                touched = g[2 * (entry + k)] != 0.0 or g[2 * (entry + k) + 1] != 0.0
-                rounds = min(np.int64(age[entry + k]) + 1, last)
-                if touched:
-                    age[entry + k] = rounds
-                c1[2 * k] = c1[2 * k + 1] = corrections[0, rounds] * adam[TABLE_RATE]
-                c2[2 * k] = c2[2 * k + 1] = corrections[1, rounds]
-            if n == 8:
-                _step_lanes(2 * entry, on, grad, load(c1, 0), load(c2, 0), adam, p, m, v)
+        base = np.int64(slots[unit // blocks]) * entries
+        first, end = base + unit % blocks * BLOCK, base + min(entries, (unit % blocks + 1) * BLOCK)
+        whole = end - (end - first) % 8
+        for entry in range(first, whole, 8):
+            grad = load(g, 2 * entry)
+            on = _touched(grad)
+            if any_lane(on):
+                _step_lanes(entry, on, grad, adam, p, m, v, age)
                 store(g, 2 * entry, splat(0.0))
-            else:
-                _step_tail(2 * entry, 2 * n, on, grad, c1, c2, adam, padded, p, g, m, v)
+        if whole < end:
+            n, at = end - whole, 2 * whole
+            tail[:] = np.float32(0.0)
+            for k in range(2 * n):
+                tail[0, k], tail[1, k], tail[2, k], tail[3, k] = p[at + k], m[at + k], v[at + k], g[at + k]
+            tail_age[:n] = age[whole:end]
+            grad = load(tail[3], 0)
+            _step_lanes(0, _touched(grad), grad, adam, tail[0], tail[1], tail[2], tail_age)
+            for k in range(2 * n):
+                p[at + k], m[at + k], v[at + k], g[at + k] = (
+                    tail[0, k],
+                    tail[1, k],
+                    tail[2, k],
+                    np.float32(0.0),
+                )
+            age[whole:end] = tail_age[:n]
 
 
 @njit(cache=True, nogil=True)
-def _step_tail(at, n, on, grad, c1, c2, adam, padded, p, g, m, v):
-    """The same for fewer than sixteen values, in a copy."""
-    for k in range(n):
-        padded[1, k], padded[2, k], padded[3, k] = p[at + k], m[at + k], v[at + k]
-    _step_lanes(0, on, grad, load(c1, 0), load(c2, 0), adam, padded[1], padded[2], padded[3])
-    for k in range(n):
-        p[at + k], m[at + k], v[at + k], g[at + k] = padded[1, k], padded[2, k], padded[3, k], np.float32(0.0)
-
-
-@njit(cache=True, nogil=True)
-def step_networks(counter, slots, adam, corrections, p, g, m, v, age):
+def step_networks(counter, slots, adam, p, g, m, v, age):
     """Step all parameters of the networks of slots int32 [n]; arrays [S, mlp_size], age uint16 [S]. Parallel over: slots."""
     size = p.shape[1]
     one = np.float32(1.0)
@@ -123,9 +168,10 @@ def step_networks(counter, slots, adam, corrections, p, g, m, v, age):
         if unit >= slots.shape[0]:
             break
         s = slots[unit]
-        rounds = min(np.int64(age[s]) + 1, corrections.shape[1] - 1)
+        rounds = min(np.int64(age[s]) + 1, OLDEST)
         age[s] = rounds
-        rate, c2 = corrections[0, rounds] * adam[MLP_RATE], corrections[1, rounds]
+        rate = np.float32(adam[MLP_RATE] / (1.0 - np.float64(adam[BETA1]) ** rounds))
+        c2 = np.float32(1.0 / (1.0 - np.float64(adam[BETA2]) ** rounds))
         for k in range(size):
             m[s, k] = adam[BETA1] * m[s, k] + (one - adam[BETA1]) * g[s, k]
             v[s, k] = adam[BETA2] * v[s, k] + (one - adam[BETA2]) * g[s, k] * g[s, k]
@@ -147,15 +193,14 @@ def adam_touched(
     """Take one Adam step with the gradients and set them to 0. Rates are this call's, so a schedule is the caller's."""
     slots = np.flatnonzero(gradients.touched).astype(np.int32)
     adam = np.zeros(N_ADAM, dtype=np.float32)
-    adam[:] = table_rate, mlp_rate, *betas, eps
-    corrections = np.stack([bias_corrections(beta, ROUNDS) for beta in betas])
+    adam[:] = table_rate, mlp_rate, *betas, eps, *np.log(betas)
     crew.run(
-        step_tables, slots, fields.shape.entries, adam, corrections, fields.tables.reshape(-1),
+        step_tables, slots, fields.shape.entries, adam, fields.tables.reshape(-1),
         gradients.tables.reshape(-1), moments.table_m.reshape(-1), moments.table_v.reshape(-1),
         moments.table_age.reshape(-1),
     )  # fmt: skip
     crew.run(
-        step_networks, slots, adam, corrections, fields.mlp, gradients.mlp, moments.mlp_m, moments.mlp_v,
+        step_networks, slots, adam, fields.mlp, gradients.mlp, moments.mlp_m, moments.mlp_v,
         moments.mlp_age,
     )  # fmt: skip
     gradients.touched[slots] = 0

@@ -13,8 +13,16 @@ import numpy as np
 
 from engine.cpu.crew import Crew
 from engine.cpu.lists import Workspace
-from engine.cpu.node_grid import CELLS, FIRST, HASH_MASK, N_LEVEL, scatter_features
-from engine.cpu.node_net import APPEARANCE_ROW, FEATURE_ROW, net_numbers
+from engine.cpu.node_grid import (
+    CELLS,
+    FIRST,
+    HASH_MASK,
+    N_LEVEL,
+    gather_features,
+    scatter_features,
+    sort_places,
+)
+from engine.cpu.node_net import APPEARANCE_ROW, net_numbers
 from engine.cpu.node_pass import (
     CHUNK,
     add_looks,
@@ -24,6 +32,7 @@ from engine.cpu.node_pass import (
     field_forward,
     sort_by_slot,
 )
+from engine.cpu.simd import LANES
 from engine.node_fields import N_SH, FieldShape, NodeFields
 from engine.shapes import check_shapes
 
@@ -163,17 +172,23 @@ def forward(fields: NodeFields, inputs: Inputs, crew: Crew, room: Workspace, kee
     wants = inputs.ray is not None and inputs.directions is not None
     density = np.empty(n, dtype=np.float32)
     rgb = np.empty((n, 3), dtype=np.float32) if wants else _NO_ROWS
-    features = room.take("field_features", (n if keep else 0, int(net[FEATURE_ROW])), np.float32)
-    places = room.take("field_places", (n if keep else 0, 3), np.float32)
+    kept = "" if keep else "passing_"
+    features = room.take(f"field_{kept}features", (shape.levels * n * 2,), np.float32)
+    places = room.take(f"field_{kept}places", (3 * (n + LANES),), np.float32)
     sh, looks = (
         _ray_rows(inputs, int(net[APPEARANCE_ROW]), shape.appearance, crew, room)
         if wants
         else (_NOTHING, _NOTHING)
     )
+    groups = inputs.groups
+    crew.run(sort_places, inputs.place, groups.order, n + LANES, places)
     crew.run(
-        field_forward, inputs.groups.chunks, inputs.groups.order, inputs.place, fields.tables.reshape(-1), shape.entries,
-        level_numbers(shape), fields.mlp.reshape(-1), net, np.float32(shape.density_unit),
-        inputs.ray if wants else _NO_RAY, sh, looks, wants, keep, features.reshape(-1), places, density, rgb,
+        gather_features, groups.chunks, level_numbers(shape), shape.entries, fields.tables.reshape(-1), places, n + LANES,
+        n, features,
+    )  # fmt: skip
+    crew.run(
+        field_forward, groups.chunks, groups.order, fields.mlp.reshape(-1), shape.mlp_size, net,
+        np.float32(shape.density_unit), inputs.ray if wants else _NO_RAY, sh, looks, wants, features, density, rgb,
     )  # fmt: skip
     return Outputs(density, rgb if wants else None, features, places, sh, looks)
 
@@ -217,13 +232,13 @@ def backward(
     crew.run(
         field_backward, groups.chunks, groups.order, fields.mlp.reshape(-1), shape.mlp_size, net,
         np.float32(shape.density_unit), inputs.ray if with_colour else _NO_RAY, outputs.sh, outputs.looks, with_colour,
-        outputs.features.reshape(-1), outputs.rgb if with_colour else _NO_ROWS,
+        outputs.features, outputs.rgb if with_colour else _NO_ROWS,
         np.ascontiguousarray(v_density, dtype=np.float32),
         np.ascontiguousarray(v_rgb, dtype=np.float32) if with_colour else _NO_ROWS, v_features, partial, v_samples,
     )  # fmt: skip
     crew.run(
-        scatter_features, groups.slots, groups.offsets, level_numbers(shape), shape.entries, outputs.places, v_features,
-        gradients.tables.reshape(-1), n,
+        scatter_features, groups.slots, groups.offsets, level_numbers(shape), shape.entries, outputs.places, n + LANES,
+        v_features, n, gradients.tables.reshape(-1),
     )  # fmt: skip
     crew.run(add_partial, groups.slots, groups.first_chunk, partial, gradients.mlp)
     gradients.touched[groups.slots] = 1

@@ -15,7 +15,7 @@ from engine.cpu.simd import fma, load, select, store, sums_of_12, vexp, vmin
 from engine.cpu.tile_matmul import multiply, multiply_add, multiply_gated, multiply_relu
 from engine.node_fields import N_SH, RAW_LIMIT, FieldShape
 
-TILE = 32  # samples of a tile
+TILE = 64  # samples of a tile
 RGB = 3
 
 # Entries of a net's numbers, int64: true sizes, padded sizes, then where the packed matrices begin. Gradients are packed

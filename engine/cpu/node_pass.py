@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Samples through the fields of their nodes and back: the kernels that go from chunk to chunk of samples sorted by slot.
 
-Order of work, forward: a chunk's matrices are packed; per tile of samples, the grid's features, the density network and, where
-wanted, the colour network. Training keeps the features and forgets the rest. Backward runs the networks again from the kept
-features, leaves the features' gradients level by level for `node_grid.scatter_features`, and each chunk's gradients of the
-networks in a row of its own; rows are added in the order of chunks, which does not depend on the threads.
+Order of work, forward: `node_grid.gather_features` level by level; then, per chunk, the matrices are packed and tiles of
+samples go through the density network and, where wanted, the colour network. Only features are kept. Backward runs the
+networks again, leaves the features' gradients level by level for `node_grid.scatter_features`, and each chunk's gradients of
+the networks in a row of its own; rows are added in the order of chunks, which does not depend on the threads.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import numpy as np
 from numba import njit
 
 from engine.cpu.march_rays import write_basis
-from engine.cpu.node_grid import FOLD, clear_parts, encode, store_pair
+from engine.cpu.node_grid import feature_rows, store_pair
 from engine.cpu.node_net import (
     APPEARANCE_ROW,
     COLOUR_ROW,
     FEATURE_ROW,
+    FEATURES,
     HIDDEN,
     IN_T,
     PACKED,
@@ -83,20 +84,17 @@ def colour_inputs(start, n, order, ray, sh, looks, net, colour):
 
 @njit(cache=True, nogil=True)
 def field_forward(
-    counter, chunks, order, place, tables, entries, levels, mlp, net, unit, ray, sh, looks, want_colour, keep,
-    features, places, density, rgb,
+    counter, chunks, order, mlp, mlp_size, net, unit, ray, sh, looks, want_colour, features, density, rgb
 ):  # fmt: skip
     """Evaluate samples.
 
-    Inputs: chunks int64 [n,3]; order int32 [M]; place float32 [M,3] in [0,1]; tables, mlp flat float32; ray int32 [M];
-    sh flat float32 [Q,16]; looks flat float32 [Q, APPEARANCE_ROW].
-    Outputs: density [M], rgb [M,3] in the samples' own order; with `keep`, sorted: features flat [M, FEATURE_ROW] and
-    places [M,3]. Parallel over: chunks.
+    Inputs: chunks int64 [n,3]; order int32 [M]; mlp flat float32; ray int32 [M]; sh flat float32 [Q,16]; looks flat
+    float32 [Q, APPEARANCE_ROW]; features flat float32 [L, M, 2], sorted.
+    Outputs: density [M], rgb [M,3] in the samples' own order. Parallel over: chunks.
     """
     h, row = net[HIDDEN], net[FEATURE_ROW]
-    size = mlp.shape[0] // (tables.shape[0] // (2 * entries))
-    packed, parts = np.zeros(net[PACKED], np.float32), np.zeros(FOLD * LANES, np.float32)
-    clear_parts(parts, levels.shape[0])
+    m, n_levels = order.shape[0], net[FEATURES] // 2
+    packed = np.zeros(net[PACKED], np.float32)
     x, h1, out = (
         np.zeros(TILE * row, np.float32),
         np.zeros(TILE * h, np.float32),
@@ -116,21 +114,11 @@ def field_forward(
             break
         slot = chunks[chunk, SLOT]
         if slot != packed_slot:
-            pack(mlp, slot * size, net, packed)
+            pack(mlp, slot * mlp_size, net, packed)
             packed_slot = slot
         for start in range(chunks[chunk, BEGIN], chunks[chunk, END], TILE):
             n = min(TILE, chunks[chunk, END] - start)
-            for s in range(n):
-                i = order[start + s]
-                encode(
-                    place[i, 0], place[i, 1], place[i, 2], tables, slot * entries, levels, parts, x, s * row
-                )
-            if keep:
-                for k in range(0, n * row, LANES):
-                    store(features, start * row + k, load(x, k))
-                for s in range(n):
-                    for axis in range(3):
-                        places[start + s, axis] = place[order[start + s], axis]
+            feature_rows(features, m, n_levels, start, n, row, x)
             density_forward(n, packed, net, x, h1, out)
             densities(n, out, unit, raw, found)
             for s in range(n):
@@ -157,7 +145,7 @@ def field_backward(
     """
     h, row, more = net[HIDDEN], net[FEATURE_ROW], net[APPEARANCE_ROW]
     n_samples, back = order.shape[0], 16 + more
-    n_levels = v_features.shape[0] // max(1, 2 * n_samples)
+    n_levels = net[FEATURES] // 2
     packed, grads = np.zeros(net[PACKED], np.float32), np.zeros(net[IN_T], np.float32)
     x, h1, out = (
         np.zeros(TILE * row, np.float32),
@@ -185,8 +173,7 @@ def field_backward(
         grads[:] = np.float32(0.0)
         for start in range(chunks[chunk, BEGIN], chunks[chunk, END], TILE):
             n = min(TILE, chunks[chunk, END] - start)
-            for k in range(0, n * row, LANES):
-                store(x, k, load(features, start * row + k))
+            feature_rows(features, n_samples, n_levels, start, n, row, x)
             density_forward(n, packed, net, x, h1, out)
             for s in range(n):
                 v_found[s] = v_density[order[start + s]]

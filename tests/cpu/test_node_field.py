@@ -172,6 +172,16 @@ def test_a_sample_is_evaluated_alike_in_any_company(crew):
     assert np.array_equal(some.density, whole.density[pick]) and np.array_equal(some.rgb, whole.rgb[pick])
 
 
+@pytest.mark.parametrize("log2_table", [4, 10])
+def test_a_sample_on_the_far_faces_reads_nothing_behind_its_own_level(log2_table, crew):
+    shape = FieldShape(levels=1, log2_table=log2_table, base_res=4, max_res=4, hidden=16)
+    fields = lively_fields(shape, 2)
+    corner = Inputs.of(fields, np.zeros(1), np.ones((1, 3)))
+    before = forward(fields, corner, crew, Workspace()).density
+    fields.tables[1] = np.nan
+    assert before != 1.0 and forward(fields, corner, crew, Workspace()).density == before
+
+
 def test_no_samples_are_no_work_and_no_error(crew):
     fields, samples = lively_fields(SMALL, SLOTS), random_samples(SMALL, SLOTS, 0)
     out, gradients, looks = _both_ways(fields, samples, crew)

@@ -31,6 +31,9 @@ class FieldOptions:
     geometry: int = option(
         15, "Values that the density network hands to the colour network.", minimum=1, maximum=15
     )
+    density_unit: float = option(
+        1.0, "A field's density is this where its networks say 0.", minimum=1e-3, maximum=1e4, unit="per edge"
+    )
     appearance: int = option(
         0, "Length of the vector learned for each photo, for light that changes; 0: none.",
         minimum=0, maximum=64,

@@ -123,7 +123,9 @@ def test_depth_is_where_the_boxes_are(finished: InfNeRF) -> None:
     for depth in (seen.depth_z, seen.depth_median):
         assert np.abs(depth[solid] - distance).max() < 0.5, "within the boxes' reach of the middle"
         assert not depth[seen.trans > 0.9995].any()
-    gsd = finished.tree.root_gsd * 0.5 ** seen.level[solid]  # the mean of sizes is above the size of the mean level
+    gsd = (
+        finished.tree.root_gsd * 0.5 ** seen.level[solid]
+    )  # the mean of sizes is above the size of the mean level
     assert np.all(seen.size[solid] > 0.99 * gsd) and np.all(seen.size[solid] <= finished.tree.root_gsd)
     towards = camera.rays()[1]
     assert np.all((seen.normal * towards).sum(axis=-1) <= 1e-6)
