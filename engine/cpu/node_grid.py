@@ -15,8 +15,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from engine.constants import HASH_Y, HASH_Z
 from engine.cpu.simd import LANES, f32x16, fetch_add, load, store, vfloor, vmin
-from engine.node_fields import HASH_Y, HASH_Z
 
 _F32 = ir.FloatType()
 _I32 = ir.IntType(32)
