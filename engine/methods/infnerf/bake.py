@@ -20,9 +20,10 @@ from engine.cameras import Camera
 from engine.constants import DENSITY_SCALE, EXP_LINEAR_KNEE, MAX_LEVEL
 from engine.cpu.crew import crew
 from engine.cpu.node_place import place_in_nodes
+from engine.cpu.normal_equations import add_rows, solved
 from engine.cpu.route import route
 from engine.octree import Octree
-from engine.sh import n_coefficients, sh_basis
+from engine.sh import n_coefficients, sh_basis, view_directions
 
 if TYPE_CHECKING:
     from engine.methods.infnerf.model import InfNeRF
@@ -31,8 +32,10 @@ Progress = Callable[[str, int, int], None]
 
 _START_LEVEL = 5  # of the cube: cells a side 2^this, each probed in 4^3 places
 _CHUNK = 1 << 18  # places that the fields are asked about at once
+_FAMILY = 4  # times the voxels wanted may there be before what is empty or unseen is left out
 _LEAST_RAW = -14.0
 _OPAQUE = 10.0  # optical depth across a voxel from which more would only widen the thing's outline
+_SEEN = 0.25  # share of the least weight from which a view has a say in the colour
 _RIDGE = 0.02  # pulls coefficients that few directions determine to 0; of a voxel's whole weight
 _GRID = np.stack(np.meshgrid(*[(np.arange(4) + 0.5) / 4.0 - 0.5] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
 _OCTANTS = np.stack(np.meshgrid(*[(-0.25, 0.25)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -51,6 +54,15 @@ class BakeOptions:
 
 
 @dataclass(frozen=True, eq=False)
+class Look:
+    """What a view sees: voxels int32 [n] and their heaviest blending weights [n]."""
+
+    camera: Camera
+    voxels: np.ndarray
+    weight: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Baked:
     """Voxels: raw densities float32 [G] at the octree's points, coefficients float32 [V,K,3]."""
 
@@ -66,14 +78,26 @@ def bake(model: InfNeRF, options: BakeOptions | None = None, progress: Progress 
     octree, probes = _structure(model, options, report)
     density = _at_points(model, octree)
     views = _some(model, options.views)
-    weight = np.zeros(len(octree), np.float32)
+    heaviest, looks = np.zeros(len(octree), np.float32), []
     for number, camera in enumerate(views):
         report("seeing", number, 2 * len(views))
-        weight = np.maximum(weight, _weights(octree, density, camera))
-    kept, carry = octree.keep(_heaviest(weight, options))
+        weight = _weights(octree, density, camera)
+        heaviest = np.maximum(heaviest, weight)
+        seen = np.flatnonzero(weight >= _SEEN * options.weight).astype(np.int32)
+        looks.append(Look(camera, seen, weight[seen]))
+    kept, carry = octree.keep(_heaviest(heaviest, options))
     density = np.ascontiguousarray(density[carry.point_from[:, 0]])
-    sh = _colours(model, kept, density, probes[carry.voxel_from], views, options, report)
+    looks = [_after(look, carry.voxel_from, len(octree)) for look in looks]
+    sh = _colours(model, kept, probes[carry.voxel_from], looks, options.degree, report)
     return Baked(kept, density, sh)
+
+
+def _after(look: Look, voxel_from: np.ndarray, before: int) -> Look:
+    """Return what a view sees of the voxels that were kept, `voxel_from [V]` of so many before."""
+    now = np.full(before, -1, np.int32)
+    now[voxel_from] = np.arange(len(voxel_from), dtype=np.int32)
+    there = now[look.voxels] >= 0
+    return Look(look.camera, now[look.voxels[there]], look.weight[there])
 
 
 def _heaviest(weight: np.ndarray, options: BakeOptions) -> np.ndarray:
@@ -101,13 +125,9 @@ def _structure(model: InfNeRF, options: BakeOptions, report: Progress) -> tuple[
             keep[np.argmax(opacity)] = True
         octree, _ = octree.keep(keep)
         density = density[keep]
-        split = octree.size > 1.42 * _wanted_size(
-            model, octree.center, options.fineness
-        )  # nearest power of two
-        split &= octree.level < MAX_LEVEL
-        if (
-            len(octree) + 7 * int(split.sum()) > 4 * options.max_voxels
-        ):  # half and more of the children are empty
+        wanted = _wanted_size(model, octree.center, options.fineness)
+        split = (octree.size > 1.42 * wanted) & (octree.level < MAX_LEVEL)  # to the nearest power of two
+        if len(octree) + 7 * int(split.sum()) > _FAMILY * options.max_voxels:
             split[:] = False
         if not split.any():
             return octree, density if places is _OCTANTS else _probed(
@@ -194,39 +214,21 @@ def _weights(octree: Octree, density: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def _colours(
-    model: InfNeRF, octree: Octree, density: np.ndarray, probes: np.ndarray, views: Sequence[Camera],
-    options: BakeOptions, report: Progress,
-) -> np.ndarray:  # fmt: skip
+    model: InfNeRF, octree: Octree, probes: np.ndarray, looks: Sequence[Look], degree: int, report: Progress
+) -> np.ndarray:
     """Return coefficients float32 [V,K,3]: least squares over the views that see a voxel, by how much of it they see."""
-    k = n_coefficients(options.degree)
-    normal = np.zeros((len(octree), k, k), np.float32)
+    k = n_coefficients(degree)
+    normal = np.zeros((len(octree), k * (k + 1) // 2), np.float32)
     right = np.zeros((len(octree), k, 3), np.float32)
-    for number, camera in enumerate(views):
-        report("colouring", len(views) + number, 2 * len(views))
-        weight = _weights(octree, density, camera)
-        seen = np.flatnonzero(weight >= 0.25 * options.weight)
-        towards = octree.center[seen] - camera.position
-        towards /= np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-12)
-        at = _seen_places(octree, probes, seen, towards, number)
-        _, rgb = _asked(model, at, towards)
-        basis = sh_basis(towards, options.degree).astype(np.float32)
-        heavy = basis * weight[seen, None]
-        normal[seen] += heavy[:, :, None] * basis[:, None, :]
-        right[seen] += heavy[:, :, None] * (rgb[:, None, :] - 0.5)
-    return solved(normal, right)
-
-
-def solved(normal: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return coefficients float32 [V,K,3] of least squares given by normal matrices [V,K,K] and right sides [V,K,3].
-
-    Coefficients above the first are pulled to 0, so that a voxel seen from one side alone keeps its mean colour.
-    """
-    k = normal.shape[1]
-    whole = np.maximum(normal[:, 0, 0], 1e-12)
-    pull = np.full(k, _RIDGE)
-    pull[0] = 1e-6
-    matrix = normal.astype(np.float64) + whole[:, None, None] * np.diag(pull)
-    return np.linalg.solve(matrix, right.astype(np.float64)).astype(np.float32)
+    for number, look in enumerate(looks):
+        report("colouring", len(looks) + number, 2 * len(looks))
+        towards = view_directions(octree.center[look.voxels], look.camera)
+        at = _seen_places(octree, probes, look.voxels, towards, number)
+        colour = _asked(model, at, towards) - np.float32(0.5)
+        add_rows(
+            look.voxels, sh_basis(towards, degree).astype(np.float32), look.weight, colour, normal, right
+        )
+    return solved(normal, right, _RIDGE)
 
 
 def _seen_places(
@@ -244,12 +246,10 @@ def _seen_places(
     return (octree.center[seen] + size * _OCTANTS[octant]).astype(np.float32)
 
 
-def _asked(model: InfNeRF, at: np.ndarray, towards: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return density [n] and rgb [n,3] of the finest nodes at places [n,3] seen along unit `towards [n,3]`."""
-    density, rgb = np.empty(len(at), np.float32), np.empty((len(at), 3), np.float32)
-    towards = np.ascontiguousarray(towards, dtype=np.float32)
+def _asked(model: InfNeRF, at: np.ndarray, towards: np.ndarray) -> np.ndarray:
+    """Return rgb float32 [n,3] of the finest nodes at places [n,3] seen along unit `towards [n,3]`."""
+    rgb, towards = np.empty((len(at), 3), np.float32), np.ascontiguousarray(towards, dtype=np.float32)
     for first in range(0, len(at), _CHUNK):
         part = slice(first, first + _CHUNK)
-        radii = np.zeros(len(at[part]), np.float32)
-        density[part], rgb[part] = model.query(at[part], radii, towards[part])
-    return density, rgb
+        rgb[part] = model.query(at[part], np.zeros(len(at[part]), np.float32), towards[part])[1]
+    return rgb

@@ -16,12 +16,11 @@ from engine.cpu.crew import crew
 from engine.cpu.route import route
 from engine.datasets.scene import Scene, Split, View
 from engine.export.voxels import voxels_of
-from engine.methods.infnerf.bake import Baked, BakeOptions, bake, raw_density, solved
+from engine.methods.infnerf.bake import Baked, BakeOptions, bake, raw_density
 from engine.metrics import psnr
 from engine.node_occupancy import Occupancy
 from engine.node_tree import NodeTree
 from engine.reference.rasterize import exp_linear
-from engine.sh import sh_basis
 
 RADIUS, DENSITY = 0.3, 1000.0
 STEPS = 300
@@ -169,20 +168,3 @@ def test_raw_density_is_the_inverse_of_the_activation() -> None:
     density = np.array([1e-3, 1.0, 50.0, 329.0, 331.0, 9000.0])
     back = DENSITY_SCALE * exp_linear(torch.from_numpy(raw_density(density))).numpy()
     np.testing.assert_allclose(back, density, rtol=1e-9)
-
-
-def test_least_squares_find_the_coefficients_and_keep_the_mean_of_one_sided_voxels() -> None:
-    random = np.random.default_rng(0)
-    directions = random.normal(size=(2, 50, 3))
-    directions[1] = (
-        np.array([0.0, 0.6, 0.8]) + 1e-3 * directions[1]
-    )  # the second voxel is seen from one side alone
-    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
-    truth = random.normal(0.0, 0.3, (2, 4, 3))
-    basis = np.stack([sh_basis(d, 1) for d in directions])
-    values = basis @ truth
-    normal, right = np.einsum("vnk,vnl->vkl", basis, basis), np.einsum("vnk,vnc->vkc", basis, values)
-    found = solved(normal, right)
-    np.testing.assert_allclose(found[0], truth[0], atol=0.05)  # the ridge pulls a little
-    np.testing.assert_allclose((basis @ found)[1], values[1], atol=0.02)
-    assert np.abs(found[1, 1:]).max() < 1.0
