@@ -7,7 +7,7 @@ covers the contracted space, of which the middle half is the cube. A cell that n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class Occupancy:
     free: np.ndarray
     threshold: float = 0.0
     contracted: bool = True
+    _occupied: np.ndarray | None = field(init=False, repr=False, default=None)
 
     @classmethod
     def fresh(cls, nodes: int, resolution: int = DEFAULT_RESOLUTION, contracted: bool = True) -> Occupancy:
@@ -58,6 +59,16 @@ class Occupancy:
     def occupied_share(self) -> float:
         """The share of all cells in which something may be."""
         return float(np.count_nonzero(self.free == 0)) / max(1, self.free.size)
+
+    def occupied(self) -> np.ndarray:
+        """Return the cells in which something may be, int64: node R^3 + cell. Found once after each `mark_changed`."""
+        if self._occupied is None:
+            self._occupied = np.flatnonzero(self.free.reshape(-1) == 0)
+        return self._occupied
+
+    def mark_changed(self) -> None:
+        """Say that `free` has changed."""
+        self._occupied = None
 
     def nbytes(self) -> int:
         """Return the bytes of all grids."""

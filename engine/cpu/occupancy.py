@@ -134,6 +134,7 @@ def refresh(
         np.float32(occupancy.threshold),
         occupancy.free,
     )
+    occupancy.mark_changed()
 
 
 def probes(
@@ -145,7 +146,7 @@ def probes(
     """
     each = occupancy.resolution**3
     flat = rng.integers(0, occupancy.nodes * each, n)
-    occupied = np.flatnonzero(occupancy.free.reshape(-1) == 0)
+    occupied = occupancy.occupied()
     if len(occupied):
         some = round(occupied_share * n)
         flat[:some] = occupied[rng.integers(0, len(occupied), some)]

@@ -92,4 +92,8 @@ def test_probes_look_at_occupied_cells_and_everywhere():
     refresh(occupancy, CREW)
     nodes, positions = probes(tree, occupancy, 1000, np.random.default_rng(0), occupied_share=0.25)
     there = (nodes == 3) & (cells_of(tree, occupancy, nodes, positions.astype(np.float64)) == 17)
+    assert occupancy.occupied().tolist() == [3 * 512 + 17]
     assert 250 <= np.count_nonzero(there) <= 253 and len(np.unique(nodes)) == tree.nodes
+    occupancy.density[5, 1] = 100.0
+    refresh(occupancy, CREW)
+    assert occupancy.occupied().tolist() == [3 * 512 + 17, 5 * 512 + 1]
