@@ -64,13 +64,13 @@ class SamplingOptions:
     """Where along a ray the fields are asked. Every node keeps densities on a small grid; they say where it is empty."""
 
     samples: int = option(
-        24, "Samples of a ray at most, at which fields are evaluated.", minimum=2, maximum=1024, live=True
+        32, "Samples of a ray at most, at which fields are evaluated.", minimum=2, maximum=1024, live=True
     )
     view_samples: int = option(
-        48, "Samples of a ray at most, in views and evaluations.", minimum=2, maximum=1024, live=True
+        64, "Samples of a ray at most, in views and evaluations.", minimum=2, maximum=1024, live=True
     )
     spacing: float = option(
-        2.0, "Distance between samples that is aimed at, in what their node resolves.",
+        1.0, "Distance between samples that is aimed at, in what their node resolves.",
         minimum=0.1, maximum=64.0, live=True,
     )  # fmt: skip
     candidates: int = option(
@@ -103,16 +103,18 @@ class SamplingOptions:
         minimum=0.0, maximum=0.5, live=True,
     )  # fmt: skip
     jitter: bool = option(True, "Footprints are drawn within half a level in training.", live=True)
-    grid: int = option(16, "Cells a side of a node's kept densities.", minimum=4, maximum=128, unit="cells")
+    grid: int = option(
+        32, "Cells a side of a node's kept densities, a power of two.", minimum=4, maximum=64, unit="cells"
+    )
     probes: int = option(
         4_096,
-        "Places probed in a step to keep those densities fresh.",
+        "Places probed in a step, on average, to keep those densities fresh.",
         minimum=0,
         maximum=10_000_000,
         live=True,
     )
     decay: float = option(
-        0.9, "A kept density falls to this share of itself when its cell is probed, or stays if more is found.",
+        0.9, "Kept densities fall to this share of themselves every 16 steps; what is found raises them.",
         minimum=0.0, maximum=1.0, live=True,
     )  # fmt: skip
 
@@ -151,12 +153,12 @@ class LossOptions:
 class RateOptions:
     """Adam and its learning rates."""
 
-    start: float = option(1e-2, "Learning rate at the start.", minimum=0.0, maximum=1.0, live=True)
-    end: float = option(1e-3, "Learning rate at the end.", minimum=0.0, maximum=1.0, live=True)
+    start: float = option(2e-2, "Learning rate at the start.", minimum=0.0, maximum=1.0, live=True)
+    end: float = option(5e-4, "Learning rate at the end.", minimum=0.0, maximum=1.0, live=True)
     decay_steps: int = option(
-        6_000, "The rate has reached its end at this step.", minimum=1, unit="steps", live=True
+        10_000, "The rate has reached its end at this step.", minimum=1, unit="steps", live=True
     )
-    networks: float = option(0.5, "The networks' share of the rate.", minimum=0.0, maximum=10.0, live=True)
+    networks: float = option(1.0, "The networks' share of the rate.", minimum=0.0, maximum=10.0, live=True)
     beta1: float = option(0.9, "Adam's decay of the mean gradient.", minimum=0.0, maximum=0.999)
     beta2: float = option(0.99, "Adam's decay of the mean squared gradient.", minimum=0.0, maximum=0.9999)
     epsilon: float = option(1e-15, "Added to the root of the mean square.", minimum=1e-20, maximum=1.0)
@@ -179,7 +181,7 @@ class PyramidOptions:
 class ScheduleOptions:
     """How much a step does."""
 
-    rays: int = option(2_048, "Rays of a step.", minimum=16, maximum=1_000_000, live=True)
+    rays: int = option(4_096, "Rays of a step.", minimum=16, maximum=1_000_000, live=True)
     view_rays: int = option(
         8_192, "Rays of a view that are marched together.", minimum=64, maximum=1_000_000, live=True
     )
@@ -241,6 +243,9 @@ class InfNeRFConfig:
             )
         if self.field.hidden % 16:
             raise OptionError(f"Option field.hidden must be a multiple of 16, got {self.field.hidden}.")
+        grid = self.sampling.grid
+        if grid & (grid - 1):
+            raise OptionError(f"Option sampling.grid must be a power of two such as 32, got {grid}.")
         parse_rounds(self.sampling.rounds)
 
 
