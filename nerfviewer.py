@@ -9,8 +9,9 @@
         method.train_step()
     picture = method.render(scene.test.views[0].camera).rgb  # [H,W,3] float32, sRGB in [0,1]
 
-The names live in `engine/`; this page is their table of contents. Those of the Plenoxels and SVRaster One
-documents (`docs/plenoxels.md`, `docs/svraster_one.md`) can be had from here as well: `nv.PlenoxelModel`, `nv.SVRasterOne`.
+The names live in `engine/`; this page is their table of contents. Those of the Plenoxels, SVRaster One and
+InfNeRF documents (`docs/plenoxels.md`, `docs/svraster_one.md`, `docs/inf_nerf.md`) can be had from here as well:
+`nv.PlenoxelModel`, `nv.SVRasterOne`, `nv.InfNeRF`.
 """
 
 from typing import Any
@@ -62,6 +63,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a library of the documents when one of its names is first asked for."""
-    if name in engine.PLENOXELS or name in engine.SVRASTER_ONE:
+    if name in (*engine.PLENOXELS, *engine.SVRASTER_ONE, *engine.INF_NERF):
         return getattr(engine, name)
     raise AttributeError(f"module 'nerfviewer' has no attribute {name!r}")

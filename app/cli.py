@@ -318,11 +318,29 @@ def _render(arguments: Any, argv: list[str]) -> int:
 
 
 def _export(arguments: Any, argv: list[str]) -> int:
+    if arguments.output.suffix.lower() == ".voxels":
+        return _export_voxels(arguments)
     from engine.export.plenoxels import export_run
 
     grid = export_run(arguments.run, arguments.output, arguments.density_bits)
     size = arguments.output.stat().st_size
     print(f"Wrote {arguments.output}: {len(grid.density):,} voxels, {size / 1e6:.1f} MB.", file=sys.stderr)
+    return 0
+
+
+def _export_voxels(arguments: Any) -> int:
+    from app.headless import Console
+    from engine.export.voxels import export_run
+    from engine.methods.infnerf.bake import BakeOptions
+
+    for name in ("fineness", "max_voxels"):
+        _check_above_zero(name, getattr(arguments, name))
+    options = BakeOptions(arguments.sh_degree, arguments.fineness, arguments.max_voxels)
+    console = Console()
+    told = lambda stage, done, total: console.progress(f"{stage}  {done:,} / {total:,}")  # noqa: E731
+    baked = export_run(arguments.run, arguments.output, options, told)
+    size = sum(path.stat().st_size for path in arguments.output.rglob("*") if path.is_file())
+    print(f"Wrote {arguments.output}: {len(baked.octree):,} voxels, {size / 1e6:.1f} MB.", file=sys.stderr)
     return 0
 
 

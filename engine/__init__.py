@@ -6,6 +6,7 @@ octree.py   the adaptive voxel structure          render/   public ops: validate
 worker.py   the one thread that owns the model    cpu/ cuda/ reference/  the same ops, three times
 plenoxels/  the library of the Plenoxels document, whose names can be had from here: `engine.PlenoxelModel`
 svraster_one/  that of the SVRaster One documents, likewise: `engine.SVRasterOne`
+inf_nerf/  that of the InfNeRF document: `engine.InfNeRF`
 """
 
 from __future__ import annotations
@@ -32,6 +33,13 @@ SVRASTER_ONE = (
     "VoxelConfig multi_scale_gradient_loss switch_to_inference_mode switch_to_training_mode"
 ).split()
 
+# What `engine.inf_nerf` exports.
+INF_NERF = (
+    "CustomFields HashFields InfNeRF InfNeRFConfig InfNeRFRenderer InfNeRFRendererConfig InfNeRFTrainer "
+    "InfNeRFTrainerConfig OctreeNode PyramidRays VolumeRenderer VolumeRendererConfig build_octree fly_through orbit "
+    "render_demo_images spiral zoom_out"
+).split()
+
 
 def __getattr__(name: str) -> Any:
     """Import a library of the documents when one of its names is first asked for."""
@@ -43,8 +51,12 @@ def __getattr__(name: str) -> Any:
         from engine import svraster_one
 
         return getattr(svraster_one, name)
+    if name in INF_NERF:
+        from engine import inf_nerf
+
+        return getattr(inf_nerf, name)
     raise AttributeError(f"module 'engine' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *PLENOXELS, *SVRASTER_ONE]
+    return [*globals(), *PLENOXELS, *SVRASTER_ONE, *INF_NERF]

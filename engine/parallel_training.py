@@ -84,6 +84,10 @@ class Led:
             return attribute
         if name == "train_step":
             return lambda: leader.step(attribute)
+        gathers = getattr(self._method, "gathers", None)
+        if gathers is not None and gathers(name):  # once for all calls until the next step
+            leader.ranks.tell({"do": "gather", "with": [name in _CHANGES]})
+            self._method.gather(name in _CHANGES)
         if name not in _CHANGES:
             return attribute
 

@@ -25,9 +25,21 @@ CUDA = ("cuda.core", "cuda.bindings.nvrtc", "pycuda")  # torch itself imports so
 
 # The floors of the engine, lowest first: a module may import from its own floor and from those below it.
 FLOORS = (
-    ("caches", "constants", "conventions", "errors", "files", "memory", "options", "parallel", "shapes"),
+    (
+        "caches",
+        "constants",
+        "conventions",
+        "errors",
+        "files",
+        "memory",
+        "options",
+        "parallel",
+        "settings",
+        "shapes",
+    ),
     (
         "cameras",
+        "matrices",
         "morton",
         "node_fields",
         "node_occupancy",
@@ -69,6 +81,7 @@ FLOORS = (
         "forecast",
         "tally",
         "board",
+        "inf_nerf",
         "plenoxels",
         "svraster_one",
     ),

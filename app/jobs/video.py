@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from app.jobs.sequence import FrameWriter, is_video, open_writer
 from engine.cameras import Camera
 from engine.errors import UserError, cause_chain
+from engine.export.sequence import FrameWriter, is_video, open_writer
 from engine.messages import CancelJob, Command, Event, JobEnded, JobProgress, RenderJob, StartJob
 
 REPORT_S = 0.1  # between two JobProgress events

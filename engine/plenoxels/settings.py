@@ -7,9 +7,6 @@ X, Y, Z, and the degree alone decides how many coefficients a colour has. Length
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,68 +15,11 @@ from typing import Any
 
 from engine.datasets import Scene, SceneOptions, load_scene, recognise
 from engine.errors import OptionError, SceneError
+from engine.settings import Settings, between
 from engine.sh import MAX_DEGREE
 
 DATASET_TYPES = ("blender", "transforms", "colmap", "llff", "demo", "auto")
 Sides = tuple[int, int, int]
-
-
-class Settings:
-    """Named values with defaults, checked whenever one is set. Raises OptionError in one sentence."""
-
-    def __init__(self, **values: Any) -> None:
-        known = {f.name: f for f in dataclasses.fields(self)}
-        for name, f in known.items():
-            self.__dict__[name] = f.default if f.default is not dataclasses.MISSING else f.default_factory()
-        for name, value in values.items():
-            if name not in known and not isinstance(getattr(type(self), name, None), property):
-                near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-                hint = f" Did you mean {near[0]}?" if near else ""
-                raise OptionError(f"{type(self).__name__} has no {name}.{hint}")
-            object.__setattr__(self, name, value)
-        self.check()
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        before = dict(self.__dict__)
-        object.__setattr__(self, name, value)
-        try:
-            self.check()
-        except OptionError:
-            self.__dict__.update(before)
-            raise
-
-    def check(self) -> None:
-        """Bring values into their types; raise OptionError for what cannot be."""
-        for f in dataclasses.fields(self):
-            low, high = f.metadata.get("range", (None, None))
-            value = self.__dict__[f.name]
-            if low is None or (value is None and f.default is None):
-                continue
-            whole = isinstance(f.default, int) and not isinstance(f.default, bool)
-            if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-                kind = "a whole number" if whole else "a number"
-                raise OptionError(f"{type(self).__name__}.{f.name} must be {kind}, got {value!r}.")
-            if not low <= value <= high:
-                between = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:g}"
-                raise OptionError(f"{type(self).__name__}.{f.name} must be {between}, got {value!r}.")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return every value, JSON-able."""
-        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Any:
-        """Return settings from what `to_dict` gave; what is missing keeps its default."""
-        return cls(**values)
-
-    def copy(self) -> Any:
-        """Return an independent copy."""
-        return copy.deepcopy(self)
-
-
-def between(default: float | None, low: float, high: float = math.inf) -> Any:
-    """Return a field whose number must lie in [low, high]; whole where its default is."""
-    return field(default=default, metadata={"range": (low, high)})
 
 
 @dataclass(init=False)
@@ -287,7 +227,3 @@ def _sides(name: str, value: Any) -> Sides:
             f"PlenoxelConfig.{name} must be voxels along X, Y, Z, 2 to 4096 each, got {value!r}."
         )
     return int(floats[0]), int(floats[1]), int(floats[2])
-
-
-def _plain(value: Any) -> Any:
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value

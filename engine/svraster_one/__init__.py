@@ -5,7 +5,7 @@ settings.py    SVRasterOneConfig and its groups      voxels.py    SparseVoxelGri
 model.py       SVRasterOne: a torch module           rasterizer.py  DifferentiableVoxelRasterizer
 losses.py      SVRasterOneLoss, CombinedLoss         perceptual.py  LPIPS, from the disk
 trainer.py     SVRasterOneTrainer                    optimizer.py, schedule.py  Adam that moves along, rates
-photos.py      SceneDataset, batches                 cameras.py   matrices and intrinsics
+photos.py      SceneDataset, batches
 cache.py       what inference mode draws from        modes.py     switching between the two
 memory.py      MemoryManager, fitting into a target  profiler.py  PerformanceProfiler
 files.py       voxels in files, runs of the app

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from engine.cameras import Camera, look_at
 from engine.errors import OptionError
+from engine.matrices import camera_of, floating, matrices_of
 from engine.metrics import psnr
 from engine.render.rasterize import rasterize
-from engine.svraster_one.cameras import camera_of, floating, matrices_of
 from engine.svraster_one.losses import photo_of
 from engine.svraster_one.memory import usage
 from engine.svraster_one.modes import switch_to_inference_mode, switch_to_training_mode

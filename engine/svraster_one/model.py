@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from engine.matrices import Frame, camera_of, floating, resized_intrinsics
 from engine.octree import Octree
 from engine.svraster_one import files, fit, memory
 from engine.svraster_one.cache import InferenceCache, Looks, key_of
-from engine.svraster_one.cameras import Frame, camera_of, floating, resized_intrinsics
 from engine.svraster_one.losses import SVRasterOneLoss, photo_of
 from engine.svraster_one.rasterizer import DifferentiableVoxelRasterizer
 from engine.svraster_one.settings import SVRasterOneConfig

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from engine.datasets.scene import Scene
 from engine.errors import OptionError
-from engine.svraster_one.cameras import Frame, matrices_of
+from engine.matrices import Frame, matrices_of
 from engine.svraster_one.settings import SVRasterOneConfig
 
 View = dict[str, Tensor]

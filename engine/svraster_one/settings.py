@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.constants import MAX_LEVEL
 from engine.errors import OptionError
-from engine.plenoxels.settings import Settings, between
+from engine.settings import Settings, between, choice, flags, triple
 from engine.sh import MAX_DEGREE
 
 FIRST_LEVEL = 5  # a grid starts with 2^5 voxels a side at most, like the app's
@@ -21,34 +21,6 @@ SORTING = ("back_to_front", "front_to_back")
 ORDERS = ("logistic", "softmax")
 
 Triple = tuple[float, float, float]
-
-
-def _choice(owner: Settings, name: str, choices: tuple[str, ...]) -> None:
-    value = getattr(owner, name)
-    if value not in choices:
-        raise OptionError(
-            f"{type(owner).__name__}.{name} must be one of {', '.join(choices)}, got {value!r}."
-        )
-
-
-def _flags(owner: Settings, *names: str) -> None:
-    for name in names:
-        value = getattr(owner, name)
-        if not isinstance(value, bool):
-            raise OptionError(f"{type(owner).__name__}.{name} must be True or False, got {value!r}.")
-
-
-def _triple(owner: Settings, name: str, one_will_do: bool = False) -> None:
-    value = getattr(owner, name)
-    values = (value,) * 3 if one_will_do and isinstance(value, int | float) else value
-    try:
-        floats = tuple(float(v) for v in values)
-    except (TypeError, ValueError):
-        floats = ()
-    if len(floats) != 3 or not all(math.isfinite(v) for v in floats):
-        wanted = "a number or three" if one_will_do else "three numbers"
-        raise OptionError(f"{type(owner).__name__}.{name} must be {wanted}, got {value!r}.")
-    owner.__dict__[name] = floats
 
 
 @dataclass(init=False)
@@ -79,8 +51,8 @@ class VoxelConfig(Settings):
     def check(self) -> None:
         """Bring values into their types; raise OptionError for what cannot be."""
         super().check()
-        _flags(self, "adaptive_subdivision", "use_morton_ordering")
-        _triple(self, "scene_center")
+        flags(self, "adaptive_subdivision", "use_morton_ordering")
+        triple(self, "scene_center")
         if self.initial_level is not None and not isinstance(self.initial_level, int):
             raise OptionError(
                 f"VoxelConfig.initial_level must be a whole number or None, got {self.initial_level!r}."
@@ -139,10 +111,10 @@ class RenderingConfig(Settings):
     def check(self) -> None:
         """Bring values into their types; raise OptionError for what cannot be."""
         super().check()
-        _flags(self, "soft_rasterization", "use_soft_sorting", "alpha_blending")
-        _choice(self, "depth_sorting", SORTING)
-        _choice(self, "soft_order", ORDERS)
-        _triple(self, "background", one_will_do=True)
+        flags(self, "soft_rasterization", "use_soft_sorting", "alpha_blending")
+        choice(self, "depth_sorting", SORTING)
+        choice(self, "soft_order", ORDERS)
+        triple(self, "background", one_will_do=True)
 
 
 @dataclass(init=False)
@@ -185,8 +157,8 @@ class TrainingConfig(Settings):
     def check(self) -> None:
         """Bring values into their types; raise OptionError for what cannot be."""
         super().check()
-        _flags(self, "use_amp", "anneal")
-        _choice(self, "scheduler", SCHEDULERS)
+        flags(self, "use_amp", "anneal")
+        choice(self, "scheduler", SCHEDULERS)
 
 
 @dataclass(init=False)

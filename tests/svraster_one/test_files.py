@@ -35,7 +35,7 @@ def method():
 
 
 def picture(model, camera):
-    from engine.svraster_one.cameras import matrices_of
+    from engine.matrices import matrices_of
 
     out = model.forward(
         *matrices_of(camera, model.frame), mode="inference", size=(camera.height, camera.width)

@@ -213,6 +213,19 @@ class AdaptOptions:
 
 
 @dataclass(frozen=True)
+class ParallelOptions:
+    """How several processes of one training divide the work."""
+
+    kind: str = option(
+        "data", "What processes divide: the rays of a step, or the subtrees of the tree and their memory.",
+        choices=("data", "subtree"),
+    )  # fmt: skip
+    shared_levels: int = option(
+        1, "Levels at the top that all processes hold, where they divide subtrees.", minimum=1, maximum=8
+    )
+
+
+@dataclass(frozen=True)
 class InfNeRFConfig:
     """All options of the InfNeRF method."""
 
@@ -224,6 +237,7 @@ class InfNeRFConfig:
     pyramid: PyramidOptions = group(default_factory=PyramidOptions)
     schedule: ScheduleOptions = group(default_factory=ScheduleOptions)
     adapt: AdaptOptions = group(default_factory=AdaptOptions)
+    parallel: ParallelOptions = group(default_factory=ParallelOptions)
 
     def __post_init__(self) -> None:
         if self.field.max_res < self.field.base_res:

@@ -88,6 +88,9 @@ def place_samples(
     """
     far = options.far if scene.background else None
     near, far_t = near_and_far(rays.rays_o, rays.rays_d, scene.tree, options.near + rays.back, far)
+    if rays.mine is not None:
+        first, last = rays.mine
+        far_t[:first], far_t[last:] = near[:first], near[last:]
     counts = (*options.rounds, options.proposal.samples)
     kinds = [replace(options.proposal, samples=count) for count in counts]
     samples = propose(

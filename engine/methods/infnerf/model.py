@@ -32,11 +32,14 @@ from engine.methods.infnerf.field_tree import FieldTree
 from engine.methods.infnerf.march import MarchOptions, march, march_options
 from engine.methods.infnerf.photos import PyramidPhotos
 from engine.methods.infnerf.rays import Rays
+from engine.methods.infnerf.subtree_team import team_of
+from engine.methods.infnerf.team import Alone
 from engine.methods.infnerf.view import Touched, view
 from engine.node_fields import FieldShape, NodeFields, empty_fields, fresh_fields
 from engine.node_occupancy import Occupancy
 from engine.node_tree import NodeTree
 from engine.options import describe, updated
+from engine.parallel import Ranks
 
 _BRIGHTNESS = {"white": 1.0, "black": 0.0, "learned": 0.5}
 
@@ -57,6 +60,7 @@ class InfNeRF:
         order = self.rng.permutation(len(scene.train))
         self.photos = PyramidPhotos(scene.train, order, config.pyramid)
         self.last_touched = np.zeros(0, np.int32)  # nodes that the last picture needed
+        self.team: Alone | None = None  # who trains with us
         self.room, self._view_room = Workspace(), Workspace()
         self.appearance = self.fresh_appearance()
         tree = self._planted()
@@ -98,6 +102,8 @@ class InfNeRF:
         self.tree, self.fields, self.moments = tree, fields, moments
         self.occupancy, self.asked = occupancy, asked
         self.gradients = FieldGradients.of(fields)
+        if self.team is not None:
+            self.team.planted(self)
 
     def lay_out(self, tree: NodeTree, rows: np.ndarray) -> None:
         """Go on with another tree: its nodes were `rows [N]` of this one, or are fresh where that is -1."""
@@ -144,6 +150,20 @@ class InfNeRF:
     def march_options(self, samples: int) -> MarchOptions:
         """Return how rays are marched, with so many samples each at most."""
         return march_options(self.config.sampling, self.tree, samples)
+
+    def join(self, ranks: Ranks) -> None:
+        """Train with other processes from now on, as `parallel` says. All of them have to hold the same model."""
+        self.team = team_of(self, ranks)
+        self.team.planted(self)
+
+    def gathers(self, name: str) -> bool:
+        """Whether the ranks have to `gather` before a method of that name is called on this one."""
+        return self.team is not None and self.team.gathers(name)
+
+    def gather(self, everyone: bool) -> None:
+        """Let the first rank, or everyone, have all nodes until the next step. Every rank has to take part."""
+        if self.team is not None:
+            self.team.gather(self, everyone)
 
     def exclude(self, views: frozenset[int]) -> None:
         """Pass these training views over from now on, and no others."""

@@ -40,6 +40,7 @@ _PUBLISHED: dict[str, Any] = {
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {},
     "published": _PUBLISHED,
+    "city": {"tree.max_depth": 5, "sampling.near": 0.001},
     "root": {"tree.max_depth": 1, "field.max_res": 256, "field.log2_table": 18},
 }
 

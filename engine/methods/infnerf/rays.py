@@ -19,13 +19,15 @@ _INSET = 1e-5
 @dataclass(frozen=True)
 class Rays:
     """Q rays in engine units: `rays_o`, `rays_d [Q,3]` float32, directions of length 1 along the camera's axis, so that t is
-    z-depth plus `back`; `footprint [Q]` float32, a pixel's radius at t = 1.
+    z-depth plus `back`; `footprint [Q]` float32, a pixel's radius at t = 1. `mine`, where it is given, are the first of the rays
+    that get samples here, and the one behind the last: other processes have the rest.
     """
 
     rays_o: np.ndarray
     rays_d: np.ndarray
     footprint: np.ndarray
     back: float = 0.0
+    mine: tuple[int, int] | None = None
 
     def part(self, first: int, last: int) -> Rays:
         """Return some of the rays."""

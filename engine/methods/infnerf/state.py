@@ -41,6 +41,7 @@ def state_of(model: InfNeRF) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         "seed": model.seed,
         "options": flatten(model.config),
         "tree": {"centre": [float(v) for v in tree.centre], "half": tree.half, "root_gsd": tree.root_gsd},
+        "scene": {"background": model.has_background, "behind": [float(v) for v in model.background]},
         "threshold": float(occupancy.threshold),
         "rng": json.dumps(model.rng.bit_generator.state),
     }

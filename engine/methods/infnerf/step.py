@@ -10,13 +10,13 @@ import numpy as np
 from engine.cpu.composite import composite_gradients
 from engine.cpu.crew import crew
 from engine.cpu.node_adam import adam_touched
-from engine.cpu.node_field import backward, forward
 from engine.cpu.occupancy import probes, refresh, take_in
 from engine.methods.common import StepReport
 from engine.methods.infnerf.march import MarchOptions, directions_of, place_samples
 from engine.methods.infnerf.photos import Batch
 from engine.methods.infnerf.rays import Rays, near_and_far
 from engine.methods.infnerf.regularise import draw_places, level_and_transparency
+from engine.methods.infnerf.team import Alone, Along
 from engine.methods.plenoxels.schedule import decayed
 from engine.node_samples import Samples
 
@@ -26,20 +26,27 @@ if TYPE_CHECKING:
 REFRESH_EVERY = 16  # steps: rays need not hear at once what is empty now
 PROBE_EVERY = 4  # steps: finding out which cells may hold something takes as long for few probes as for many
 _SEEDS = 1 << 20  # that steps draw from; a model's seed shifts them
+ALONE = Alone()
 
 
 def take(model: InfNeRF) -> StepReport:
-    """Take one step."""
-    config, scene = model.config, model.field_tree
+    """Take one step, with the other processes of a training where there are any."""
+    config, team = model.config, model.team or ALONE
+    team.begin(model)
     batch = model.photos.draw(model.rng, model.step, config.schedule.rays, crew(), config.pyramid.emphasis)
-    rays = Rays(batch.rays_o, batch.rays_d, batch.footprint)
+    rays = Rays(batch.rays_o, batch.rays_d, batch.footprint, mine=team.rays(len(batch.rays_o)))
     options = model.march_options(config.sampling.samples)
     seed = model.seed * _SEEDS + 8 * model.step
-    samples = place_samples(scene, rays, options, seed, crew(), model.room)
-    mse, distortion = _descend(model, batch, rays, options, samples)
-    losses = [("mse", config.losses.mse * mse), ("distortion", config.losses.distortion * distortion)]
-    if model.step % config.losses.every == 0:
-        losses += _regularise(model)
+    samples = place_samples(team.scene(model), rays, options, seed, crew(), model.room)
+    numbers = np.zeros(4)  # losses without their weights: mse, distortion, level, transparency
+    numbers[:2], asked, v_looks = _descend(model, batch, rays, options, samples)
+    regularised = model.step % config.losses.every == 0
+    if regularised:
+        numbers[2:] = _regularise(model)
+    team.merge(model, numbers, asked, v_looks)
+    model.asked += asked
+    if model.appearance.on:
+        model.appearance.step(batch.view, v_looks, config.rates, rate(model))
     adam_touched(
         model.fields, model.gradients, model.moments, crew(),
         table_rate=rate(model), mlp_rate=rate(model) * config.rates.networks,
@@ -47,8 +54,13 @@ def take(model: InfNeRF) -> StepReport:
     )  # fmt: skip
     _look_around(model)
     model.step += 1
-    psnr = float(-10.0 * np.log10(max(mse, 1e-12)))
-    return StepReport(model.step, int(batch.view[0]), tuple(losses), psnr)
+    weights = (config.losses.mse, config.losses.distortion, config.losses.level, config.losses.transparency)
+    names = ("mse", "distortion", "level", "transparency")[: 4 if regularised else 2]
+    losses = tuple(
+        (name, weight * float(n)) for name, weight, n in zip(names, weights, numbers, strict=False)
+    )
+    psnr = float(-10.0 * np.log10(max(numbers[0], 1e-12)))
+    return StepReport(model.step, int(batch.view[0]), losses, psnr)
 
 
 def rate(model: InfNeRF) -> float:
@@ -59,25 +71,25 @@ def rate(model: InfNeRF) -> float:
 
 def _descend(
     model: InfNeRF, batch: Batch, rays: Rays, options: MarchOptions, samples: Samples
-) -> tuple[float, float]:
-    """Add the gradients of what rays see, note where fields were dense, and return the losses without their weights."""
-    losses, fields = model.config.losses, model.fields
-    inputs = model.field_tree.inputs(
-        samples.node, samples.position, crew(), samples.ray, directions_of(rays.rays_d),
-        model.appearance.of_rays(batch.view),
-    )  # fmt: skip
-    seen = forward(fields, inputs, crew(), model.room, keep=True)
+) -> tuple[tuple[float, float], np.ndarray, np.ndarray]:
+    """Add the gradients of what our rays see; return the losses without their weights, errors by node, gradients of looks.
+
+    Losses are our part of the mean over all rays; gradients of looks [Q,A] are those of the photos' vectors of all rays.
+    """
+    losses, (first, last), count = model.config.losses, rays.mine, len(rays.rays_o)
+    along = Along(samples.ray, directions_of(rays.rays_d), model.appearance.of_rays(batch.view))
+    seen = (model.team or ALONE).ask(model, samples.node, samples.position, along)
     spacing, width = spacing_of(model, rays, options, samples)
     terms, picture, back = composite_gradients(
-        samples.offsets, seen.density, seen.rgb, samples.t, samples.delta, model.background, batch.target, crew(),
-        mse=losses.mse, distortion=losses.distortion, spacing=spacing, width=width,
+        samples.offsets[first : last + 1], seen.density, seen.rgb, samples.t, samples.delta, model.background,
+        batch.target[first:last], crew(), mse=losses.mse, distortion=losses.distortion, spacing=spacing, width=width,
+        rays=count,
     )  # fmt: skip
-    v_looks = backward(fields, inputs, seen, back.density, back.rgb, model.gradients, crew(), model.room)
-    if model.appearance.on:
-        model.appearance.step(batch.view, v_looks, model.config.rates, rate(model))
+    v_looks = seen.back(back.density, back.rgb)
     take_in(model.tree, model.occupancy, samples.node, samples.position, seen.density)
-    _ask_for_detail(model, rays, samples, picture.weights, picture.rgb - batch.target)
-    return terms.mse, terms.distortion
+    error = np.zeros_like(batch.target)
+    error[first:last] = picture.rgb - batch.target[first:last]
+    return (terms.mse, terms.distortion), _asked_for(model, rays, samples, picture.weights, error), v_looks
 
 
 def spacing_of(
@@ -106,38 +118,30 @@ def _bent(t: np.ndarray) -> np.ndarray:
     return np.where(t < 1.0, 0.5 * t, 1.0 - 0.5 / np.maximum(t, 1.0)).astype(np.float32)
 
 
-def _ask_for_detail(
+def _asked_for(
     model: InfNeRF, rays: Rays, samples: Samples, weights: np.ndarray, error: np.ndarray
-) -> None:
-    """Note the error, shared out by weight, of samples whose footprint is finer than the node that is there."""
+) -> np.ndarray:
+    """Return the error float32 [N], shared out by weight, of samples whose footprint is finer than the node that is there."""
     tree = model.tree
     most = model.config.tree.max_depth - 1
     radius = rays.footprint[samples.ray] * samples.t
     wanted = np.minimum(np.ceil(np.log2(tree.root_gsd / radius)), most)
     share = np.square(error).sum(axis=1)[samples.ray] * weights * (wanted > tree.depth[samples.node])
-    model.asked += np.bincount(samples.node, weights=share, minlength=tree.nodes).astype(np.float32)
+    return np.bincount(samples.node, weights=share, minlength=tree.nodes).astype(np.float32)
 
 
-def _regularise(model: InfNeRF) -> list[tuple[str, float]]:
-    """Add the gradients of the losses on densities at random places; return those losses, weighted."""
-    losses, scene = model.config.losses, model.field_tree
+def _regularise(model: InfNeRF) -> tuple[float, float]:
+    """Add the gradients of the losses on densities at random places; return level and transparency, without their weights."""
+    losses, scene, team = model.config.losses, model.field_tree, model.team or ALONE
     if losses.level == 0.0 and losses.transparency == 0.0:
-        return []
+        return 0.0, 0.0
     places = draw_places(scene.tree, losses, scene.background, model.rng)
-    inputs = scene.inputs(places.node, places.position, crew())
-    seen = forward(scene.fields, inputs, crew(), model.room, keep=True)
+    if not team.takes_turn(model):
+        return 0.0, 0.0
+    seen = team.ask(model, places.node, places.position)
     level, clear, v_density = level_and_transparency(places, seen.density, losses, scene.tree.half)
-    backward(
-        scene.fields,
-        inputs,
-        seen,
-        v_density * np.float32(losses.every),
-        None,
-        model.gradients,
-        crew(),
-        model.room,
-    )
-    return [("level", losses.level * level), ("transparency", losses.transparency * clear)]
+    seen.back(v_density * np.float32(losses.every), None)
+    return level, clear
 
 
 def _look_around(model: InfNeRF) -> None:
@@ -145,7 +149,7 @@ def _look_around(model: InfNeRF) -> None:
     options = model.config.sampling
     if options.probes and model.step % PROBE_EVERY == PROBE_EVERY - 1:
         nodes, positions = probes(model.tree, model.occupancy, PROBE_EVERY * options.probes, model.rng)
-        density = model.field_tree.density(nodes, positions, crew(), model.room)
+        density = (model.team or ALONE).density(model, nodes, positions)
         take_in(model.tree, model.occupancy, nodes, positions, density)
     if model.step % REFRESH_EVERY == REFRESH_EVERY - 1:
         refresh(model.occupancy, crew(), options.decay)

@@ -17,7 +17,7 @@ import numpy as np
 from engine.cameras import Camera
 from engine.cpu.crew import crew
 from engine.cpu.lists import VoxelTable, Workspace
-from engine.cpu.shade import carry_groups, sh_groups
+from engine.cpu.shade import carry_groups, grouped, sh_groups
 from engine.cpu.shared_step import shared_step
 from engine.cpu.tile_loss import SUM_BACKGROUND, SUM_SQUARED
 from engine.cpu.train_view import FieldArrays, render_lists, shaded_lists, tile_squares, train_on_view
@@ -124,6 +124,11 @@ class SVRaster:
             put_points(octree, self.scene.points, density, self.field.sh)
         self.heaviest_before = zeros(n)
         self.lay_out(octree)
+
+    def show(self, octree: Octree, density: np.ndarray, sh: np.ndarray) -> None:
+        """Go on with voxels made elsewhere: raw densities [G] at the points, coefficients [V,K,3] of the model's degree."""
+        self._start_with(octree)
+        self.field = replace(self.field, density=density.astype(np.float32), sh=grouped(sh))
 
     @property
     def _seeded(self) -> bool:

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.jobs.sequence import PngFolder, VideoFile
 from app.jobs.video import ExportJob, start_export
 from engine.cameras import Camera
 from engine.errors import UserError
+from engine.export.sequence import PngFolder, VideoFile
 from engine.messages import CancelJob, Command, Event, JobEnded, JobProgress, RenderJob, StartJob
 
 PATIENCE_S = 20.0  # far beyond what any of these takes; only a hang reaches it
