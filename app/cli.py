@@ -303,10 +303,11 @@ def _eval(arguments: Any, argv: list[str]) -> int:
 def _render(arguments: Any, argv: list[str]) -> int:
     from app.headless_render import RenderTask, render
 
-    chosen = [kind for kind in ("spiral", "orbit", "path") if getattr(arguments, kind)]
+    kinds = ("spiral", "orbit", "zoom-out", "path")
+    chosen = [kind for kind in kinds if getattr(arguments, kind.replace("-", "_"))]
     if len(chosen) != 1:
         came = " and ".join(f"--{kind}" for kind in chosen) or "none"
-        raise UserError(f"render needs one of --spiral, --orbit and --path FILE, got {came}.")
+        raise UserError(f"render needs one of --spiral, --orbit, --zoom-out and --path FILE, got {came}.")
     _check_above_zero("frames", arguments.frames)
     _check_above_zero("fps", arguments.fps)
     size = _size(arguments.size)

@@ -140,17 +140,21 @@ class EvalFlags(DeviceFlags):
 
 @dataclass(frozen=True)
 class RenderFlags(DeviceFlags):
-    """Render a camera path of a run: --spiral, --orbit or --path FILE."""
+    """Render a camera path of a run: --spiral, --orbit, --zoom-out or --path FILE."""
 
     run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
     spiral: Annotated[
         tyro.conf.FlagCreatePairsOff[bool], Help(help="Once round the scene, sinking and rising.")
     ] = False
     orbit: Annotated[tyro.conf.FlagCreatePairsOff[bool], Help(help="Once round the scene, level.")] = False
+    zoom_out: Annotated[
+        tyro.conf.FlagCreatePairsOff[bool],
+        Help(help="From close by to far above: shows level of detail at work."),
+    ] = False
     path: Annotated[Path | None, Help(metavar="FILE", help="A camera path that the window saved.")] = None
     size: Annotated[str, Help(metavar="WxH", help="Size of the pictures.")] = "960x540"
     fps: Annotated[float, Help(help="Frames per second.")] = 30.0
-    frames: Annotated[int, Help(help="How many frames a spiral or an orbit has.")] = 120
+    frames: Annotated[int, Help(help="How many frames a spiral, an orbit or a zoom-out has.")] = 120
     output: Annotated[
         Path, Help(aliases=["-o"], metavar="FILE.mp4|DIR/", help="A video, or a folder of pictures.")
     ] = tyro.MISSING

@@ -48,7 +48,7 @@ class AppActions(Protocol):
         """Ask a question; call `then` if the person presses `button`."""
 
     def export(self, kind: str) -> None:
-        """Start a "spiral" or "orbit" video with the other settings of `session.export`."""
+        """Start a "spiral", "orbit" or "zoom-out" video with the other settings of `session.export`."""
 
     def screenshot(self) -> None:
         """Save the viewport's picture."""
@@ -466,6 +466,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("export_orbit", "Orbit video", "Export", "Ctrl+Shift+R",
             "Record a video on a circle around the scene, with the settings of the Export panel.",
             lambda app: app.export("orbit"), with_scene),
+    Command("export_zoom_out", "Zoom-out video", "Export", "Ctrl+Shift+Z",
+            "Record a video that goes back from the scene, for level of detail, with the settings of the Export panel.",
+            lambda app: app.export("zoom-out"), with_scene),
     Command("export_views", "Table of views", "Export", "",
             "Write the table of views, with the quality of each, into a CSV file.",
             lambda app: app.export_views(), with_scene),

@@ -25,11 +25,11 @@ VIDEO_FRAMES = 120
 
 @dataclass(frozen=True)
 class RenderTask:
-    """What `render` was asked for: one of a spiral, an orbit or a path file."""
+    """What `render` was asked for: one of the presets or a path file."""
 
     run: Path
     output: Path
-    kind: str  # "spiral", "orbit" or "path"
+    kind: str  # of `presets.PRESETS`, or "path"
     path_file: Path | None = None
     size: tuple[int, int] = VIDEO_SIZE
     fps: float = VIDEO_FPS
@@ -52,7 +52,7 @@ def path_cameras(scene: m.SceneOpened, task: RenderTask) -> Sequence[Camera]:
         return read_path(task.path_file, scene.data_from_engine).cameras(task.fps, width, height)
     capture = [view.camera for view in scene.views[: scene.n_train]]
     preset = presets.suggest(capture, scene.up, task.frames)
-    return (presets.spiral if task.kind == "spiral" else presets.orbit)(preset, width, height)
+    return presets.PRESETS[task.kind](preset, width, height)
 
 
 def export(driver: Driver, output: Path, cameras: Sequence[Camera], fps: float) -> None:

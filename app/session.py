@@ -51,7 +51,7 @@ class ViewSettings:
 class ExportSettings:
     """What the next video is: the form of the export panel, which the menu's export commands use too."""
 
-    kind: str = "spiral"  # or "orbit"
+    kind: str = "spiral"  # of `app.view.presets.PRESETS`
     radius: float = 1.0  # engine units, across
     height: float = 0.4  # engine units, along the scene's up
     turns: float = 1.0

@@ -38,7 +38,7 @@ from engine.render.resample import box_downsample
 
 SCALES = (1, 2, 4)  # photos are so many times smaller
 CASES = ("tree", "field", "field-full")
-_LEVELS, _TABLES = range(6, 17), range(10, 24)  # sizes tried for the single field
+_LEVELS, _TABLES = range(8, 13), range(10, 24)  # sizes tried for the single field
 
 
 def single_field(config: InfNeRFConfig, total: int, levels: int) -> InfNeRFConfig:
@@ -58,6 +58,9 @@ def single_field(config: InfNeRFConfig, total: int, levels: int) -> InfNeRFConfi
     ]
     _, grids, table = min(sizes)
     values = {"tree.max_depth": 1, "field.max_res": max_res, "field.levels": grids, "field.log2_table": table}
+    values["sampling.grid"] = min(
+        64, config.sampling.grid << (levels - 1)
+    )  # kept densities as fine as the tree's leaves'
     return updated(config, values)
 
 

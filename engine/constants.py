@@ -66,3 +66,6 @@ WANT_DEPTH, WANT_MEDIAN, WANT_NORMAL, WANT_COUNT, WANT_WEIGHT = (
     8,
     16,
 )  # what a view holds besides colour
+
+# A hashed level of a node's grid: entry (x XOR y HASH_Y XOR z HASH_Z) mod the table's size, in 32 bits without a sign.
+HASH_Y, HASH_Z = 2654435761, 805459861

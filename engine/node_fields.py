@@ -17,7 +17,6 @@ import numpy as np
 
 from engine.errors import UserError
 
-HASH_Y, HASH_Z = 2654435761, 805459861  # x is multiplied by 1
 N_SH = 16  # values of a direction: spherical harmonics up to degree 3
 RAW_LIMIT = 15.0  # the density's exponent is held below this, and within +- this for its gradient
 TABLE_INIT = 1e-4  # features begin uniform in +- this

@@ -39,8 +39,7 @@ class Exports:
             turns=settings.turns,
             frames=settings.frames,
         )
-        make = presets.orbit if settings.kind == "orbit" else presets.spiral
-        cameras = make(preset, settings.width, settings.height_px)
+        cameras = presets.PRESETS[settings.kind](preset, settings.width, settings.height_px)
         path = Path(settings.file).expanduser() if settings.file else self._free_path(settings.kind)
         if path.absolute() in self._under_way():
             raise UserError(f"{path} is being written just now; choose another name or wait for its end.")

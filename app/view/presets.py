@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Ready-made camera paths: an orbit and a spiral about the scene, with settings suggested by the capture."""
+"""Ready-made camera paths: an orbit, a spiral and a way back from the scene, with settings suggested by the capture."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ FULL_TURN = 2.0 * np.pi
 OPEN_GAP_RAD = np.radians(110.0)  # a wider gap between cameras: nobody looked from there
 SPIRAL_LOW = 0.3  # the lowest elevation of a spiral, as a share of its highest
 MAX_ELEVATION_RAD = np.radians(75.0)
+ZOOM_FROM, ZOOM_TO = (
+    0.5,
+    8.0,
+)  # a zoom-out's first and last distance, in the capture's: four octaves of detail
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +52,41 @@ def spiral(preset: PathPreset, width: int, height_px: int) -> list[Camera]:
     return _path(preset, width, height_px, lambda progress: middle + swing * np.cos(FULL_TURN * progress))
 
 
-def _path(
-    preset: PathPreset, width: int, height_px: int, elevation_share: Callable[[float], float]
-) -> list[Camera]:
+def zoom_out(preset: PathPreset, width: int, height_px: int) -> list[Camera]:
+    """Return the cameras of a way back from close by to far above; every frame shows the scene smaller by the same factor.
+
+    So the levels of a scene with level of detail come into use one after the other, each for as many frames. It does not turn.
+    """
+    _check(preset)
+    up, ahead, _ = _axes(preset.up, preset.start)
+    distance, elevation = np.hypot(preset.radius, preset.height), np.arctan2(preset.height, preset.radius)
+    highest = max(elevation, MAX_ELEVATION_RAD)
+    cameras = []
+    for progress in np.linspace(0.0, 1.0, preset.frames):
+        away = distance * ZOOM_FROM * (ZOOM_TO / ZOOM_FROM) ** progress
+        e = elevation + (highest - elevation) * (3.0 - 2.0 * progress) * progress**2
+        direction = np.cos(e) * ahead + np.sin(e) * up
+        pose = look_at(preset.centre + away * direction, preset.centre, up)
+        cameras.append(Camera.from_fov(width, height_px, preset.fov_y_rad, pose))
+    return cameras
+
+
+# By the names that people choose them with; files are named so, too.
+PRESETS = {"spiral": spiral, "orbit": orbit, "zoom-out": zoom_out}
+
+
+def _check(preset: PathPreset) -> None:
     if preset.frames < 1 or preset.radius <= 0.0:
         raise UserError(
             "A path needs at least 1 frame and a radius above 0, "
             f"got {preset.frames} frames and a radius of {preset.radius:g}."
         )
+
+
+def _path(
+    preset: PathPreset, width: int, height_px: int, elevation_share: Callable[[float], float]
+) -> list[Camera]:
+    _check(preset)
     up, ahead, side = _axes(preset.up, preset.start)
     distance, elevation = np.hypot(preset.radius, preset.height), np.arctan2(preset.height, preset.radius)
     cameras = []

@@ -8,6 +8,7 @@ A pass: `Inputs.of(...)` sorts samples by slot, `forward` gives densities and co
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from engine.cpu.node_pass import (
     field_forward,
     sort_by_slot,
 )
+from engine.cpu.node_waiting import Waiting
 from engine.cpu.simd import LANES
 from engine.node_fields import N_SH, FieldShape, NodeFields
 from engine.shapes import check_shapes
@@ -76,6 +78,7 @@ def group_by_slot(slot: np.ndarray, slots: int) -> Groups:
     )
 
 
+@cache
 def level_numbers(shape: FieldShape) -> np.ndarray:
     """Return what the kernels read a shape's levels from, int64 [L, N_LEVEL]."""
     levels = np.zeros((shape.levels, N_LEVEL), dtype=np.int64)
@@ -142,24 +145,35 @@ class Outputs:
 class FieldGradients:
     """Gradients of all slots, added up: tables [S, entries, F], mlp [S, mlp_size]; touched uint8 [S]: slots with any.
 
-    An entry is touched where its gradient is not 0. `adam_touched` sets what it consumed back to 0.
+    An entry is touched where its gradient is not 0. `adam_touched` sets what it consumed back to 0. With `waiting`, tables
+    has no entries: the passes' gradients of features wait there for the step, which gives the same bits in less time.
     """
 
     tables: np.ndarray
     mlp: np.ndarray
     touched: np.ndarray
+    waiting: Waiting | None = None
 
     @classmethod
-    def of(cls, fields: NodeFields) -> FieldGradients:
-        """Return zero gradients for fields."""
-        return cls(
-            np.zeros_like(fields.tables), np.zeros_like(fields.mlp), np.zeros(fields.slots, dtype=np.uint8)
-        )
+    def of(cls, fields: NodeFields, waiting: bool = False) -> FieldGradients:
+        """Return zero gradients for fields. Do not let them wait where tables' gradients are looked at before the step."""
+        touched, mlp = np.zeros(fields.slots, dtype=np.uint8), np.zeros_like(fields.mlp)
+        if waiting:
+            none = np.zeros((fields.slots, 0, fields.shape.features), dtype=np.float32)
+            return cls(none, mlp, touched, Waiting(fields.slots))
+        return cls(np.zeros_like(fields.tables), mlp, touched)
 
     def clear(self) -> None:
         """Forget the gradients of all touched slots."""
         slots = np.flatnonzero(self.touched)
         self.tables[slots], self.mlp[slots], self.touched[slots] = 0.0, 0.0, 0
+        if self.waiting is not None:
+            self.waiting.take()
+
+    def nbytes(self) -> int:
+        """Return the bytes held."""
+        waiting = 0 if self.waiting is None else self.waiting.nbytes()
+        return self.tables.nbytes + self.mlp.nbytes + self.touched.nbytes + waiting
 
 
 def forward(fields: NodeFields, inputs: Inputs, crew: Crew, room: Workspace, keep: bool = False) -> Outputs:
@@ -226,7 +240,11 @@ def backward(
     net = net_numbers(shape)
     with_colour = v_rgb is not None and outputs.rgb is not None and inputs.ray is not None
     rays, more = 0 if inputs.directions is None else len(inputs.directions), int(net[APPEARANCE_ROW])
-    v_features = room.take("field_v_features", (shape.levels * n * 2,), np.float32)
+    waiting = gradients.waiting
+    if waiting is None:
+        v_features = room.take("field_v_features", (shape.levels * n * 2,), np.float32)
+    else:
+        v_features = waiting.add(groups.slots, groups.offsets, outputs.places, shape.levels, n + LANES, n)
     partial = room.take("field_partial", (len(groups.chunks), shape.mlp_size), np.float32)
     v_samples = room.take("field_v_looks", (n * more,), np.float32)
     crew.run(
@@ -236,10 +254,11 @@ def backward(
         np.ascontiguousarray(v_density, dtype=np.float32),
         np.ascontiguousarray(v_rgb, dtype=np.float32) if with_colour else _NO_ROWS, v_features, partial, v_samples,
     )  # fmt: skip
-    crew.run(
-        scatter_features, groups.slots, groups.offsets, level_numbers(shape), shape.entries, outputs.places, n + LANES,
-        v_features, n, gradients.tables.reshape(-1),
-    )  # fmt: skip
+    if waiting is None:
+        crew.run(
+            scatter_features, groups.slots, groups.offsets, level_numbers(shape), shape.entries, outputs.places, n + LANES,
+            v_features, n, gradients.tables.reshape(-1),
+        )  # fmt: skip
     crew.run(add_partial, groups.slots, groups.first_chunk, partial, gradients.mlp)
     gradients.touched[groups.slots] = 1
     v_looks = np.zeros((rays, more), dtype=np.float32)

@@ -25,12 +25,6 @@ _CHUNK = 16  # nodes per piece of parallel work
 
 
 @njit(cache=True, nogil=True)
-def root_unit(x):
-    """Return where the root's grid has a coordinate of the cube, [0, 1] there, before contraction: its middle half."""
-    return 0.25 + 0.5 * x
-
-
-@njit(cache=True, nogil=True)
 def contracted_unit(x, y, z):
     """Return where the root's grid has a position given in edges of the cube, contracted, and its max|x| in half edges."""
     x, y, z = 2.0 * x - 1.0, 2.0 * y - 1.0, 2.0 * z - 1.0
@@ -40,13 +34,13 @@ def contracted_unit(x, y, z):
 
 
 @njit(cache=True, nogil=True)
-def _take_in(low, per_edge, depth, cell, nodes, positions, sigma, resolution, contracted, density):
+def _take_in(low, per_edge, depth, cell, contracted, nodes, positions, sigma, resolution, density):
     for s in range(nodes.shape[0]):
         node = nodes[s]
         x = (np.float64(positions[s, 0]) - low[0]) * per_edge
         y = (np.float64(positions[s, 1]) - low[1]) * per_edge
         z = (np.float64(positions[s, 2]) - low[2]) * per_edge
-        if node == 0 and contracted:
+        if contracted and node == 0:
             x, y, z, _ = contracted_unit(x, y, z)
         else:
             cells = 1 << depth[node]
@@ -116,9 +110,9 @@ def take_in(
     """Raise the cells at these samples to their densities. Rays learn of it at the next `refresh`."""
     check_shapes("take_in", nodes=(nodes, "M"), positions=(positions, "M 3"), density=(density, "M"))
     _take_in(
-        tree.centre - tree.half, 0.5 / tree.half, tree.depth, tree.cell, np.ascontiguousarray(nodes, dtype=np.int32),
-        np.ascontiguousarray(positions, dtype=np.float32), np.ascontiguousarray(density, dtype=np.float32),
-        occupancy.resolution, occupancy.contracted, occupancy.density,
+        tree.centre - tree.half, 0.5 / tree.half, tree.depth, tree.cell, occupancy.contracted,
+        np.ascontiguousarray(nodes, dtype=np.int32), np.ascontiguousarray(positions, dtype=np.float32),
+        np.ascontiguousarray(density, dtype=np.float32), occupancy.resolution, occupancy.density,
     )  # fmt: skip
 
 
@@ -140,6 +134,7 @@ def refresh(
         np.float32(occupancy.threshold),
         occupancy.free,
     )
+    occupancy.mark_changed()
 
 
 def probes(
@@ -151,11 +146,10 @@ def probes(
     """
     each = occupancy.resolution**3
     flat = rng.integers(0, occupancy.nodes * each, n)
-    occupied = np.flatnonzero(occupancy.free.reshape(-1) == 0)
+    occupied = occupancy.occupied()
     if len(occupied):
         some = round(occupied_share * n)
         flat[:some] = occupied[rng.integers(0, len(occupied), some)]
     nodes, cells = np.divmod(flat, each)
-    within = rng.random((n, 3))
-    positions = positions_in_cells(tree, occupancy.resolution, nodes, cells, within, occupancy.contracted)
+    positions = positions_in_cells(tree, occupancy, nodes, cells, rng.random((n, 3)))
     return nodes.astype(np.int32), positions

@@ -19,11 +19,10 @@ RUN = 64  # rays per piece of parallel work
 
 # Entries of `params`, float64.
 (
-    LOW_X, LOW_Y, LOW_Z, PER_EDGE, ROOT_GSD, SPACING, POWER, PADDING, STOP, MOST_ALPHA, UNSEEN_DENSITY,
-    ROOT_STRETCH, N_PARAMS,
-) = range(13)  # fmt: skip
+    LOW_X, LOW_Y, LOW_Z, PER_EDGE, ROOT_GSD, SPACING, POWER, PADDING, STOP, MOST_ALPHA, UNSEEN_DENSITY, N_PARAMS,
+) = range(12)  # fmt: skip
 # Entries of `sizes`, int64.
-DEEPEST, RESOLUTION, SAMPLES, CANDIDATES, OUTSIDE, N_SIZES = range(6)
+DEEPEST, RESOLUTION, SAMPLES, CANDIDATES, OUTSIDE, CONTRACTED, N_SIZES = range(7)
 # Columns of a piece: z-depths of its ends, weight, steps of `spacing` that it holds, chance, whether a gap lies before it.
 FROM, TO, WEIGHT, STEPS, CHANCE, AFTER_GAP, PIECE = range(7)
 
@@ -138,7 +137,7 @@ def resample_rays(
                 pieces[p, FROM], pieces[p, TO] = begin, begin + span / length
                 pieces[p, WEIGHT] = max(np.float64(weights[s]), 0.0)
                 pieces[p, STEPS] = span / (
-                    params[SPACING] * gsd * (params[ROOT_STRETCH] if node_old[s] == 0 else 1.0)
+                    params[SPACING] * gsd * (1.0 + sizes[CONTRACTED] * (node_old[s] == 0))
                 )
                 # Neighbours' ends agree to float32's rounding; a gap is at least a cell wide.
                 gap = p == 0 or begin - pieces[p - 1, TO] > GAP * (1.0 + abs(begin))

@@ -23,8 +23,8 @@ class _Batch:
     """Rays and the tree, laid out for the kernels."""
 
     def __init__(
-        self, tree: NodeTree, rays_o: np.ndarray, rays_d: np.ndarray, footprint: np.ndarray,
-        options: ProposalOptions, resolution: int, contracted: bool, resident: np.ndarray | None,
+        self, tree: NodeTree, occupancy: Occupancy, rays_o: np.ndarray, rays_d: np.ndarray, footprint: np.ndarray,
+        options: ProposalOptions, resident: np.ndarray | None,
     ) -> None:  # fmt: skip
         self.o, self.d, self.footprint = (
             np.ascontiguousarray(array, dtype=np.float32) for array in (rays_o, rays_d, footprint)
@@ -33,10 +33,12 @@ class _Batch:
         self.params[:PER_EDGE] = tree.centre - tree.half
         self.params[PER_EDGE:] = (
             0.5 / tree.half, tree.root_gsd, options.spacing, options.power, options.padding, options.stop,
-            options.most_alpha, options.unseen_density, 2.0 if contracted else 1.0,
+            options.most_alpha, options.unseen_density,
         )  # fmt: skip
         self.sizes = np.zeros(N_SIZES, dtype=np.int64)
-        self.sizes[:] = tree.levels - 1, resolution, options.samples, options.candidates, options.outside
+        self.sizes[:] = (
+            tree.levels - 1, occupancy.resolution, options.samples, options.candidates, options.outside, occupancy.contracted,
+        )  # fmt: skip
         resident_nodes = ALL_RESIDENT if resident is None else resident
         self.nodes = (tree.children.reshape(-1), resident_nodes, resident is not None)
         self.depth = tree.depth
@@ -91,9 +93,7 @@ def propose(
         "propose", rays_o=(rays_o, "Q 3"), rays_d=(rays_d, "Q 3"), near=(near, "Q"), far=(far, "Q"),
         footprint=(footprint, "Q"),
     )["Q"]  # fmt: skip
-    batch = _Batch(
-        tree, rays_o, rays_d, footprint, options, occupancy.resolution, occupancy.contracted, resident
-    )
+    batch = _Batch(tree, occupancy, rays_o, rays_d, footprint, options, resident)
     drawn, counts = _room_for(room, q, options.samples)
     crew.run(
         propose_rays, batch.o, batch.d, np.ascontiguousarray(near, dtype=np.float32),
@@ -105,6 +105,7 @@ def propose(
 
 def resample(
     tree: NodeTree,
+    occupancy: Occupancy,
     samples: Samples,
     weights: np.ndarray,  # [M] of the samples, from the fields
     rays_o: np.ndarray,  # [Q,3]
@@ -115,7 +116,6 @@ def resample(
     crew: Crew,
     room: Workspace,
     resident: np.ndarray | None = None,
-    contracted: bool = True,  # whether the root also covers what is around its cube
 ) -> Samples:
     """Return at most `options.samples` samples a ray, denser where the weights are: a further round of proposing.
 
@@ -125,7 +125,7 @@ def resample(
         "resample", samples=(samples.t, "M"), weights=(weights, "M"), rays_o=(rays_o, "Q 3"), rays_d=(rays_d, "Q 3"),
         footprint=(footprint, "Q"),
     )  # fmt: skip
-    batch = _Batch(tree, rays_o, rays_d, footprint, options, 1, contracted, resident)
+    batch = _Batch(tree, occupancy, rays_o, rays_d, footprint, options, resident)
     drawn, counts = _room_for(room, samples.rays, options.samples)
     longest = int(np.diff(samples.offsets).max(initial=0))
     crew.run(

@@ -17,6 +17,7 @@ from engine.cpu.occupancy import contracted_unit
 from engine.cpu.place import (
     AFTER_GAP,
     CANDIDATES,
+    CONTRACTED,
     DEEPEST,
     FROM,
     LOW_X,
@@ -30,7 +31,6 @@ from engine.cpu.place import (
     POWER,
     RESOLUTION,
     ROOT_GSD,
-    ROOT_STRETCH,
     RUN,
     SAMPLES,
     SPACING,
@@ -90,7 +90,7 @@ def _through_the_cube(
 
     o + t d is in edges of the cube; `length` is |direction| in engine units.
     """
-    resolution, root_gsd, stretch = sizes[RESOLUTION], params[ROOT_GSD], params[ROOT_STRETCH]
+    resolution, root_gsd = sizes[RESOLUTION], params[ROOT_GSD]
     shortest = (end - begin) / sizes[CANDIDATES]
     ix = 0.0 if abs(dx) < _PARALLEL else 1.0 / dx
     iy = 0.0 if abs(dy) < _PARALLEL else 1.0 / dy
@@ -105,8 +105,9 @@ def _through_the_cube(
         node = descend(children, resident, some_resident, x, y, z, level)
         d = depth[node]
         # The cube's coordinate c is the grid's scale c + shift; cells of a node below the root are those of the whole cube.
-        scale = resolution / stretch if node == 0 else np.float64(resolution << d)
-        shift = 0.5 * (resolution - scale) if node == 0 else 0.0
+        bent = node == 0 and sizes[CONTRACTED] > 0
+        scale = 0.5 * resolution if bent else np.float64(resolution << d)
+        shift = 0.25 * resolution if bent else 0.0
         i, j, k = np.int64(x * scale + shift), np.int64(y * scale + shift), np.int64(z * scale + shift)
         mask = resolution - 1
         at = ((i & mask) * resolution + (j & mask)) * resolution + (k & mask)
@@ -130,7 +131,7 @@ def _through_the_cube(
         else:
             span = (until - t) * length
             alpha = _alpha(density[node, at], span, params)
-            steps = span / (params[SPACING] * gsd * (stretch if node == 0 else 1.0))
+            steps = span / (params[SPACING] * gsd * (2.0 if bent else 1.0))
             n = _add_piece(pieces, n, t, until, gap, shortest, alpha, trans, steps)
             trans *= 1.0 - alpha
             gap = False
@@ -147,6 +148,8 @@ def _outside_the_cube(
     Their ends are even in 1 / (1 + distance from begin, in half edges): short near the cube, long far out.
     """
     count, resolution = sizes[OUTSIDE], sizes[RESOLUTION]
+    if sizes[CONTRACTED] == 0:
+        return n, trans, True
     half = 0.5 / (params[PER_EDGE] * length)  # half an edge, as z-depth of this ray
     far = half / (half + end - begin)
     t = begin

@@ -54,7 +54,8 @@ def constants_header() -> str:
             numbers = ", ".join(f"{number!r}f" for number in value)
             lines.append(f"__device__ constexpr float {name}[{len(value)}] = {{{numbers}}};")
         elif isinstance(value, int):
-            lines.append(f"constexpr int {name} = {value};")
+            kind, end = ("int", "") if value < 1 << 31 else ("unsigned", "u")
+            lines.append(f"constexpr {kind} {name} = {value}{end};")
         else:
             lines.append(f"constexpr float {name} = {value!r}f;")
     return "\n".join(lines) + "\n"

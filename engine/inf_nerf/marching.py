@@ -43,7 +43,7 @@ class Rays:
     spacing: sampling.Spacing
     hits: Tensor
     seed: int | None
-    numbers: Tensor  # int64 [N], what random numbers are drawn by
+    numbers: Tensor  # int64 [N], what random numbers are drawn by; `by_memory` takes them to be consecutive
     resident: Tensor | None
 
 
@@ -128,40 +128,53 @@ def proposal_of(config: InfNeRFConfig) -> ProposalOptions:
 @torch.no_grad()
 def by_memory(model: InfNeRF, rays: Rays) -> Places:
     """Return samples where the nodes' grids say that something may be; rays have as many as they need, at most `num_samples`."""
-    o, d, footprint = (x.numpy() for x in (rays.rays_o, rays.rays_d, rays.footprint))
-    near, far = (x[:, 0] for x in (rays.spacing.near, rays.spacing.far))
-    far = torch.where(rays.hits, far, near)
+    before = 0 if rays.seed is None or not len(rays.numbers) else int(rays.numbers[0])
+    far = torch.where(rays.hits, rays.spacing.far[:, 0], rays.spacing.near[:, 0])
+    o, d, near, far, footprint = (
+        _behind(before, x) for x in (rays.rays_o, rays.rays_d, rays.spacing.near[:, 0], far, rays.footprint)
+    )
     options, resident = proposal_of(model.config), None if rays.resident is None else rays.resident.numpy()
     rounds, room = (*(model.config.proposal_samples or ()), model.config.num_samples), Workspace()
     kinds = [replace(options, samples=samples) for samples in rounds]
     found = propose(
-        model.tree, model.occupancy, o, d, near.numpy(), far.numpy(), footprint, kinds[0], rays.seed, crew(), room, resident
-    )  # fmt: skip
+        model.tree, model.occupancy, o, d, near, far, footprint, kinds[0], rays.seed, crew(), room, resident
+    )
     for i, kind in enumerate(kinds[1:], 1):
-        weights = _weights(model, found, len(o))
+        weights = _weights(model, found)
         seed = None if rays.seed is None else rays.seed + i
         found = resample(
             model.tree, found, weights, o, d, footprint, kind, seed, crew(), room, resident, model.config.unbounded
         )  # fmt: skip
-    return _dense(model, rays, found)
+    return _dense(model, rays, _without(found, before))
 
 
-def _weights(model: InfNeRF, samples: Samples, n: int) -> np.ndarray:
+def _behind(before: int, values: Tensor) -> np.ndarray:
+    """Return values [N,...] of rays behind those of so many others, which are nowhere: kernels number rays from 0."""
+    return np.concatenate([np.zeros((before, *values.shape[1:]), np.float32), values.numpy()])
+
+
+def _without(samples: Samples, before: int) -> Samples:
+    """Return samples without the first rays, which have none."""
+    samples.offsets, samples.ray = samples.offsets[before:], samples.ray - np.int32(before)
+    return samples
+
+
+def _weights(model: InfNeRF, samples: Samples) -> np.ndarray:
     node, position = torch.from_numpy(samples.node), torch.from_numpy(samples.position)
-    real = _layout(samples, n)
+    real = _layout(samples)
     optical = model.density_at(node.long(), position) * torch.from_numpy(samples.delta)
     dense = torch.zeros(real.shape).masked_scatter(real, optical)
     return compositing_weights(dense)[real].numpy()
 
 
-def _layout(samples: Samples, n: int) -> Tensor:
+def _layout(samples: Samples) -> Tensor:
     """Return which places [N,S] of a dense layout hold samples, side by side from the left; S is 1 at least."""
     counts = torch.from_numpy(np.diff(samples.offsets))
-    return torch.arange(max(1, int(counts.max())) if n else 1) < counts[:, None]
+    return torch.arange(max(1, int(counts.max())) if len(counts) else 1) < counts[:, None]
 
 
 def _dense(model: InfNeRF, rays: Rays, samples: Samples) -> Places:
-    real = _layout(samples, len(rays.rays_o))
+    real = _layout(samples)
     t, start, delta, position = (
         torch.from_numpy(x) for x in (samples.t, samples.start, samples.delta, samples.position)
     )

@@ -106,7 +106,7 @@ class TreeTensors(nn.Module):
         """Return the node int64 [M] that evaluates each sample.
 
         It is the deepest one above the sample that is not finer than its footprint asks for: depth at most
-        ceil(log2(root's gsd / radius)), nowhere below a missing (or not resident) child; outside the cube the root.
+        ceil(log2(root's gsd / radius)), and resident; outside the cube the root, which always counts as resident.
         """
         tree, deepest = self.tree, self.tree.levels - 1
         mantissa, exponent = torch.frexp(tree.root_gsd / radii.double().clamp(min=1e-300))
@@ -118,14 +118,14 @@ class TreeTensors(nn.Module):
         wanted = torch.where(inside, wanted, 0)
         cells = (place.clamp(0.0, 1.0) * (1 << deepest)).long()
         node = torch.zeros_like(wanted)
+        best = node
         for depth in range(deepest):
             bits = (cells >> (deepest - 1 - depth)) & 1
             child = self.child[node, bits[:, 0] << 2 | bits[:, 1] << 1 | bits[:, 2]]
             goes = (child >= 0) & (wanted > depth) & (self.depth[node] == depth)
-            if resident is not None:
-                goes &= resident[child.clamp(min=0)]
             node = torch.where(goes, child, node)
-        return node
+            best = node if resident is None else torch.where(resident[node], node, best)
+        return best
 
     def unit(self, nodes: Tensor, positions: Tensor, background: bool) -> Tensor:
         """Return [M,3] in [0,1]: where positions lie in their nodes' cubes. With `background` the root's is contracted."""

@@ -33,12 +33,19 @@ class TouchedAdam(torch.optim.Optimizer):
                 if parameter.grad is not None and parameter.numel():
                     self._step(parameter, group)
 
+    @staticmethod
+    def fresh(parameter: Tensor) -> dict[str, Tensor]:
+        """Return a parameter's state before its first step."""
+        width = parameter.shape[-1] if parameter.ndim > 1 else 1
+        values = parameter.detach()
+        age = values.new_zeros(parameter.numel() // max(width, 1))
+        return {"m": torch.zeros_like(values), "v": torch.zeros_like(values), "age": age}
+
     def _step(self, parameter: Tensor, group: dict) -> None:
         state, (beta1, beta2) = self.state[parameter], group["betas"]
         width = parameter.shape[-1] if parameter.ndim > 1 else 1
         if not state:
-            state["m"], state["v"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
-            state["age"] = parameter.new_zeros(parameter.numel() // width)
+            state.update(self.fresh(parameter))
         grad = parameter.grad.reshape(-1, width)
         rows = torch.nonzero((grad != 0.0).any(dim=1))[:, 0]
         if not len(rows):

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from engine.errors import OptionError
-from engine.inf_nerf import files
+from engine.inf_nerf import files, resume
 from engine.inf_nerf.marching import remember
 from engine.inf_nerf.model import InfNeRF
 from engine.inf_nerf.optimizer import TouchedAdam
+from engine.inf_nerf.parallel import division_of
 from engine.inf_nerf.photos import HeldOut, PyramidRays, points_of, scene_of
 from engine.inf_nerf.regularisers import level_and_transparency
 from engine.inf_nerf.renderer import InfNeRFRenderer
@@ -27,6 +28,7 @@ from engine.metrics import psnr
 log = logging.getLogger(__name__)
 
 Callback = Callable[["InfNeRFTrainer", int, dict[str, float]], Any]
+_OF_NODES = ("level_loss", "transparency_loss")  # terms that are not about rays
 _PLACES, _PROBES = 0x50, 0x51  # keep random places of a step apart from its rays
 
 
@@ -67,8 +69,12 @@ class InfNeRFTrainer:
         self.optimizer = TouchedAdam(model.fields.parameters(), self.config.lr_init)
         half = self._half() == torch.float16
         self.scaler = torch.amp.GradScaler(model.device.type, enabled=half)
+        self.division = division_of(
+            self.config.distributed, self.config.parallel, self.config.local_rank, model.device
+        )
         if self.config.resume:
-            self.load(self._place("last"))
+            resume.open_into(self, self._place("last"))
+        self.division.divide(self)
 
     # --- training -------------------------------------------------------------------------------------------------
 
@@ -96,8 +102,9 @@ class InfNeRFTrainer:
             if config.prune_every and self.step % config.prune_every == 0:
                 self.prune()
             if self.step % every == 0 or self.step == self.total_steps:
-                result |= self.validate()
-                self._keep(result["psnr"])
+                with self.division.whole(self):
+                    result |= self.validate()
+                    self._keep(result["psnr"])
                 if config.early_stop and self.waited >= config.early_stop:
                     log.info("step=%d stopped early, best psnr=%.2f", self.step, self.best_psnr)
                     break
@@ -115,42 +122,59 @@ class InfNeRFTrainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
         self.model.train()
-        losses = self._losses(batch)
-        if not torch.isfinite(losses["total_loss"]):
-            named = ", ".join(f"{name} {float(value):g}" for name, value in losses.items())
+        total, losses = self._losses(batch)
+        numbers = self.division.sums({name: float(value.detach()) for name, value in losses.items()})
+        if not math.isfinite(numbers["total_loss"]):
+            named = ", ".join(f"{name} {value:g}" for name, value in numbers.items())
             raise OptionError(f"The loss is no number any more at step {self.step} ({named}); lower lr_init.")
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(losses["total_loss"]).backward()
+        self.scaler.scale(total).backward()
+        self.division.reduce(self.model)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.model.occupancy is not None:
             remember(self.model, (self.config.seed, self.step, _PROBES), self.step)
         self.step += 1
-        return {name: float(value.detach()) for name, value in losses.items()}
+        return numbers
 
-    def _losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _losses(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what is minimised, and all terms: this process's part of both, where there are several."""
         model, weights, config = self.model, self.volume_renderer.config, self.config
-        outputs = self._outputs(batch)
-        if config.regularised_nodes and (weights.lambda_level > 0.0 or weights.lambda_transparency > 0.0):
-            outputs |= level_and_transparency(
-                model, (config.seed, self.step, _PLACES), config.regularised_nodes, config.regularised_points,
-                weights.lambda_level > 0.0, weights.lambda_transparency > 0.0,
-            )  # fmt: skip
-        return self.volume_renderer.compute_losses(outputs, batch)
+        count = len(batch["rays_o"])
+        first, last = self.division.rays(count)
+        batch = {
+            name: value[first:last] if value.shape[:1] == (count,) else value for name, value in batch.items()
+        }
+        outputs = self._outputs(batch, first)
+        level, clear = weights.lambda_level > 0.0, weights.lambda_transparency > 0.0
+        if config.regularised_nodes and (level or clear):
+            if self.division.takes_turn(self.step):
+                seed = (config.seed, self.step, _PLACES)
+                outputs |= level_and_transparency(
+                    model, seed, config.regularised_nodes, config.regularised_points, level, clear
+                )
+            else:
+                outputs |= {name: outputs["acc"].new_zeros(()) for name in _OF_NODES}
+        losses = self.volume_renderer.compute_losses(outputs, batch)
+        share = (last - first) / count
+        losses = {n: v if n in _OF_NODES else v * share for n, v in losses.items() if n != "total_loss"}
+        total = torch.stack([torch.as_tensor(term).float() for term in losses.values()]).sum()
+        return total, losses | {"total_loss": total}
 
-    def _outputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _outputs(self, batch: dict[str, Tensor], first: int) -> dict[str, Tensor]:
         model, config = self.model, self.model.config
         background = None
         if config.random_background:
             drawn = np.random.default_rng((self.config.seed, self.step)).random(3, dtype=np.float32)
             background = torch.from_numpy(drawn).to(model.device)
+        numbers = torch.arange(first, first + len(batch["rays_o"]), device=model.device)
         with torch.autocast(model.device.type, self._half(), enabled=self.config.mixed_precision):
             return model(
                 batch["rays_o"], batch["rays_d"],
                 batch.get("near", config.near_plane * config.scene_bound),
                 batch.get("far", config.far_plane * config.scene_bound),
                 batch["focal_length"], batch.get("pixel_width", 1.0), photo=batch.get("photo"),
-                seed=self.config.seed * 1_000_003 + self.step, background=background,
+                seed=self.config.seed * 1_000_003 + self.step, ray_numbers=numbers, background=background,
             )  # fmt: skip
 
     def _half(self) -> torch.dtype:
@@ -168,9 +192,10 @@ class InfNeRFTrainer:
     def prune(self) -> int:
         """Drop the nodes that show next to nothing, moments included; return how many."""
         before = self.model.tree.nodes
-        rows = self.model.prune()
-        if len(rows) < before:
-            self.optimizer = self.optimizer.carried(self.model.fields.parameters(), rows, before)
+        with self.division.whole(self):
+            rows = self.model.prune()
+            if len(rows) < before:
+                self.optimizer = self.optimizer.carried(self.model.fields.parameters(), rows, before)
         log.info("step=%d pruned=%d nodes=%d", self.step, before - len(rows), len(rows))
         return before - len(rows)
 
@@ -179,12 +204,13 @@ class InfNeRFTrainer:
     def validate(self) -> dict[str, float]:
         """Return the mean `psnr` in dB over the held-out views, at most `validate_views`; NaN without any."""
         values = []
-        for photo, camera_matrix, intrinsics in self.held_out:
-            size = photo.shape[:2]
-            config = InfNeRFRendererConfig(image_width=size[1], image_height=size[0])
-            picture = InfNeRFRenderer(self.model, config).render_image(camera_matrix, intrinsics, size)
-            values.append(psnr(picture["rgb"].numpy(), photo))
-        mean = float(np.mean(values)) if values else math.nan
+        with self.division.whole(self):
+            for photo, camera_matrix, intrinsics in self.held_out if self.division.rank == 0 else ():
+                size = photo.shape[:2]
+                config = InfNeRFRendererConfig(image_width=size[1], image_height=size[0])
+                picture = InfNeRFRenderer(self.model, config).render_image(camera_matrix, intrinsics, size)
+                values.append(psnr(picture["rgb"].numpy(), photo))
+        mean = self.division.same(float(np.mean(values)) if values else math.nan)
         self.history.append((self.step, mean))
         log.info("step=%d epoch=%d psnr=%.2f", self.step, self.epoch, mean)
         return {"psnr": mean}
@@ -196,8 +222,8 @@ class InfNeRFTrainer:
         better = value > self.best_psnr
         self.waited = 0 if better else self.waited + 1
         self.best_psnr = max(self.best_psnr, value) if better else self.best_psnr
-        if self.config.folder is not None:
-            record = self.record()
+        if self.config.folder is not None and self.division.rank == 0:
+            record = resume.record_of(self)
             files.write(self._place("last"), record)
             if better:
                 files.write(self._place("best"), record)
@@ -208,28 +234,12 @@ class InfNeRFTrainer:
         return self.config.folder / f"{name}.pth"
 
     def save(self, path: Any) -> None:
-        """Write everything from which `load` goes on exactly."""
-        files.write(path, self.record())
-
-    def record(self) -> dict[str, Any]:
-        """Return the model and the state of its training as tensors and plain values."""
-        state = {
-            "step": self.step, "best_psnr": self.best_psnr, "waited": self.waited, "history": self.history,
-            "config": self.config.to_dict(), "optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict(),
-        }  # fmt: skip
-        return files.record_of(self.model) | {"trainer": state}
+        """Write everything from which `load` goes on exactly; in several processes all have to call it, and one writes."""
+        with self.division.whole(self):
+            if self.division.rank == 0:
+                files.write(path, resume.record_of(self))
 
     def load(self, path: Any) -> None:
         """Go on from what `save` wrote, random numbers included; the settings stay those of this trainer."""
-        record = files.read(path)
-        if "trainer" not in record:
-            raise OptionError(f"{path} holds a model but no training; open it with InfNeRF.load.")
-        device = self.model.device
-        self.model.adopt(files.model_of(record, path, self.model.field_factory, type(self.model)))
-        self.model.to(device)
-        state = record["trainer"]
-        self.step, self.best_psnr, self.waited = state["step"], state["best_psnr"], state["waited"]
-        self.history = [tuple(entry) for entry in state["history"]]
-        self.optimizer = TouchedAdam(self.model.fields.parameters(), self.config.lr_init)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        with self.division.whole(self):
+            resume.open_into(self, path)

@@ -9,12 +9,14 @@ Per sample with place u in its node's unit cube, direction d and appearance a:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from engine.node_fields import HASH_Y, HASH_Z, RAW_LIMIT, FieldShape
+from engine.constants import HASH_Y, HASH_Z
+from engine.node_fields import RAW_LIMIT, FieldShape
 from engine.sh import sh_basis
 
 
@@ -42,12 +44,33 @@ def node_field(
     appearance: Tensor | None = None,  # [M,A]
 ) -> tuple[Tensor, Tensor | None]:
     """Return densities [M] and colours [M,3], in the dtype of `tables`."""
+    return networks(shape, mlp, slot, encode(shape, tables, slot, place), directions, appearance)
+
+
+# Multiplies values [M, rows] by the matrices [S, rows, columns] of their slots [M].
+Product = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def product_of_each(values: Tensor, matrices: Tensor, slot: Tensor) -> Tensor:
+    """Return each sample's values times its slot's matrix."""
+    return torch.einsum("mi,mio->mo", values, matrices[slot])
+
+
+def networks(
+    shape: FieldShape,
+    mlp: Tensor,  # [S, mlp_size]
+    slot: Tensor,  # [M] int64
+    features: Tensor,  # [M, L F]
+    directions: Tensor | None,  # [M,3]
+    appearance: Tensor | None,  # [M,A]
+    product: Product = product_of_each,
+) -> tuple[Tensor, Tensor | None]:
+    """Return densities and colours of interpolated features."""
     matrices = [mlp[:, m.offset : m.end].unflatten(1, (m.rows, m.columns)) for m in shape.matrices]
 
-    def through(which: int, x: Tensor) -> Tensor:
-        return torch.einsum("mi,mio->mo", x, matrices[which][slot])
+    def through(which: int, values: Tensor) -> Tensor:
+        return product(values, matrices[which], slot)
 
-    features = encode(shape, tables, slot, place)
     out = through(1, through(0, features).relu())
     density = _TruncExp.apply(out[:, 0]) * shape.density_unit
     if directions is None:

@@ -52,10 +52,11 @@ def contracted(half_edges: np.ndarray) -> np.ndarray:
     return half_edges * (2.0 - 1.0 / most) / most
 
 
-def cells_of(tree: NodeTree, nodes: np.ndarray, positions: np.ndarray, resolution: int) -> np.ndarray:
+def cells_of(tree: NodeTree, occupancy: Occupancy, nodes: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """Return which cell [n] of their nodes' grids holds positions [n,3]."""
     unit = (positions - tree.lower(nodes)) / tree.edge(nodes)[:, None]
-    root = nodes == 0
+    root = (nodes == 0) & occupancy.contracted
+    resolution = occupancy.resolution
     unit[root] = (contracted((positions[root] - tree.centre) / tree.half) + 2.0) / 4.0
     index = np.clip(np.floor(unit * resolution).astype(int), 0, resolution - 1)
     return (index[:, 0] * resolution + index[:, 1]) * resolution + index[:, 2]
@@ -118,7 +119,7 @@ def _cached_pieces(
     positions = o + middle[:, None] * d
     inside = (middle > enter) & (middle < leave)
     nodes = np.where(inside, route(tree, positions, footprint * middle), 0)
-    cells = cells_of(tree, nodes, positions, occupancy.resolution)
+    cells = cells_of(tree, occupancy, nodes, positions)
     length, trans, pieces, gap, i = np.linalg.norm(d), 1.0, [], True, 0
     while i < len(cuts) and trans >= options.stop:
         last = i
@@ -127,13 +128,14 @@ def _cached_pieces(
         ):  # fmt: skip
             last += 1
         density = float(occupancy.density[nodes[i], cells[i]])
-        if 0.0 <= density <= occupancy.threshold:
+        nothing = not inside[i] and not occupancy.contracted
+        if nothing or 0.0 <= density <= occupancy.threshold:
             gap = True
         else:
             density = options.unseen_density if density < 0.0 else density
             span = (ends[last] - begins[i]) * length
             alpha = min(1.0 - np.exp(-density * span), options.most_alpha)
-            stretch = 1.0 if nodes[i] else 2.0
+            stretch = 2.0 if nodes[i] == 0 and occupancy.contracted else 1.0
             if not inside[i]:
                 stretch = 2.0 * (np.abs(positions[i] - tree.centre).max() / tree.half) ** 2
             steps = span / (options.spacing * float(tree.gsd(tree.depth[nodes[i]])) * stretch)

@@ -31,8 +31,8 @@ def composite(
 ) -> CompositeOutput:
     """Return what rays see of their samples, blended front to back.
 
-    Differentiable inputs: density, rgb, background; all outputs carry their gradients. Float32 runs the kernels, float64 the
-    twin. Gradients are the same for any number of threads. Raises ValueError for shapes that do not fit.
+    Differentiable inputs: density, rgb, background; all outputs carry their gradients. Float32 runs the kernels, on a GPU
+    the CUDA ones; float64 the twin. Gradients are the same for any number of threads. Raises ValueError for what does not fit.
     """
     named = {"density": (density, "M"), "rgb": (rgb, "M 3"), "t": (t, "M"), "delta": (delta, "M")}
     if (spacing is None) != (width is None):
@@ -53,6 +53,10 @@ def composite(
     tail = tail.expand(rays, 3)
     if density.dtype == torch.float64:
         return composite_reference(offsets, density, rgb, t, delta, tail, spacing, width)
+    if density.is_cuda:
+        from engine.cuda.composite import composite_fields
+
+        return CompositeOutput(*composite_fields(offsets, density, rgb, t, delta, tail, spacing, width))
     return CompositeOutput(*_Composite.apply(density, rgb, tail, offsets, t, delta, spacing, width))
 
 

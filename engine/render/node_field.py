@@ -14,6 +14,7 @@ from engine.cpu.crew import crew
 from engine.cpu.lists import Workspace
 from engine.cpu.node_field import FieldGradients, Inputs, backward, forward
 from engine.node_fields import FieldShape, NodeFields
+from engine.reference.node_field import networks
 from engine.reference.node_field import node_field as node_field_reference
 from engine.shapes import check_shapes
 
@@ -40,8 +41,9 @@ def node_field(
 ) -> FieldOutput:
     """Return densities and, where rays and directions are given, colours of samples.
 
-    Differentiable inputs: tables, mlp, appearance. Float32 runs the kernels, float64 the twin. Gradients are the same for
-    any number of threads. Raises ValueError for shapes, slots, places or rays that do not fit.
+    Differentiable inputs: tables, mlp, appearance. Float32 runs the kernels, on a GPU CUDA's for the grids and torch for the
+    networks; float64 the twin. Gradients are the same for any number of threads; on a GPU the order of their sums is left to
+    chance. Raises ValueError for shapes, slots, places or rays that do not fit.
     """
     entries, size = shape.entries, shape.mlp_size
     named = {
@@ -60,12 +62,41 @@ def node_field(
     _check_index("slot", slot, len(tables))
     if ray is not None and directions is not None:
         _check_index("ray", ray, len(directions))
-    if tables.dtype == torch.float64:
+    if tables.dtype == torch.float64 or tables.is_cuda:
         along = None if directions is None or ray is None else directions[ray.long()]
         looks = None if appearance is None or ray is None else appearance[ray.long()]
-        return FieldOutput(*node_field_reference(shape, tables, mlp, slot.long(), place, along, looks))
+        found = node_field_reference if tables.dtype == torch.float64 else fields_by_group
+        return FieldOutput(*found(shape, tables, mlp, slot.long(), place, along, looks))
     found = _NodeField.apply(tables, mlp, appearance, shape, slot, place, ray, directions)
     return FieldOutput(*found) if directions is not None else FieldOutput(found, None)
+
+
+def fields_by_group(
+    shape: FieldShape,
+    tables: Tensor,
+    mlp: Tensor,
+    slot: Tensor,  # [M] int64
+    place: Tensor,
+    directions: Tensor | None,  # [M,3]
+    appearance: Tensor | None,  # [M,A]
+    **launch: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """Return what the twin returns: the grids by CUDA's kernels, the networks as one product per matrix and slot."""
+    from engine.cuda.node_field import encode
+
+    order = torch.argsort(slot, stable=True)
+    back = torch.empty_like(order)
+    back[order] = torch.arange(len(order), device=order.device)
+    sizes = torch.bincount(slot, minlength=len(tables)).tolist()
+
+    def product(values: Tensor, matrices: Tensor, _: Tensor) -> Tensor:
+        return torch.cat([part @ m for part, m in zip(values.split(sizes), matrices, strict=True)])
+
+    features = encode(shape, tables, slot[order], place[order], **launch)
+    along = None if directions is None else directions[order]
+    looks = None if appearance is None else appearance[order]
+    density, rgb = networks(shape, mlp, slot[order], features, along, looks, product)
+    return density[back], None if rgb is None else rgb[back]
 
 
 def _check_index(name: str, index: Tensor, n: int) -> None:

@@ -236,7 +236,7 @@ def test_a_failing_training_ends_with_its_causes(
         (["render", "nowhere", "--spiral", "-o", "a.mp4"], "nowhere is not a run folder"),
         (
             ["render", "run", "-o", "a.mp4"],
-            "render needs one of --spiral, --orbit and --path FILE, got none.",
+            "render needs one of --spiral, --orbit, --zoom-out and --path FILE, got none.",
         ),
         (["render", "run", "--orbit", "--spiral", "-o", "a.mp4"], "got --spiral and --orbit."),
         (["render", "run", "--orbit", "--size", "9", "-o", "a.mp4"], "--size must be WIDTHxHEIGHT"),
@@ -336,7 +336,7 @@ def test_a_name_that_the_code_page_lacks_is_printed_in_another_way(monkeypatch: 
     assert b"\\u6f22\\u5b57-4.png" in page.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["--spiral", "--orbit"])
+@pytest.mark.parametrize("kind", ["--spiral", "--orbit", "--zoom-out"])
 def test_render_writes_the_pictures_asked_for(kind: str) -> None:
     assert train("--max-steps", "5") == 0
     assert main(["render", str(only_run()), kind, "--frames", "3", "--size", "32x18", "-o", "pictures/"]) == 0

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from engine.cpu.crew import Crew
+from engine.cpu.lists import Workspace
 from engine.cpu.node_adam import FieldMoments, adam_touched
-from engine.cpu.node_field import FieldGradients
-from tests.cpu.field_scenes import SMALL, lively_fields
+from engine.cpu.node_field import FieldGradients, Inputs, backward, forward
+from engine.node_fields import FieldShape
+from tests.cpu.field_scenes import SMALL, USUAL, lively_fields, random_samples
 
 BETAS, EPS, RATE, MLP_RATE = (0.9, 0.99), 1e-15, 0.02, 0.005
 TOLERANCE = 3e-6  # of values of order one after a few steps; worst seen 5e-7, float32
@@ -110,3 +112,47 @@ def test_the_first_step_is_one_rate_long_however_small_the_gradient(crew):
     gradients.touched[0] = 1
     _step(fields, gradients, FieldMoments.of(fields), crew, table_rate=0.25)
     assert fields.tables[0, 5] - before[0, 5] == pytest.approx([-0.25, 0.25], abs=1e-5)
+
+
+@pytest.mark.parametrize("shape", [SMALL, USUAL], ids=["small", "usual"])
+def test_gradients_that_wait_for_the_step_give_the_same_bits(shape: FieldShape, crew):
+    found = []
+    for waiting in (False, True):
+        rng, fields, room = np.random.default_rng(3), lively_fields(shape, 4), Workspace()
+        gradients, moments = FieldGradients.of(fields, waiting), FieldMoments.of(fields)
+        for step in range(3):
+            for m in (700, 40, 350)[: step + 1]:  # one pass, then several before a step
+                samples = random_samples(shape, 4, m, seed=m + step)
+                rays = (samples.ray, samples.directions, samples.appearance) if m != 40 else ()
+                inputs = Inputs.of(fields, samples.slot, samples.place, *rays)
+                out = forward(fields, inputs, crew, room, keep=True)
+                v_rgb = rng.normal(size=(m, 3)) if rays else None
+                backward(fields, inputs, out, rng.normal(size=m), v_rgb, gradients, crew, room)
+            _step(fields, gradients, moments, crew)
+        found.append([fields.tables, fields.mlp, *moments.arrays().values()])
+    for dense, late in zip(*found, strict=True):
+        assert dense.any() and np.array_equal(dense, late)
+
+
+def test_forgotten_gradients_are_not_stepped(crew):
+    fields, samples, room = lively_fields(SMALL, 4), random_samples(SMALL, 4, 50), Workspace()
+    gradients, before = FieldGradients.of(fields, waiting=True), fields.tables.copy()
+    inputs = Inputs.of(fields, samples.slot, samples.place)
+    out = forward(fields, inputs, crew, room, keep=True)
+    backward(fields, inputs, out, np.ones(50), None, gradients, crew, room)
+    gradients.clear()
+    _step(fields, gradients, FieldMoments.of(fields), crew)
+    assert np.array_equal(fields.tables, before)
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_a_gradient_that_is_not_a_number_shows_in_its_own_slot_alone(waiting, crew):
+    fields, samples, room = lively_fields(SMALL, 4), random_samples(SMALL, 4, 50), Workspace()
+    gradients = FieldGradients.of(fields, waiting)
+    inputs = Inputs.of(fields, samples.slot, samples.place)
+    out = forward(fields, inputs, crew, room, keep=True)
+    v_density = np.where(samples.slot == 1, np.nan, 1.0)
+    backward(fields, inputs, out, v_density, None, gradients, crew, room)
+    _step(fields, gradients, FieldMoments.of(fields), crew)
+    bad = np.isnan(fields.tables).any(axis=(1, 2))
+    assert bad.tolist() == [False, True, False, False]

@@ -26,7 +26,7 @@ def test_the_densest_sample_of_a_cell_counts_and_fades_until_it_is_confirmed():
     rng = np.random.default_rng(0)
     nodes = rng.integers(0, tree.nodes, 3000).astype(np.int32)
     cells = rng.integers(0, 64, 3000)
-    positions = positions_in_cells(tree, 8, nodes, cells, rng.uniform(0.01, 0.99, (3000, 3)))
+    positions = positions_in_cells(tree, occupancy, nodes, cells, rng.uniform(0.01, 0.99, (3000, 3)))
     sigma = rng.uniform(0.0, 9.0, 3000).astype(np.float32)
     take_in(tree, occupancy, nodes, positions, sigma)
     wanted = np.full((tree.nodes, 512), -1.0)
@@ -71,16 +71,16 @@ def test_while_all_is_faint_the_threshold_follows_the_mean():
     assert occupancy.threshold == EMPTY_DENSITY and occupancy.occupied_share == pytest.approx(96 / 128)
 
 
-def test_a_position_in_a_cell_leads_back_to_the_cell_also_beyond_the_cube():
+@pytest.mark.parametrize("contracted", [True, False])
+def test_a_position_in_a_cell_leads_back_to_the_cell_also_beyond_the_cube(contracted):
     tree = odd()
-    rng = np.random.default_rng(2)
+    rng, occupancy = np.random.default_rng(2), Occupancy.fresh(tree.nodes, contracted=contracted)
     nodes = np.concatenate([np.zeros(2000, int), rng.integers(0, tree.nodes, 2000)])
     cells = rng.integers(0, 4096, 4000)
-    positions = positions_in_cells(tree, 16, nodes, cells, rng.uniform(0.01, 0.99, (4000, 3)))
-    assert np.array_equal(cells_of(tree, nodes, positions.astype(np.float64), 16), cells)
+    positions = positions_in_cells(tree, occupancy, nodes, cells, rng.uniform(0.01, 0.99, (4000, 3)))
+    assert np.array_equal(cells_of(tree, occupancy, nodes, positions.astype(np.float64)), cells)
     outside = np.any(np.abs(positions[:2000] - tree.centre) > tree.half, axis=1)
-    assert abs(outside.mean() - 7 / 8) < 0.03
-    occupancy = Occupancy.fresh(tree.nodes)
+    assert abs(outside.mean() - (7 / 8 if contracted else 0.0)) < 0.03
     take_in(tree, occupancy, nodes.astype(np.int32), positions, np.ones(4000, np.float32))
     assert np.array_equal(np.unique(nodes * 4096 + cells), np.flatnonzero(occupancy.seen.reshape(-1)))
 
@@ -91,5 +91,9 @@ def test_probes_look_at_occupied_cells_and_everywhere():
     occupancy.density[3, 17] = 100.0
     refresh(occupancy, CREW)
     nodes, positions = probes(tree, occupancy, 1000, np.random.default_rng(0), occupied_share=0.25)
-    there = (nodes == 3) & (cells_of(tree, nodes, positions.astype(np.float64), 8) == 17)
+    there = (nodes == 3) & (cells_of(tree, occupancy, nodes, positions.astype(np.float64)) == 17)
+    assert occupancy.occupied().tolist() == [3 * 512 + 17]
     assert 250 <= np.count_nonzero(there) <= 253 and len(np.unique(nodes)) == tree.nodes
+    occupancy.density[5, 1] = 100.0
+    refresh(occupancy, CREW)
+    assert occupancy.occupied().tolist() == [3 * 512 + 17, 5 * 512 + 1]

@@ -26,14 +26,14 @@ OPTIONS = ProposalOptions(samples=24, candidates=37, outside=8)
 CLOSE = 1e-5
 
 
-def _occupancy(tree: NodeTree, seed: int = 0, filled: float = 0.15, unseen: float = 0.1) -> Occupancy:
+def _occupancy(tree: NodeTree, seed: int = 0, contracted: bool = True) -> Occupancy:
     """Return grids of 8^3 cells: most empty in whole regions, some dense, some never looked at."""
-    rng, occupancy = np.random.default_rng(seed), Occupancy.fresh(tree.nodes, 8)
+    rng, occupancy = np.random.default_rng(seed), Occupancy.fresh(tree.nodes, 8, contracted)
     shape = (tree.nodes, 8, 8, 8)
-    coarse = np.kron(rng.random((tree.nodes, 4, 4, 4)), np.ones((1, 2, 2, 2))) < 2.0 * filled
+    coarse = np.kron(rng.random((tree.nodes, 4, 4, 4)), np.ones((1, 2, 2, 2))) < 0.3
     dense = coarse & (rng.random(shape) < 0.5)
     density = np.where(dense, rng.uniform(5.0, 80.0, shape), 0.1)
-    density[coarse & (rng.random(shape) < unseen)] = -1.0
+    density[coarse & (rng.random(shape) < 0.1)] = -1.0
     occupancy.density[:] = density.reshape(tree.nodes, -1)
     refresh(occupancy, CREW)
     return occupancy
@@ -60,9 +60,10 @@ def _propose(
 
 
 @pytest.mark.parametrize("seed", [None, 11])
+@pytest.mark.parametrize("contracted", [True, False], ids=["surrounded", "alone"])
 @pytest.mark.parametrize("tree", [patchy(4), odd()], ids=["patchy", "odd"])
-def test_the_kernel_places_the_samples_of_its_readable_twin(tree, seed):
-    occupancy, rays = _occupancy(tree), _rays(tree, 160)
+def test_the_kernel_places_the_samples_of_its_readable_twin(tree, contracted, seed):
+    occupancy, rays = _occupancy(tree, 0, contracted), _rays(tree, 160)
     samples, unlike = _propose(tree, occupancy, rays, seed), 0
     for q in range(160):
         o, d, near, far, footprint = (array[q].astype(np.float64) for array in rays.values())
@@ -77,7 +78,9 @@ def test_the_kernel_places_the_samples_of_its_readable_twin(tree, seed):
         assert np.allclose(samples.delta[mine], delta, rtol=1e-4, atol=CLOSE)
         node = twin.route(tree, o + t[:, None] * d, twin.jittered(footprint * t, seed, q))
         unlike += np.count_nonzero(node != samples.node[mine]) > 1
-    assert len(samples) > 1500
+    assert len(samples) > 900
+    outside = np.any(np.abs(samples.position - tree.centre) > tree.half * 1.001, axis=1)
+    assert outside.any() == contracted
     # A count is a rounded sum: two rays in a hundred may stand on the edge between two numbers.
     assert unlike <= 3
 
@@ -107,7 +110,7 @@ def test_every_sample_lies_where_something_may_be_and_with_the_node_of_its_footp
     samples = _propose(tree, occupancy, rays, None)
     radii = rays["footprint"][samples.ray] * samples.t
     assert np.array_equal(samples.node, route(tree, samples.position, radii, None, CREW))
-    cells = twin.cells_of(tree, samples.node, samples.position.astype(np.float64), 8)
+    cells = twin.cells_of(tree, occupancy, samples.node, samples.position.astype(np.float64))
     inside = np.all(
         np.abs(samples.position) < 0.5, axis=1
     )  # beyond the cube a piece's middle speaks for all of it
@@ -137,7 +140,7 @@ def test_compositing_the_samples_approximates_the_integral_along_the_ray():
 
     for node in range(tree.nodes):
         nodes = np.full(16**3, node)
-        at = positions_in_cells(tree, 16, nodes, np.arange(16**3), middle)
+        at = positions_in_cells(tree, occupancy, nodes, np.arange(16**3), middle)
         take_in(tree, occupancy, nodes, at, density(at))
     refresh(occupancy, CREW, empty_density=1e-3)
     rays = _rays(tree, 400, seed=5)
@@ -200,11 +203,12 @@ def test_absent_nodes_are_stood_in_for_by_resident_ancestors():
 def test_resampling_covers_the_same_stretches_with_more_samples_where_the_weights_are():
     tree = patchy(4)
     rays = _rays(tree, 600, seed=10)
-    samples = _propose(tree, _occupancy(tree), rays, 1)
+    occupancy = _occupancy(tree)
+    samples = _propose(tree, occupancy, rays, 1)
     weights = np.where(np.random.default_rng(0).random(len(samples)) < 0.1, 0.5, 0.0).astype(np.float32)
+    options = replace(OPTIONS, samples=40, spacing=0.1)
     again = resample(
-        tree, samples, weights, rays["rays_o"], rays["rays_d"], rays["footprint"], replace(OPTIONS, samples=40, spacing=0.1), 2,
-        CREW, Workspace(),
+        tree, occupancy, samples, weights, rays["rays_o"], rays["rays_d"], rays["footprint"], options, 2, CREW, Workspace(),
     )  # fmt: skip
     before, after = (np.bincount(s.ray, s.delta, 600) for s in (samples, again))
     assert np.allclose(before, after, rtol=1e-4, atol=1e-5)

@@ -77,6 +77,14 @@ def test_every_sample_has_one_node_that_holds_it():
     assert offset.min() >= 0.0 and offset.max() < 1.0
 
 
+def test_a_footprint_finer_than_anything_built_gets_the_finest_there_is():
+    tree = patchy()
+    positions, _ = _samples(tree, 5000, seed=5)
+    finest = route(tree, positions, np.full(5000, float(tree.gsd(tree.levels - 1)), np.float32), None, CREW)
+    for radius in (1e-3 * float(tree.gsd(tree.levels - 1)), 0.0):
+        assert np.array_equal(finest, route(tree, positions, np.full(5000, radius, np.float32), None, CREW))
+
+
 def test_jitter_is_half_a_level_either_way_and_a_function_of_seed_ray_and_sample():
     rays, numbers = np.repeat(np.arange(200), 50), np.tile(np.arange(50), 200)
     ones = np.ones(10_000, np.float32)

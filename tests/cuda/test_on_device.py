@@ -15,11 +15,16 @@ from engine.methods.svraster import SVRaster
 from engine.methods.svraster.on_cuda import SVRasterOnCuda
 from engine.options import updated
 from engine.reference.rasterize import rasterize as twin
+from engine.render.composite import composite
+from engine.render.node_field import node_field
 from engine.render.output import SoftOutput
 from engine.render.rasterize import rasterize
 from engine.render.soft_rasterize import soft_rasterize
+from tests.cpu.field_scenes import SMALL
 from tests.cpu.scenes import VIEWS, deep_octree, field_of, mixed_octree
+from tests.cuda import test_composite as packed
 from tests.cuda import test_march as grids
+from tests.cuda import test_node_field as nodes
 from tests.cuda.test_raster import BACKGROUND, DEPTH, GRADIENT, MODES, PICTURE, outcome, worst
 from tests.cuda.test_train_view import OCTREE, PARAMETER, assert_same_field, on_cpu, on_device
 from tests.methods.plenoxels import test_on_cuda as plenoxels
@@ -120,3 +125,30 @@ def test_plenoxels_reach_what_the_cpu_reaches(cuda: str) -> None:
     reports = [[model.train_step() for _ in range(60)] for model in models]
     errors = [np.mean([report.losses[0][1] for report in ten[-10:]]) for ten in reports]
     assert errors[1] < 1.1 * errors[0]
+
+
+def test_fields_of_nodes_and_their_gradients_equal_the_twin(cuda: str) -> None:
+    found = []
+    for device, dtype in ((cuda, torch.float32), ("cpu", torch.float64)):
+        given = {name: a.detach().to(device) for name, a in nodes.arguments(SMALL, dtype).items()}
+        leaves = [given[name].requires_grad_() for name in ("tables", "mlp")]
+        ray = torch.arange(len(given["slot"]), device=device)
+        out = node_field(SMALL, **given, ray=ray)
+        loss = out.density.square().sum() + (out.rgb * torch.tensor([1.0, -2.0, 3.0], device=device)).sum()
+        gradients = torch.autograd.grad(loss, leaves)
+        found.append([a.detach().cpu() for a in (out.density, out.rgb, *gradients)])
+    for mine, wanted in zip(*found, strict=True):
+        assert worst(mine, wanted) < nodes.GRADIENT * float(wanted.abs().max())
+
+
+def test_packed_samples_and_their_gradients_equal_the_twin(cuda: str) -> None:
+    found = []
+    for device, dtype in ((cuda, torch.float32), ("cpu", torch.float64)):
+        given = {name: a.detach().to(device) for name, a in packed.arguments(dtype, [7, 0, 33, 1]).items()}
+        leaves = [given[name].requires_grad_() for name in packed.LEAVES]
+        out = composite(**given)
+        values = [getattr(out, name) for name in packed.NAMES]
+        gradients = torch.autograd.grad(sum((a * a).sum() for a in values), leaves)
+        found.append([a.detach().cpu() for a in (*values, *gradients)])
+    for mine, wanted in zip(*found, strict=True):
+        assert worst(mine, wanted) < packed.TOLERANCE * float(wanted.abs().max())

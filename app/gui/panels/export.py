@@ -12,9 +12,10 @@ from app import commands
 from app.gui import formats
 from app.gui.panels.base import COLOURS, BasePanel
 from app.session import Session
+from app.view.presets import PRESETS
 from engine.messages import Event, JobEnded, JobProgress
 
-KINDS = ("spiral", "orbit")
+KINDS = tuple(PRESETS)
 SIZES = {
     "640 x 360": (640, 360),
     "960 x 540": (960, 540),
@@ -29,7 +30,7 @@ FLOATS = {
         "Distance from the axis, in scene cubes; the photos' own distance at first.",
     ),
     "height": ("Height", -100.0, 100.0, "Height above the middle of the scene, in scene cubes."),
-    "turns": ("Turns", 0.1, 20.0, "Times the camera goes round."),
+    "turns": ("Turns", 0.1, 20.0, "Times the camera goes round, in a spiral or an orbit."),
 }
 INTEGERS = {
     "frames": ("Frames", 2, 100_000, "Pictures in the video."),

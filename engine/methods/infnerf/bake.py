@@ -2,7 +2,7 @@
 """A tree of fields as sparse voxels with spherical harmonics, for the rasteriser.
 
 Order of work. Structure: cells are split as long as the finest node there resolves more, and kept where some place in them
-hides light. Density: raw values at corners, fitted so that in every voxel's middle they hide what the field hides across it.
+hides light. Density: raw values of the mean around every corner.
 Trim: voxels that no training view sees are dropped. Colour: for every voxel, the least squares of the field's colours along
 the rays of the views that see it, each at the depth that the view sees.
 What is baked is the finest field at every place; levels for distant views are not in the voxels.
@@ -20,9 +20,10 @@ from engine.cameras import Camera
 from engine.constants import DENSITY_SCALE, EXP_LINEAR_KNEE, MAX_LEVEL
 from engine.cpu.crew import crew
 from engine.cpu.node_place import place_in_nodes
+from engine.cpu.normal_equations import add_rows, solved
 from engine.cpu.route import route
 from engine.octree import Octree
-from engine.sh import n_coefficients, sh_basis
+from engine.sh import n_coefficients, sh_basis, view_directions
 
 if TYPE_CHECKING:
     from engine.methods.infnerf.model import InfNeRF
@@ -31,11 +32,13 @@ Progress = Callable[[str, int, int], None]
 
 _START_LEVEL = 5  # of the cube: cells a side 2^this, each probed in 4^3 places
 _CHUNK = 1 << 18  # places that the fields are asked about at once
-_FITS = 12  # rounds of the densities' fit
-_LEAST_RAW, _MOST_RAW = -14.0, 30.0
+_FAMILY = 4  # times the voxels wanted may there be before what is empty or unseen is left out
+_LEAST_RAW = -14.0
+_OPAQUE = 10.0  # optical depth across a voxel from which more would only widen the thing's outline
+_SEEN = 0.25  # share of the least weight from which a view has a say in the colour
 _RIDGE = 0.02  # pulls coefficients that few directions determine to 0; of a voxel's whole weight
 _GRID = np.stack(np.meshgrid(*[(np.arange(4) + 0.5) / 4.0 - 0.5] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-_CORNERS = np.stack(np.meshgrid(*[(-0.25, 0.25)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+_OCTANTS = np.stack(np.meshgrid(*[(-0.25, 0.25)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,15 @@ class BakeOptions:
     opacity: float = 0.01  # a voxel that hides less than this nowhere is left out
     weight: float = 0.004  # a voxel that counts for less than this in every view is left out
     views: int = 100  # at most so many training views say what is seen
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What a view sees: voxels int32 [n] and their heaviest blending weights [n]."""
+
+    camera: Camera
+    voxels: np.ndarray
+    weight: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,16 +76,28 @@ def bake(model: InfNeRF, options: BakeOptions | None = None, progress: Progress 
     options = BakeOptions() if options is None else options
     report = progress or (lambda stage, done, total: None)
     octree, probes = _structure(model, options, report)
-    density = fitted_density(octree, hidden_density(probes, octree.size))
+    density = _at_points(model, octree)
     views = _some(model, options.views)
-    weight = np.zeros(len(octree), np.float32)
+    heaviest, looks = np.zeros(len(octree), np.float32), []
     for number, camera in enumerate(views):
         report("seeing", number, 2 * len(views))
-        weight = np.maximum(weight, _weights(octree, density, camera))
-    kept, carry = octree.keep(_heaviest(weight, options))
+        weight = _weights(octree, density, camera)
+        heaviest = np.maximum(heaviest, weight)
+        seen = np.flatnonzero(weight >= _SEEN * options.weight).astype(np.int32)
+        looks.append(Look(camera, seen, weight[seen]))
+    kept, carry = octree.keep(_heaviest(heaviest, options))
     density = np.ascontiguousarray(density[carry.point_from[:, 0]])
-    sh = _colours(model, kept, density, probes[carry.voxel_from], views, options, report)
+    looks = [_after(look, carry.voxel_from, len(octree)) for look in looks]
+    sh = _colours(model, kept, probes[carry.voxel_from], looks, options.degree, report)
     return Baked(kept, density, sh)
+
+
+def _after(look: Look, voxel_from: np.ndarray, before: int) -> Look:
+    """Return what a view sees of the voxels that were kept, `voxel_from [V]` of so many before."""
+    now = np.full(before, -1, np.int32)
+    now[voxel_from] = np.arange(len(voxel_from), dtype=np.int32)
+    there = now[look.voxels] >= 0
+    return Look(look.camera, now[look.voxels[there]], look.weight[there])
 
 
 def _heaviest(weight: np.ndarray, options: BakeOptions) -> np.ndarray:
@@ -94,25 +118,23 @@ def _structure(model: InfNeRF, options: BakeOptions, report: Progress) -> tuple[
     finest = 0
     while True:
         report("splitting", finest, MAX_LEVEL)
-        density = _probed(model, octree, places)
+        density = _probed(model, octree.center, octree.size, places)
         opacity = -np.expm1(-density.max(axis=1) * octree.size)
         keep = opacity >= options.opacity
         if not keep.any():
             keep[np.argmax(opacity)] = True
         octree, _ = octree.keep(keep)
         density = density[keep]
-        split = octree.size > 1.42 * _wanted_size(
-            model, octree.center, options.fineness
-        )  # nearest power of two
-        split &= octree.level < MAX_LEVEL
-        if (
-            len(octree) + 7 * int(split.sum()) > 4 * options.max_voxels
-        ):  # half and more of the children are empty
+        wanted = _wanted_size(model, octree.center, options.fineness)
+        split = (octree.size > 1.42 * wanted) & (octree.level < MAX_LEVEL)  # to the nearest power of two
+        if len(octree) + 7 * int(split.sum()) > _FAMILY * options.max_voxels:
             split[:] = False
         if not split.any():
-            return octree, density if places is _CORNERS else _probed(model, octree, _CORNERS)
+            return octree, density if places is _OCTANTS else _probed(
+                model, octree.center, octree.size, _OCTANTS
+            )
         octree, _ = octree.subdivide(split)
-        places, finest = _CORNERS, finest + 1
+        places, finest = _OCTANTS, finest + 1
 
 
 def _wanted_size(model: InfNeRF, centre: np.ndarray, fineness: float) -> np.ndarray:
@@ -127,14 +149,14 @@ def _wanted_size(model: InfNeRF, centre: np.ndarray, fineness: float) -> np.ndar
     return wanted
 
 
-def _probed(model: InfNeRF, octree: Octree, places: np.ndarray) -> np.ndarray:
-    """Return densities float32 [V,n] at places [n,3] of every voxel, in edges from its middle, by the finest nodes."""
+def _probed(model: InfNeRF, centre: np.ndarray, size: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return densities float32 [V,n] at places [n,3] of cubes, in edges [V] from middles [V,3], by the finest nodes."""
     n = len(places)
-    found = np.empty((len(octree), n), np.float32)
+    found = np.empty((len(centre), n), np.float32)
     step = max(1, _CHUNK // n)
-    for first in range(0, len(octree), step):
+    for first in range(0, len(centre), step):
         part = slice(first, first + step)
-        at = octree.center[part, None] + octree.size[part, None, None] * places
+        at = centre[part, None] + size[part, None, None] * places
         at = np.ascontiguousarray(at.reshape(-1, 3), dtype=np.float32)
         nodes = route(model.tree, at, np.zeros(len(at), np.float32), None, crew())
         density = model.density(nodes, at)
@@ -151,31 +173,15 @@ def _empty(model: InfNeRF, nodes: np.ndarray, positions: np.ndarray) -> np.ndarr
     return model.occupancy.free[nodes, (x * cells + y) * cells + z] > 0
 
 
-def hidden_density(corners: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Return the density [V] that hides as much across a voxel as the densities [V,8] in its octants do on average.
+def _at_points(model: InfNeRF, octree: Octree) -> np.ndarray:
+    """Return raw densities float32 [G]: of the mean over a box around each point, as long as the smallest voxel there.
 
-    Light goes along the axes: twelve ways through two octants each. So a voxel half filled with something opaque hides
-    half, and does not widen the thing's outline.
+    The mean and not the value in the middle: a thing's outline then stays where it is, wherever it cuts through voxels.
     """
-    cube = corners.reshape(-1, 2, 2, 2).astype(np.float64)
-    edge = size.astype(np.float64)
-    through = [np.exp(-cube.mean(axis=axis) * edge[:, None, None]).mean(axis=(1, 2)) for axis in (1, 2, 3)]
-    left = np.maximum(np.mean(through, axis=0), 1e-9)
-    return -np.log(left) / edge
-
-
-def fitted_density(octree: Octree, wanted: np.ndarray) -> np.ndarray:
-    """Return raw densities [G] whose mean over a voxel's corners is, as nearly as can be, what gives `wanted [V]` there.
-
-    Least squares by damped steps: every point moves by the mean of what is missing in its voxels.
-    """
-    goal = np.clip(raw_density(wanted), _LEAST_RAW, _MOST_RAW)
-    corner, count = octree.corner_idx.reshape(-1), np.bincount(octree.corner_idx.reshape(-1))
-    raw = np.bincount(corner, np.repeat(goal, 8)) / count
-    for _ in range(_FITS):
-        missing = goal - raw[octree.corner_idx].mean(axis=1)
-        raw += np.bincount(corner, np.repeat(missing, 8)) / count
-    return np.clip(raw, _LEAST_RAW, _MOST_RAW).astype(np.float32)
+    size = np.full(octree.n_points, np.inf, np.float32)
+    np.minimum.at(size, octree.corner_idx.reshape(-1), np.repeat(octree.size, 8))
+    density = _probed(model, octree.point_position, size, _OCTANTS).mean(axis=1)
+    return np.maximum(raw_density(np.minimum(density, _OPAQUE / size)), _LEAST_RAW).astype(np.float32)
 
 
 def raw_density(density: np.ndarray) -> np.ndarray:
@@ -208,46 +214,28 @@ def _weights(octree: Octree, density: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def _colours(
-    model: InfNeRF, octree: Octree, density: np.ndarray, probes: np.ndarray, views: Sequence[Camera],
-    options: BakeOptions, report: Progress,
-) -> np.ndarray:  # fmt: skip
+    model: InfNeRF, octree: Octree, probes: np.ndarray, looks: Sequence[Look], degree: int, report: Progress
+) -> np.ndarray:
     """Return coefficients float32 [V,K,3]: least squares over the views that see a voxel, by how much of it they see."""
-    k = n_coefficients(options.degree)
-    normal = np.zeros((len(octree), k, k), np.float32)
+    k = n_coefficients(degree)
+    normal = np.zeros((len(octree), k * (k + 1) // 2), np.float32)
     right = np.zeros((len(octree), k, 3), np.float32)
-    for number, camera in enumerate(views):
-        report("colouring", len(views) + number, 2 * len(views))
-        weight = _weights(octree, density, camera)
-        seen = np.flatnonzero(weight >= 0.25 * options.weight)
-        towards = octree.center[seen] - camera.position
-        towards /= np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-12)
-        at = _seen_places(octree, probes, seen, towards, number)
-        _, rgb = _asked(model, at, towards)
-        basis = sh_basis(towards, options.degree).astype(np.float32)
-        heavy = basis * weight[seen, None]
-        normal[seen] += heavy[:, :, None] * basis[:, None, :]
-        right[seen] += heavy[:, :, None] * (rgb[:, None, :] - 0.5)
-    return solved(normal, right)
-
-
-def solved(normal: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return coefficients float32 [V,K,3] of least squares given by normal matrices [V,K,K] and right sides [V,K,3].
-
-    Coefficients above the first are pulled to 0, so that a voxel seen from one side alone keeps its mean colour.
-    """
-    k = normal.shape[1]
-    whole = np.maximum(normal[:, 0, 0], 1e-12)
-    pull = np.full(k, _RIDGE)
-    pull[0] = 1e-6
-    matrix = normal.astype(np.float64) + whole[:, None, None] * np.diag(pull)
-    return np.linalg.solve(matrix, right.astype(np.float64)).astype(np.float32)
+    for number, look in enumerate(looks):
+        report("colouring", len(looks) + number, 2 * len(looks))
+        towards = view_directions(octree.center[look.voxels], look.camera)
+        at = _seen_places(octree, probes, look.voxels, towards, number)
+        colour = _asked(model, at, towards) - np.float32(0.5)
+        add_rows(
+            look.voxels, sh_basis(towards, degree).astype(np.float32), look.weight, colour, normal, right
+        )
+    return solved(normal, right, _RIDGE)
 
 
 def _seen_places(
     octree: Octree, probes: np.ndarray, seen: np.ndarray, towards: np.ndarray, number: int
 ) -> np.ndarray:
     """Return a place [n,3] in each voxel seen along `towards [n,3]`: an octant's middle, by chance as it would be seen."""
-    order = np.argsort(towards @ _CORNERS.T, axis=1, kind="stable")  # front to back
+    order = np.argsort(towards @ _OCTANTS.T, axis=1, kind="stable")  # front to back
     size = octree.size[seen, None]
     hides = -np.expm1(-np.take_along_axis(probes[seen], order, axis=1) * 0.5 * size)
     before = np.cumprod(np.concatenate([np.ones((len(seen), 1)), 1.0 - hides[:, :-1]], axis=1), axis=1)
@@ -255,15 +243,13 @@ def _seen_places(
     drawn = np.random.default_rng([number, 5]).random((len(seen), 1)) * share[:, -1:]
     pick = np.minimum((share < drawn).sum(axis=1), 7)
     octant = order[np.arange(len(seen)), pick]
-    return (octree.center[seen] + size * _CORNERS[octant]).astype(np.float32)
+    return (octree.center[seen] + size * _OCTANTS[octant]).astype(np.float32)
 
 
-def _asked(model: InfNeRF, at: np.ndarray, towards: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return density [n] and rgb [n,3] of the finest nodes at places [n,3] seen along unit `towards [n,3]`."""
-    density, rgb = np.empty(len(at), np.float32), np.empty((len(at), 3), np.float32)
-    towards = np.ascontiguousarray(towards, dtype=np.float32)
+def _asked(model: InfNeRF, at: np.ndarray, towards: np.ndarray) -> np.ndarray:
+    """Return rgb float32 [n,3] of the finest nodes at places [n,3] seen along unit `towards [n,3]`."""
+    rgb, towards = np.empty((len(at), 3), np.float32), np.ascontiguousarray(towards, dtype=np.float32)
     for first in range(0, len(at), _CHUNK):
         part = slice(first, first + _CHUNK)
-        radii = np.zeros(len(at[part]), np.float32)
-        density[part], rgb[part] = model.query(at[part], radii, towards[part])
-    return density, rgb
+        rgb[part] = model.query(at[part], np.zeros(len(at[part]), np.float32), towards[part])[1]
+    return rgb

@@ -22,7 +22,7 @@ class FieldOptions:
         8, "Cells a side of the coarsest grid of a node.", minimum=2, maximum=512, unit="cells"
     )
     max_res: int = option(
-        64, "Cells a side of the finest grid of a node: its detail, and how deep a tree gets.",
+        128, "Cells a side of the finest grid of a node: its detail, and how deep a tree gets.",
         minimum=4, maximum=4096, unit="cells",
     )  # fmt: skip
     hidden: int = option(
@@ -30,6 +30,9 @@ class FieldOptions:
     )
     geometry: int = option(
         15, "Values that the density network hands to the colour network.", minimum=1, maximum=15
+    )
+    density_unit: float = option(
+        1.0, "A field's density is this where its networks say 0.", minimum=1e-3, maximum=1e4, unit="per edge"
     )
     appearance: int = option(
         0, "Length of the vector learned for each photo, for light that changes; 0: none.",
@@ -61,13 +64,13 @@ class SamplingOptions:
     """Where along a ray the fields are asked. Every node keeps densities on a small grid; they say where it is empty."""
 
     samples: int = option(
-        24, "Samples of a ray at most, at which fields are evaluated.", minimum=2, maximum=1024, live=True
+        32, "Samples of a ray at most, at which fields are evaluated.", minimum=2, maximum=1024, live=True
     )
     view_samples: int = option(
-        48, "Samples of a ray at most, in views and evaluations.", minimum=2, maximum=1024, live=True
+        64, "Samples of a ray at most, in views and evaluations.", minimum=2, maximum=1024, live=True
     )
     spacing: float = option(
-        2.0, "Distance between samples that is aimed at, in what their node resolves.",
+        1.0, "Distance between samples that is aimed at, in what their node resolves.",
         minimum=0.1, maximum=64.0, live=True,
     )  # fmt: skip
     candidates: int = option(
@@ -100,16 +103,18 @@ class SamplingOptions:
         minimum=0.0, maximum=0.5, live=True,
     )  # fmt: skip
     jitter: bool = option(True, "Footprints are drawn within half a level in training.", live=True)
-    grid: int = option(16, "Cells a side of a node's kept densities.", minimum=4, maximum=128, unit="cells")
+    grid: int = option(
+        32, "Cells a side of a node's kept densities, a power of two.", minimum=4, maximum=64, unit="cells"
+    )
     probes: int = option(
         4_096,
-        "Places probed in a step to keep those densities fresh.",
+        "Places probed in a step, on average, to keep those densities fresh.",
         minimum=0,
         maximum=10_000_000,
         live=True,
     )
     decay: float = option(
-        0.9, "A kept density falls to this share of itself when its cell is probed, or stays if more is found.",
+        0.9, "Kept densities fall to this share of themselves every 16 steps; what is found raises them.",
         minimum=0.0, maximum=1.0, live=True,
     )  # fmt: skip
 
@@ -149,9 +154,9 @@ class RateOptions:
     """Adam and its learning rates."""
 
     start: float = option(1e-2, "Learning rate at the start.", minimum=0.0, maximum=1.0, live=True)
-    end: float = option(1e-3, "Learning rate at the end.", minimum=0.0, maximum=1.0, live=True)
+    end: float = option(5e-4, "Learning rate at the end.", minimum=0.0, maximum=1.0, live=True)
     decay_steps: int = option(
-        6_000, "The rate has reached its end at this step.", minimum=1, unit="steps", live=True
+        10_000, "The rate has reached its end at this step.", minimum=1, unit="steps", live=True
     )
     networks: float = option(0.5, "The networks' share of the rate.", minimum=0.0, maximum=10.0, live=True)
     beta1: float = option(0.9, "Adam's decay of the mean gradient.", minimum=0.0, maximum=0.999)
@@ -167,6 +172,10 @@ class PyramidOptions:
         5, "Scales of every photo, each half as large as the one before; 1: the photo alone.",
         minimum=1, maximum=12,
     )  # fmt: skip
+    emphasis: float = option(
+        1.0, "How much more often a scale's pixels are drawn than those of the scale before; 1: all alike.",
+        minimum=0.25, maximum=4.0, live=True,
+    )  # fmt: skip
     smallest: int = option(
         16, "No scale has fewer pixels a side than this.", minimum=1, maximum=4096, unit="pixels"
     )
@@ -176,7 +185,7 @@ class PyramidOptions:
 class ScheduleOptions:
     """How much a step does."""
 
-    rays: int = option(2_048, "Rays of a step.", minimum=16, maximum=1_000_000, live=True)
+    rays: int = option(4_096, "Rays of a step.", minimum=16, maximum=1_000_000, live=True)
     view_rays: int = option(
         8_192, "Rays of a view that are marched together.", minimum=64, maximum=1_000_000, live=True
     )
@@ -238,6 +247,9 @@ class InfNeRFConfig:
             )
         if self.field.hidden % 16:
             raise OptionError(f"Option field.hidden must be a multiple of 16, got {self.field.hidden}.")
+        grid = self.sampling.grid
+        if grid & (grid - 1):
+            raise OptionError(f"Option sampling.grid must be a power of two such as 32, got {grid}.")
         parse_rounds(self.sampling.rounds)
 
 

@@ -105,9 +105,18 @@ def place_samples(
         ).weights
         again = None if seed is None else seed + number
         samples = resample(
-            scene.tree, samples, weights, rays.rays_o, rays.rays_d, rays.footprint, kind, again, crew, room,
-            contracted=scene.occupancy.contracted,
-        )  # fmt: skip
+            scene.tree,
+            scene.occupancy,
+            samples,
+            weights,
+            rays.rays_o,
+            rays.rays_d,
+            rays.footprint,
+            kind,
+            again,
+            crew,
+            room,
+        )
     if seed is not None and not options.jitter:
         radii = rays.footprint[samples.ray] * samples.t
         samples.node = route(scene.tree, samples.position, radii, None, crew)

@@ -108,9 +108,13 @@ class InfNeRF:
         """Go on with another tree and what belongs to its nodes. `asked [N]`: error where finer nodes were wanted."""
         self.tree, self.fields, self.moments = tree, fields, moments
         self.occupancy, self.asked = occupancy, asked
-        self.gradients = FieldGradients.of(fields)
+        self.fresh_gradients()
         if self.team is not None:
             self.team.planted(self)
+
+    def fresh_gradients(self) -> None:
+        """Make room for gradients. Alone, those of the tables wait for Adam's step, which takes less time and memory."""
+        self.gradients = FieldGradients.of(self.fields, waiting=self.team is None)
 
     def lay_out(self, tree: NodeTree, rows: np.ndarray) -> None:
         """Go on with another tree: its nodes were `rows [N]` of this one, or are fresh where that is -1."""
@@ -161,6 +165,7 @@ class InfNeRF:
     def join(self, ranks: Ranks) -> None:
         """Train with other processes from now on, as `parallel` says. All of them have to hold the same model."""
         self.team = team_of(self, ranks)
+        self.fresh_gradients()
         self.team.planted(self)
 
     def gathers(self, name: str) -> bool:
@@ -268,7 +273,7 @@ class InfNeRF:
         """Return the bytes of each part, by the names that people read."""
         training = 0
         if self.resting is None:
-            training = self.gradients.tables.nbytes + self.gradients.mlp.nbytes
+            training = self.gradients.nbytes()
             training += sum(array.nbytes for array in self.moments.arrays().values())
         return {
             "fields": self.fields.nbytes(),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from engine.methods.infnerf.model import InfNeRF
 
 REFRESH_EVERY = 16  # steps: rays need not hear at once what is empty now
+PROBE_EVERY = 4  # steps: finding out which cells may hold something takes as long for few probes as for many
 _SEEDS = 1 << 20  # that steps draw from; a model's seed shifts them
 ALONE = Alone()
 
@@ -32,7 +33,7 @@ def take(model: InfNeRF) -> StepReport:
     """Take one step, with the other processes of a training where there are any."""
     config, team = model.config, model.team or ALONE
     team.begin(model)
-    batch = model.photos.draw(model.rng, model.step, config.schedule.rays, crew())
+    batch = model.photos.draw(model.rng, model.step, config.schedule.rays, crew(), config.pyramid.emphasis)
     rays = Rays(batch.rays_o, batch.rays_d, batch.footprint, mine=team.rays(len(batch.rays_o)))
     options = model.march_options(config.sampling.samples)
     seed = model.seed * _SEEDS + 8 * model.step
@@ -146,8 +147,8 @@ def _regularise(model: InfNeRF) -> tuple[float, float]:
 def _look_around(model: InfNeRF) -> None:
     """Ask fields at random places how dense they are; now and then tell rays what is empty."""
     options = model.config.sampling
-    if options.probes:
-        nodes, positions = probes(model.tree, model.occupancy, options.probes, model.rng)
+    if options.probes and model.step % PROBE_EVERY == PROBE_EVERY - 1:
+        nodes, positions = probes(model.tree, model.occupancy, PROBE_EVERY * options.probes, model.rng)
         density = (model.team or ALONE).density(model, nodes, positions)
         take_in(model.tree, model.occupancy, nodes, positions, density)
     if model.step % REFRESH_EVERY == REFRESH_EVERY - 1:

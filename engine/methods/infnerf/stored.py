@@ -81,8 +81,9 @@ class StoredModel:
         self._usual = options["appearance"]
         self.cache = NodeCache(store, budget_bytes)
         density, free = self.cache.map["density"], self.cache.map["free"]
-        threshold = float(options["threshold"])
-        self._occupancy = Occupancy(self.config.sampling.grid, density, free, threshold, self._surroundings)
+        self._occupancy = Occupancy(
+            self.config.sampling.grid, density, free, float(options["threshold"]), self._surroundings
+        )
         self._room = Workspace()
         self.breathe: Callable[[], None] = lambda: None  # called between parts of a picture; it may raise
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Orbit and spiral go round the scene, look at it, close, and take after the capture."""
+"""Orbit and spiral go round the scene, close, and take after the capture; a zoom-out leaves it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.view.presets import FULL_TURN, PathPreset, centre_of_interest, orbit, spiral, suggest
+from app.view.presets import (
+    FULL_TURN,
+    PRESETS,
+    PathPreset,
+    centre_of_interest,
+    orbit,
+    spiral,
+    suggest,
+    zoom_out,
+)
 from engine.cameras import Camera, look_at
 from engine.errors import UserError
 
@@ -28,7 +37,7 @@ def _capture(angles: np.ndarray, elevation: float = 0.5, distance: float = 1.4) 
     return cameras
 
 
-@pytest.mark.parametrize("make", [orbit, spiral])
+@pytest.mark.parametrize("make", PRESETS.values())
 def test_every_frame_looks_at_the_centre_upright(make) -> None:
     cameras = make(PRESET, 320, 200)
     assert len(cameras) == 60
@@ -61,6 +70,21 @@ def test_spiral_sinks_and_rises_at_one_distance() -> None:
     assert np.all(np.diff(heights[:31]) < 0) and np.all(np.diff(heights[30:]) > 0)
     angles = np.unwrap(np.arctan2(offsets[:, 1], offsets[:, 0]))
     assert angles[-1] - angles[0] == pytest.approx(2 * FULL_TURN * 59 / 60)
+
+
+def test_a_zoom_out_shrinks_the_scene_by_the_same_factor_from_frame_to_frame_and_rises() -> None:
+    offsets = np.array([camera.position for camera in zoom_out(PRESET, 320, 200)]) - CENTRE
+    distances = np.linalg.norm(offsets, axis=1)
+    factors = distances[1:] / distances[:-1]
+    assert np.allclose(factors, factors[0]) and distances[-1] / distances[0] == pytest.approx(16.0)
+    assert distances[0] == pytest.approx(0.5 * np.hypot(1.2, 0.5))
+    elevations = np.arcsin(offsets[:, 2] / distances)
+    assert elevations[0] == pytest.approx(np.arctan2(0.5, 1.2)) and np.all(np.diff(elevations) > 0)
+    assert elevations[-1] == pytest.approx(np.radians(75.0)) and np.allclose(offsets[:, 1], 0.0)
+
+
+def test_one_frame_of_a_preset_is_a_frame() -> None:
+    assert [len(make(replace(PRESET, frames=1), 320, 200)) for make in PRESETS.values()] == [1, 1, 1]
 
 
 def test_a_suggestion_takes_after_the_capture() -> None:

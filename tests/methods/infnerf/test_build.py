@@ -83,6 +83,16 @@ def test_a_pixels_radius_is_depth_over_focal_times_the_cosine_off_the_axis():
     assert np.isinf(radii[2])  # behind
 
 
+def test_every_photo_counts_with_its_own_focal_length():
+    wide, tele = (
+        _camera((2.0, 0.0, 0.0)),
+        Camera.from_fov(64, 48, 0.2, _camera((2.0, 0.0, 0.0)).world_from_cam),
+    )
+    assert tele.fx > 3.0 * wide.fx
+    both = of_scenes.observed_radii(np.zeros((2, 3)), np.array([0, 1, 2]), np.array([0, 1]), [wide, tele])
+    assert both == pytest.approx([2.0 / wide.fx, 2.0 / tele.fx])
+
+
 def test_a_points_radius_is_the_smallest_over_those_who_saw_it():
     near, far = _camera((1.0, 0.0, 0.0)), _camera((3.0, 0.0, 0.0))
     xyz = np.zeros((3, 3))
