@@ -3,8 +3,10 @@
 
     python benchmarks/node_field.py [--samples 200000] [--slots 16] [--hidden 32] [--threads 2]
 
-One JSON line per part: median, best and worst of the rounds, in million samples a second. The last line compares the tiles'
-matrix products with torch's, group by group, for the same two networks forward.
+One JSON line per part: median, best and worst of the rounds, in million samples a second, and the best of samples per second of
+processor time of one thread, which other programs disturb less. "whole step" has gradients of tables in memory, "whole
+step, waiting" adds them up in Adam's step. The last two lines compare the same networks forward: our tiles, and torch's
+matrix products group by group.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from engine.cpu.crew import Crew, default_threads
 from engine.cpu.lists import Workspace
 from engine.cpu.node_adam import FieldMoments, adam_touched
 from engine.cpu.node_field import FieldGradients, Inputs, backward, forward
+from engine.cpu.node_net import net_numbers
+from engine.cpu.node_pass import field_forward
 from engine.node_fields import FieldShape, NodeFields, fresh_fields
 
 ROUNDS = 15
@@ -29,14 +33,15 @@ ROUNDS = 15
 def _measure(name: str, samples: int, call: Callable[[], object]) -> float:
     """Print the rates of a call and return the median in samples a second."""
     call()
-    spent = []
+    spent, busy = [], []
     for _ in range(ROUNDS):
-        begin = time.perf_counter()
+        begin, processor = time.perf_counter(), time.process_time()
         call()
         spent.append(time.perf_counter() - begin)
+        busy.append(time.process_time() - processor)
     rates = sorted(samples / s / 1e6 for s in spent)
-    middle = rates[len(rates) // 2]
-    numbers = {"part": name, "median": middle, "best": rates[-1], "worst": rates[0]}
+    middle, core = rates[len(rates) // 2], samples / min(busy) / 1e6
+    numbers = {"part": name, "median": middle, "best": rates[-1], "worst": rates[0], "per_core": core}
     print(json.dumps({k: round(v, 2) if isinstance(v, float) else v for k, v in numbers.items()}), flush=True)
     return middle * 1e6
 
@@ -85,29 +90,37 @@ def main() -> None:
     slot, place, ray, directions = _along_rays(rng, n, given.slots)
     inputs = Inputs.of(fields, slot, place, ray, directions)
     density_only = Inputs.of(fields, slot, place)
-    gradients, moments = FieldGradients.of(fields), FieldMoments.of(fields)
+    gradients, late, moments = (
+        FieldGradients.of(fields),
+        FieldGradients.of(fields, waiting=True),
+        FieldMoments.of(fields),
+    )
     v_density, v_rgb = rng.normal(size=n).astype(np.float32), rng.normal(size=(n, 3)).astype(np.float32)
     kept = forward(fields, inputs, crew, room, keep=True)
 
     def back() -> None:
         backward(fields, inputs, kept, v_density, v_rgb, gradients, crew, room)
 
-    def step() -> None:
-        gradients.touched[:] = 1
-        adam_touched(fields, gradients, moments, crew, table_rate=1e-6, mlp_rate=1e-6)
-
-    def whole() -> None:
+    def whole(into: FieldGradients) -> None:
         found = Inputs.of(fields, slot, place, ray, directions)
         out = forward(fields, found, crew, room, keep=True)
-        backward(fields, found, out, v_density, v_rgb, gradients, crew, room)
-        adam_touched(fields, gradients, moments, crew, table_rate=1e-6, mlp_rate=1e-6)
+        backward(fields, found, out, v_density, v_rgb, into, crew, room)
+        adam_touched(fields, into, moments, crew, table_rate=1e-6, mlp_rate=1e-6)
+
+    def networks() -> None:
+        shape, rgb = fields.shape, kept.rgb
+        crew.run(
+            field_forward, inputs.groups.chunks, inputs.groups.order, fields.mlp.reshape(-1), shape.mlp_size,
+            net_numbers(shape), np.float32(1.0), inputs.ray, kept.sh, kept.looks, True, kept.features, kept.density, rgb,
+        )  # fmt: skip
 
     _measure("sorting", n, lambda: Inputs.of(fields, slot, place, ray, directions))
     _measure("density only", n, lambda: forward(fields, density_only, crew, room))
     _measure("forward", n, lambda: forward(fields, inputs, crew, room, keep=True))
     _measure("backward", n, back)
-    _measure("adam, gradients everywhere 0", n, step)
-    _measure("whole step", n, whole)
+    _measure("whole step", n, lambda: whole(gradients))
+    _measure("whole step, waiting", n, lambda: whole(late))
+    _measure("tiles, networks forward only", n, networks)
     _measure(
         "torch, networks forward only", n, _torch_networks(fields, np.bincount(slot, minlength=given.slots))
     )

@@ -8,6 +8,7 @@ A pass: `Inputs.of(...)` sorts samples by slot, `forward` gives densities and co
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -77,6 +78,7 @@ def group_by_slot(slot: np.ndarray, slots: int) -> Groups:
     )
 
 
+@cache
 def level_numbers(shape: FieldShape) -> np.ndarray:
     """Return what the kernels read a shape's levels from, int64 [L, N_LEVEL]."""
     levels = np.zeros((shape.levels, N_LEVEL), dtype=np.int64)

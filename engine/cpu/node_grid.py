@@ -16,7 +16,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from engine.constants import HASH_Y, HASH_Z
-from engine.cpu.simd import LANES, f32x16, fetch_add, load, store, vfloor, vmin
+from engine.cpu.simd import LANES, f32x16, fetch_add, load, prefetch, store, vfloor, vmin
 
 _F32 = ir.FloatType()
 _I32 = ir.IntType(32)
@@ -25,6 +25,7 @@ _VEC = ir.VectorType(_F32, LANES)
 _PAIR = ir.VectorType(_F32, 2)
 _CORNERS = 8
 FOLD = 8  # levels that fill a vector
+_WORTH_ALL = 32  # a chunk with a sample per so many entries asks for the whole level at once
 _RUN = 4096  # samples that a thread sorts at a time
 
 # Columns of a level's numbers, int64: first entry, cells an axis, mask of the hash or 0 where the level is dense.
@@ -255,6 +256,10 @@ def gather_features(counter, chunks, levels, entries, tables, places, room, m, f
         cells, mask = levels[level, CELLS], levels[level, HASH_MASK]
         first = chunks[chunk, 0] * entries + levels[level, FIRST]
         end = chunks[chunk, 2]
+        behind = (levels[level + 1, FIRST] if level + 1 < n_levels else entries) - levels[level, FIRST]
+        if end - chunks[chunk, 1] >= behind // _WORTH_ALL:
+            for entry in range(first, first + behind, 8):
+                prefetch(tables, 2 * entry)
         for start in range(chunks[chunk, 1], end, LANES):
             find_corners(places, room, start, cells, mask, indices, parts)
             at = 2 * (level * m + start)

@@ -8,6 +8,8 @@ per chunk of samples (`pack`), padded to sixteen columns and transposed where th
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numba import njit
 
@@ -26,6 +28,7 @@ RGB = 3
 ) = range(18)  # fmt: skip
 
 
+@cache
 def net_numbers(shape: FieldShape) -> np.ndarray:
     """Return the numbers that the kernels read a shape's networks from."""
     h, features = shape.hidden, shape.levels * shape.features
