@@ -21,7 +21,14 @@ def test_rays_see_what_they_are_documented_to_see():
     rays_o, rays_d = some_rays()
     out = model(rays_o, rays_d, 0.1, 10.0, LENS, 1.0)
     n, s = 40, model.config.num_samples
-    shapes = {"rgb": (n, 3), "depth": (n,), "acc": (n,), "weights": (n, s), "level": (n, s), "node_ids": (n, s)}
+    shapes = {
+        "rgb": (n, 3),
+        "depth": (n,),
+        "acc": (n,),
+        "weights": (n, s),
+        "level": (n, s),
+        "node_ids": (n, s),
+    }
     assert {name: tuple(out[name].shape) for name in shapes} == shapes
     assert torch.equal(out["level"], torch.from_numpy(model.tree.depth).long()[out["node_ids"]])
     positions = rays_o[:, None] + out["z_vals"][..., None] * rays_d[:, None]
@@ -59,7 +66,9 @@ def test_a_seed_places_and_jitters_alike_however_rays_are_divided(cells):
     whole = model(rays_o, rays_d, 0.1, 10.0, LENS, seed=3)
     other = model(rays_o, rays_d, 0.1, 10.0, LENS, seed=4)
     part = model(rays_o[15:], rays_d[15:], 0.1, 10.0, LENS, seed=3, ray_numbers=torch.arange(15, 40))
-    assert torch.allclose(whole["rgb"][15:], part["rgb"], atol=1e-5)  # vector units treat the last few numbers otherwise
+    assert torch.allclose(
+        whole["rgb"][15:], part["rgb"], atol=1e-5
+    )  # vector units treat the last few numbers otherwise
     assert torch.equal(whole["node_ids"][15:, :2], part["node_ids"][:, :2])
     assert not torch.equal(whole["rgb"], other["rgb"]) and not torch.equal(whole["rgb"], plain["rgb"])
     assert torch.equal(plain["rgb"], model(rays_o, rays_d, 0.1, 10.0, LENS)["rgb"])
@@ -96,7 +105,9 @@ def test_gradients_reach_the_fields_as_the_readable_twin_has_them():
     node = out["node_ids"].reshape(-1)
     unit = model.octree.unit(node, positions, False).double()
     looks = twin[2][photo].repeat_interleave(s, dim=0)
-    density, rgb = node_field(fields.shape, *twin[:2], node, unit, rays_d.double().repeat_interleave(s, dim=0), looks)
+    density, rgb = node_field(
+        fields.shape, *twin[:2], node, unit, rays_d.double().repeat_interleave(s, dim=0), looks
+    )
     seen = model.volume_renderer.volume_render(
         rgb.view(40, s, 3), density.view(40, s), out["z_vals"].double(), rays_d.double(), out["deltas"].double(), 1.0
     )  # fmt: skip
@@ -200,6 +211,8 @@ def test_leaves_that_show_nothing_are_pruned_unless_their_parents_would():
 
 def test_fields_are_laid_out_as_the_apps_are():
     model = small_model()
-    held = NodeFields(model.fields.shape, model.fields.tables.detach().numpy(), model.fields.mlp.detach().numpy())
+    held = NodeFields(
+        model.fields.shape, model.fields.tables.detach().numpy(), model.fields.mlp.detach().numpy()
+    )
     assert held.slots == model.tree.nodes and held.nbytes() == model.model_bytes()
     assert model.fields.node_bytes * held.slots == held.nbytes()

@@ -50,7 +50,9 @@ def test_pixels_twice_as_wide_ask_the_level_above():
 def test_where_a_child_is_missing_its_parent_renders():
     model = small_model()
     fine = torch.tensor([0.01 * model.tree.root_gsd])
-    there, missing = (model.octree.route(torch.tensor([[x, 0.2, z]]), fine) for x, z in ((0.2, 0.2), (0.2, 0.8)))
+    there, missing = (
+        model.octree.route(torch.tensor([[x, 0.2, z]]), fine) for x, z in ((0.2, 0.2), (0.2, 0.8))
+    )
     assert model.octree.depth[there] == 2
     assert model.octree.depth[missing] == 1
     assert model.tree.children[int(missing)].max() >= 0

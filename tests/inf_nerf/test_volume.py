@@ -29,7 +29,11 @@ def test_a_ray_blends_its_samples_one_behind_the_other():
         for s in range(7):
             alpha = 1.0 - torch.exp(-densities[r, s] * 0.2 * rays_d[r].norm())
             assert float(out["weights"][r, s]) == pytest.approx(float(left * alpha))
-            rgb, depth, left = rgb + left * alpha * colors[r, s], depth + left * alpha * z_vals[r, s], left * (1 - alpha)
+            rgb, depth, left = (
+                rgb + left * alpha * colors[r, s],
+                depth + left * alpha * z_vals[r, s],
+                left * (1 - alpha),
+            )
         assert torch.allclose(out["rgb"][r], rgb + 0.5 * left)
         assert float(out["acc"][r]) == pytest.approx(float(1.0 - left))
         assert float(out["depth"][r]) == pytest.approx(float(depth / (1.0 - left)))
@@ -74,7 +78,9 @@ def test_every_term_has_its_weight_and_the_total_is_their_sum():
     def brightness(outputs: dict, targets: dict) -> torch.Tensor:
         return outputs["rgb"].mean()
 
-    losses = VolumeRenderer(config, [brightness, lambda o, t: {"two": torch.tensor(2.0)}]).compute_losses(outputs, targets)
+    losses = VolumeRenderer(config, [brightness, lambda o, t: {"two": torch.tensor(2.0)}]).compute_losses(
+        outputs, targets
+    )
     assert float(losses["rgb_loss"]) == pytest.approx(2.0 * 0.0625)
     assert float(losses["depth_loss"]) == pytest.approx(0.5 * 1.0)  # of the three that are known
     assert float(losses["level_loss"]) == pytest.approx(0.3)

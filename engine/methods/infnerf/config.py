@@ -22,7 +22,7 @@ class FieldOptions:
         8, "Cells a side of the coarsest grid of a node.", minimum=2, maximum=512, unit="cells"
     )
     max_res: int = option(
-        64, "Cells a side of the finest grid of a node: its detail, and how deep a tree gets.",
+        128, "Cells a side of the finest grid of a node: its detail, and how deep a tree gets.",
         minimum=4, maximum=4096, unit="cells",
     )  # fmt: skip
     hidden: int = option(
@@ -153,12 +153,12 @@ class LossOptions:
 class RateOptions:
     """Adam and its learning rates."""
 
-    start: float = option(2e-2, "Learning rate at the start.", minimum=0.0, maximum=1.0, live=True)
+    start: float = option(1e-2, "Learning rate at the start.", minimum=0.0, maximum=1.0, live=True)
     end: float = option(5e-4, "Learning rate at the end.", minimum=0.0, maximum=1.0, live=True)
     decay_steps: int = option(
         10_000, "The rate has reached its end at this step.", minimum=1, unit="steps", live=True
     )
-    networks: float = option(1.0, "The networks' share of the rate.", minimum=0.0, maximum=10.0, live=True)
+    networks: float = option(0.5, "The networks' share of the rate.", minimum=0.0, maximum=10.0, live=True)
     beta1: float = option(0.9, "Adam's decay of the mean gradient.", minimum=0.0, maximum=0.999)
     beta2: float = option(0.99, "Adam's decay of the mean squared gradient.", minimum=0.0, maximum=0.9999)
     epsilon: float = option(1e-15, "Added to the root of the mean square.", minimum=1e-20, maximum=1.0)
@@ -171,6 +171,10 @@ class PyramidOptions:
     scales: int = option(
         5, "Scales of every photo, each half as large as the one before; 1: the photo alone.",
         minimum=1, maximum=12,
+    )  # fmt: skip
+    emphasis: float = option(
+        1.0, "How much more often a scale's pixels are drawn than those of the scale before; 1: all alike.",
+        minimum=0.25, maximum=4.0, live=True,
     )  # fmt: skip
     smallest: int = option(
         16, "No scale has fewer pixels a side than this.", minimum=1, maximum=4096, unit="pixels"

@@ -81,18 +81,31 @@ class PyramidPhotos(Photos):
         self._allowed[slot] = None if len(some) in (0, first) else some
         self.views[slot : slot + 1] = [view]
 
-    def draw(self, rng: np.random.Generator, step: int, rays: int, crew: Crew) -> Batch:
-        """Return `rays` rays, of pixels drawn evenly from all scales of all photos held."""
+    def draw(
+        self, rng: np.random.Generator, step: int, rays: int, crew: Crew, emphasis: float = 1.0
+    ) -> Batch:
+        """Return `rays` rays, of pixels drawn evenly from all scales of all photos held.
+
+        With an `emphasis`, a scale's pixels are so many times as likely as those of the scale before.
+        """
         usable = np.asarray(self._usable(step), dtype=np.int32)
-        some = [self._allowed[i] for i in usable]
-        counts = [self._starts[i, -1] if a is None else len(a) for i, a in zip(usable, some, strict=True)]
-        ends = np.cumsum(counts)
-        place = rng.integers(ends[-1], size=rays)
-        chosen = np.searchsorted(ends, place, side="right")
-        pixel, slot = place - (ends - counts)[chosen], usable[chosen]
-        for k, allowed in enumerate(some):
+        starts = self._starts[
+            usable
+        ]  # [slots, scales + 1]; where pixels are masked, of the list of those that are not
+        for k, slot in enumerate(usable):
+            allowed = self._allowed[slot]
             if allowed is not None:
-                mine = chosen == k
+                starts[k] = np.searchsorted(allowed, self._starts[slot])
+        counts = np.diff(starts, axis=1)
+        ends = np.cumsum(counts * emphasis ** np.arange(counts.shape[1]))
+        chosen = np.searchsorted(ends, rng.random(rays) * ends[-1], side="right")
+        which, scale = np.divmod(np.minimum(chosen, np.flatnonzero(counts)[-1]), counts.shape[1])
+        pixel = starts[which, scale] + (rng.random(rays) * counts[which, scale]).astype(np.int64)
+        slot = usable[which]
+        for k, held in enumerate(usable):
+            allowed = self._allowed[held]
+            if allowed is not None:
+                mine = which == k
                 pixel[mine] = allowed[pixel[mine]]
         rays_o, rays_d, target = (np.empty((rays, 3), dtype=np.float32) for _ in range(3))
         footprint = np.empty(rays, dtype=np.float32)

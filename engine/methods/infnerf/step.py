@@ -33,7 +33,7 @@ def take(model: InfNeRF) -> StepReport:
     """Take one step, with the other processes of a training where there are any."""
     config, team = model.config, model.team or ALONE
     team.begin(model)
-    batch = model.photos.draw(model.rng, model.step, config.schedule.rays, crew())
+    batch = model.photos.draw(model.rng, model.step, config.schedule.rays, crew(), config.pyramid.emphasis)
     rays = Rays(batch.rays_o, batch.rays_d, batch.footprint, mine=team.rays(len(batch.rays_o)))
     options = model.march_options(config.sampling.samples)
     seed = model.seed * _SEEDS + 8 * model.step

@@ -23,20 +23,22 @@ def photos(scene=SCENE, **values: int) -> PyramidPhotos:
     return PyramidPhotos(scene.train, np.arange(len(scene.train)), PyramidOptions(smallest=8, **values))
 
 
-def drawn(source: PyramidPhotos, rays: int = RAYS, steps: int = 60):
+def drawn(source: PyramidPhotos, rays: int = RAYS, steps: int = 60, emphasis: float = 1.0):
     rng = np.random.default_rng(3)
     for step in range(steps):  # a photo more with every step
         source.draw(rng, step, 16, crew())
-    return source.draw(rng, steps, rays, crew())
+    return source.draw(rng, steps, rays, crew(), emphasis)
 
 
-def test_every_scale_has_four_times_the_rays_of_the_next() -> None:
-    batch = drawn(photos())
+@pytest.mark.parametrize("emphasis", [1.0, 2.0])
+def test_every_scale_has_four_times_the_rays_of_the_next(emphasis: float) -> None:
+    """Or as many fewer as coarse scales are given more."""
+    batch = drawn(photos(), emphasis=emphasis)
     scale = np.round(np.log2(batch.footprint / footprint_of(SCENE.train.views[0].camera))).astype(int)
     counts = np.bincount(scale)
     assert len(counts) == 4, "64, 32, 16 and 8 pixels"
     # The rarest scale has about 470 of 40,000 rays: its count is within 15 % in all but one of 1,000 draws.
-    assert np.allclose(counts[:-1] / counts[1:], 4.0, rtol=0.15)
+    assert np.allclose(counts[:-1] / counts[1:], 4.0 / emphasis, rtol=0.15)
 
 
 def test_scales_end_where_the_picture_gets_too_small() -> None:
