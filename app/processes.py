@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -145,6 +146,7 @@ def train_at(job: TrainJob, place: Place) -> int:
         for kind in (signal.SIGINT, signal.SIGTERM):
             signal.signal(kind, signal.SIG_IGN)
     _share_processors(place)
+    _show_shares()
     if place.rank == 0:
         leader = Leader(_met(place))
         try:
@@ -161,6 +163,15 @@ def train_at(job: TrainJob, place: Place) -> int:
         )
         raise RunError(text, traceback.format_exc()) from error
     return 0
+
+
+def _show_shares() -> None:
+    """Print which part of the model a process holds, where it holds a part only."""
+    shares = logging.getLogger("engine.methods.infnerf.subtree_team")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("nerfviewer: %(message)s"))
+    shares.addHandler(handler)
+    shares.setLevel(logging.INFO)
 
 
 def _met(place: Place) -> Ranks:

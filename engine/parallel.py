@@ -103,7 +103,10 @@ class Ranks:
         import torch.distributed as dist
 
         tensor = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
-        self._guarded(lambda: dist.all_reduce(tensor, getattr(dist.ReduceOp, how)))
+        solid = tensor.contiguous()  # gloo silently reads and writes beside what has gaps
+        self._guarded(lambda: dist.all_reduce(solid, getattr(dist.ReduceOp, how)))
+        if solid is not tensor:
+            tensor.copy_(solid)
 
     def check_same(self, what: str, number: int) -> None:
         """Raise on every rank if a number, of what `what` names, is not the same on all of them."""

@@ -36,6 +36,7 @@ class ThreadRank:
 
     def __init__(self, rank: int, meeting: Meeting) -> None:
         self.rank, self.size, self._meeting = rank, len(meeting.values), meeting
+        self.name = f"process {rank + 1} of {self.size}"
 
     def _replace(self, values: np.ndarray | torch.Tensor, how: Callable[..., Any]) -> None:
         array = values if isinstance(values, np.ndarray) else values.numpy()
@@ -55,11 +56,16 @@ class ThreadRank:
             raise ParallelError(f"The ranks do not have the same {what}.")
 
 
+def all_do(ranks: Sequence[Any], what: Callable[[Any], Any]) -> list[Any]:
+    """Call `what` with every rank's object, each in a thread of its own; return what they return."""
+    with ThreadPoolExecutor(len(ranks)) as pool:
+        return list(pool.map(what, ranks))
+
+
 def step_together(models: Sequence[Any]) -> list[StepReport]:
     """Take one step of all models, each in a thread of its own; the first call makes them a team."""
     if models[0].team is None:
         meeting = Meeting(len(models))
         for rank, model in enumerate(models):
             model.join(ThreadRank(rank, meeting))
-    with ThreadPoolExecutor(len(models)) as pool:
-        return list(pool.map(lambda model: model.train_step(), models))
+    return all_do(models, lambda model: model.train_step())

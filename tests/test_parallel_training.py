@@ -98,6 +98,30 @@ def test_the_others_do_what_the_first_does(wire: Wire) -> None:
     assert wire.same == [("number of steps behind them", 0)] * 2 and not wire.open
 
 
+def test_ranks_hand_in_their_parts_before_what_needs_them(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole: list[bool] = []
+    monkeypatch.setattr(
+        JoiningMethod,
+        "gathers",
+        lambda self, name: name in ("state", "prune_now") and not whole,
+        raising=False,
+    )
+    monkeypatch.setattr(JoiningMethod, "gather", lambda self, everyone: whole.append(everyone), raising=False)
+    leader, method = led(wire)
+    leader.open_everywhere(OpenScene("grey", "fake"))
+    method.structure()
+    method.state()
+    method.state()  # it is still whole
+    assert wire.told[1:] == [{"do": "gather", "with": [False]}] and whole == [False]
+    whole.clear()
+    method.prune_now()
+    assert wire.told[2:] == [{"do": "gather", "with": [True]}, {"do": "prune_now", "with": []}] and whole == [
+        True
+    ]
+
+
 def test_what_is_refused_here_is_not_asked_of_the_others(wire: Wire) -> None:
     leader, method = led(wire)
     leader.open_everywhere(OpenRun("runs/grey"))

@@ -21,10 +21,9 @@ from tests.inf_nerf.small import QUICK, scene, small_config, small_model, small_
 
 def test_training_makes_held_out_views_better_and_keeps_the_best(tmp_path):
     trainer = small_trainer(
-        max_steps=120,
+        max_steps=80,
         checkpoint_dir=str(tmp_path),
-        validate_every=60,
-        rays_batch_size=256,
+        validate_every=40,
         lr_decay_steps=1000,
     )
     before = trainer.validate()["psnr"]
