@@ -40,6 +40,7 @@ SPARED_S = 0.35  # what a resting picture may take while something trains
 COARSEST = 0.125  # of pictures that take long
 MAX_TICK_S = 0.1
 TIMEOUT_S = 2.0  # a request that was never answered is forgotten after this
+DEAR_TIMEOUT_S = 20.0  # the same of a model whose pictures may take long
 IDLE_STATES = (TrainState.EMPTY, TrainState.LOADING)  # nothing to show
 
 
@@ -200,7 +201,7 @@ class FrameScheduler:
         if self._state in IDLE_STATES:
             return None
         if self._in_flight is not None:
-            if now - self._in_flight[1] > max(TIMEOUT_S, 4.0 * self.cost.seconds(self._pixels)):
+            if now - self._in_flight[1] > self._patience():
                 self._in_flight = None
                 self._stale = True
             elif not (self._stale and (waiting or self._gives_up())):
@@ -209,6 +210,11 @@ class FrameScheduler:
         if not (self._due_moving(now) if moving else self._due_still(now)):
             return None
         return self._send(now, self._scale_moving() if moving else self._scale_still(), moving)
+
+    def _patience(self) -> float:
+        """Return how long a request may go unanswered: one that takes long would be given up for its repetition."""
+        expected = self.cost.seconds(self._pixels)
+        return max(TIMEOUT_S, 4.0 * expected) if not self._dear else max(DEAR_TIMEOUT_S, 10.0 * expected)
 
     def _gives_up(self) -> bool:
         """Whether the picture in flight is one that the worker gives up for a newer request."""
@@ -269,7 +275,8 @@ class FrameScheduler:
         else:
             first = max(self._scale_for(FIRST_LOOK_S), COARSEST) if self.cost.known else COARSEST
         changed = self._stale or self._sent_moving or self._structure_stale
-        if changed and self._state is TrainState.TRAINING and self._still_scale and not self._sent_moving:
+        refreshed = changed and self._state is TrainState.TRAINING and not self._sent_moving
+        if refreshed and self.cost.known and self._still_scale:
             first = finest  # the same view of a newer model: no blurred picture in between
         self._still_scale = min(finest, first if changed else max(first, FINER * self._still_scale))
         return self._still_scale
