@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """InfNeRF on the built-in city: quality, and how much of the model a low and a high view need.
 
-    python benchmarks/infnerf_city.py [--seconds 300] [--seed 0] [--share 0.30] [--downscale 1] [--store FOLDER] [--json FILE] [OPTION=VALUE ...]
+    python benchmarks/infnerf_city.py [--seconds 300] [--seed 0] [--share 0.30] [--downscale 1] [--store FOLDER]
+        [--json FILE] [OPTION=VALUE ...]
 
 Trains with the preset "city" (max_depth 5), writes the nodes into a store, and renders every held-out view from a cache that may
 hold a share of the model: nearest ancestors first, then, all nodes loaded, the whole picture, which must equal the model's
