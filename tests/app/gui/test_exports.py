@@ -35,7 +35,8 @@ def exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Exports
 
 def test_videos_that_are_not_there_yet_are_numbered_too(exports: Exports) -> None:
     names = [
-        exports.start(ExportSettings(kind=kind)).name for kind in ("spiral", "spiral", "orbit", "spiral", "zoom-out")
+        exports.start(ExportSettings(kind=kind)).name
+        for kind in ("spiral", "spiral", "orbit", "spiral", "zoom-out")
     ]
     assert names == ["spiral.mp4", "spiral-2.mp4", "orbit.mp4", "spiral-3.mp4", "zoom-out.mp4"]
 
