@@ -101,9 +101,13 @@ class InfNeRF:
         """Go on with another tree and what belongs to its nodes. `asked [N]`: error where finer nodes were wanted."""
         self.tree, self.fields, self.moments = tree, fields, moments
         self.occupancy, self.asked = occupancy, asked
-        self.gradients = FieldGradients.of(fields)
+        self.fresh_gradients()
         if self.team is not None:
             self.team.planted(self)
+
+    def fresh_gradients(self) -> None:
+        """Make room for gradients. Alone, those of the tables wait for Adam's step, which takes less time and memory."""
+        self.gradients = FieldGradients.of(self.fields, waiting=self.team is None)
 
     def lay_out(self, tree: NodeTree, rows: np.ndarray) -> None:
         """Go on with another tree: its nodes were `rows [N]` of this one, or are fresh where that is -1."""
@@ -154,6 +158,7 @@ class InfNeRF:
     def join(self, ranks: Ranks) -> None:
         """Train with other processes from now on, as `parallel` says. All of them have to hold the same model."""
         self.team = team_of(self, ranks)
+        self.fresh_gradients()
         self.team.planted(self)
 
     def gathers(self, name: str) -> bool:
@@ -249,10 +254,10 @@ class InfNeRF:
 
     def memory(self) -> dict[str, int]:
         """Return the bytes of each part, by the names that people read."""
-        gradients = self.gradients.tables.nbytes + self.gradients.mlp.nbytes
         return {
             "fields": self.fields.nbytes(),
-            "optimiser": sum(array.nbytes for array in self.moments.arrays().values()) + gradients,
+            "optimiser": sum(array.nbytes for array in self.moments.arrays().values())
+            + self.gradients.nbytes(),
             "kept densities": self.occupancy.nbytes(),
             "appearance": self.appearance.nbytes,
             "training buffers": self.room.nbytes(),
