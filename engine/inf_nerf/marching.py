@@ -143,8 +143,8 @@ def by_memory(model: InfNeRF, rays: Rays) -> Places:
         weights = _weights(model, found)
         seed = None if rays.seed is None else rays.seed + i
         found = resample(
-            model.tree, found, weights, o, d, footprint, kind, seed, crew(), room, resident, model.config.unbounded
-        )  # fmt: skip
+            model.tree, model.occupancy, found, weights, o, d, footprint, kind, seed, crew(), room, resident
+        )
     return _dense(model, rays, _without(found, before))
 
 

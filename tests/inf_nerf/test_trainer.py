@@ -157,9 +157,10 @@ def test_mixed_precision_trains_networks_of_ones_own_in_half():
 
     model = InfNeRF(small_config(scene_bound=0.5, max_depth=1), field_factory=lambda config, node: Half())
     trainer = InfNeRFTrainer(model, scene(), InfNeRFTrainerConfig(**(QUICK | dict(mixed_precision=True))))
-    first = trainer.train_step()["total_loss"]
+    batch = trainer.rays.draw(64, 0)
+    first = trainer.train_step(batch)["total_loss"]
     for _ in range(20):
-        last = trainer.train_step()["total_loss"]
+        last = trainer.train_step(batch)["total_loss"]
     assert torch.bfloat16 in kinds and last < first
 
 
