@@ -44,7 +44,7 @@ def place(pieces, n, most, power, padding, length, seed, seeded, ray, base, t, s
         if runs == most:
             pieces[p, AFTER_GAP] = 0.0  # no sample is left for this run: the gap before it counts as occupied
         runs += np.int64(pieces[p, AFTER_GAP])
-        pieces[p, CHANCE] = pieces[p, WEIGHT] ** power
+        pieces[p, CHANCE] = np.float64(np.float32(pieces[p, WEIGHT]) ** np.float32(power))
         weights += pieces[p, CHANCE]
         steps += pieces[p, STEPS]
         wanted += pieces[p, STEPS] * np.sqrt(trans)

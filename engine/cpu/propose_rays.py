@@ -70,7 +70,7 @@ def _add_piece(pieces, n, begin, end, gap, shortest, alpha, trans, steps):
 def _alpha(density, length, params):
     """Return the share that a piece hides by the cache, at most MOST_ALPHA: its density may lie beside the ray."""
     density = params[UNSEEN_DENSITY] if density < 0.0 else np.float64(density)
-    return min(1.0 - np.exp(-density * length), params[MOST_ALPHA])
+    return min(1.0 - np.float64(np.exp(np.float32(-density * length))), params[MOST_ALPHA])
 
 
 @njit(cache=True, nogil=True, inline="always")
