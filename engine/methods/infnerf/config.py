@@ -22,7 +22,7 @@ class FieldOptions:
         8, "Cells a side of the coarsest grid of a node.", minimum=2, maximum=512, unit="cells"
     )
     max_res: int = option(
-        128, "Cells a side of the finest grid of a node: its detail, and how deep a tree gets.",
+        64, "Cells a side of the finest grid of a node: its detail, and how deep a tree gets.",
         minimum=4, maximum=4096, unit="cells",
     )  # fmt: skip
     hidden: int = option(
@@ -64,7 +64,7 @@ class SamplingOptions:
     """Where along a ray the fields are asked. Every node keeps densities on a small grid; they say where it is empty."""
 
     samples: int = option(
-        32, "Samples of a ray at most, at which fields are evaluated.", minimum=2, maximum=1024, live=True
+        48, "Samples of a ray at most, at which fields are evaluated.", minimum=2, maximum=1024, live=True
     )
     view_samples: int = option(
         64, "Samples of a ray at most, in views and evaluations.", minimum=2, maximum=1024, live=True

@@ -280,6 +280,7 @@ def test_a_tree_shows_coarse_pictures_better_than_one_field_of_its_size() -> Non
     common = {
         "field__log2_table": 12, "sampling__grid": 32, "sampling__samples": 24, "sampling__view_samples": 32,
         "schedule__rays": 512, "losses__level": 0.0, "losses__distortion": 0.0, "rates__decay_steps": 500,
+        "rates__start": 0.02, "rates__networks": 1.0,
     }  # fmt: skip
     tree = model(0, scene, **common, field__levels=6, field__max_res=48)
     common |= {"field__log2_table": 15, "tree__max_depth": 1}
@@ -290,6 +291,5 @@ def test_a_tree_shows_coarse_pictures_better_than_one_field_of_its_size() -> Non
         while made.step < 250:
             made.train_step()
     gains = [held_out(tree, scale) - held_out(field, scale) for scale in (2, 4)]
-    assert np.mean(gains) > 0.5, (
-        gains
-    )  # +1.6 dB seen: -1.5 at half scale, where one field still learns faster, +4.8
+    # +1.6 dB seen: -1.5 at half scale, where the one field learns faster, and +4.8 at a quarter.
+    assert np.mean(gains) > 0.5, gains
