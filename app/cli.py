@@ -318,8 +318,9 @@ def _render(arguments: Any, argv: list[str]) -> int:
 
 
 def _export(arguments: Any, argv: list[str]) -> int:
-    if arguments.output.suffix.lower() == ".voxels":
-        return _export_voxels(arguments)
+    folders = {".voxels": _export_voxels, ".nodes": _export_nodes}
+    if (suffix := arguments.output.suffix.lower()) in folders:
+        return folders[suffix](arguments)
     from engine.export.plenoxels import export_run
 
     grid = export_run(arguments.run, arguments.output, arguments.density_bits)
@@ -341,6 +342,15 @@ def _export_voxels(arguments: Any) -> int:
     baked = export_run(arguments.run, arguments.output, options, told)
     size = sum(path.stat().st_size for path in arguments.output.rglob("*") if path.is_file())
     print(f"Wrote {arguments.output}: {len(baked.octree):,} voxels, {size / 1e6:.1f} MB.", file=sys.stderr)
+    return 0
+
+
+def _export_nodes(arguments: Any) -> int:
+    from engine.export.nodes import export_run
+
+    store, update = export_run(arguments.run, arguments.output)
+    new = f"{update.written:,} of them new, {update.nbytes / 1e6:.1f} MB"
+    print(f"Wrote {arguments.output}: {store.tree.nodes:,} nodes, {new}.", file=sys.stderr)
     return 0
 
 

@@ -162,27 +162,27 @@ class RenderFlags(DeviceFlags):
 
 @dataclass(frozen=True)
 class ExportFlags(CommonFlags):
-    """Write what a run learned: of Plenoxels .npz for other programs or .plenoxels, a small file; of InfNeRF .voxels.
+    """Write what a run learned: of Plenoxels .npz for other programs or .plenoxels, a small file; of InfNeRF .voxels or .nodes.
 
-    A folder NAME.voxels is a run of SVRaster: open it, render it, train on from it.
+    A folder NAME.voxels is a run of SVRaster: open it, render it, train on from it. NAME.nodes has a file per node of the tree.
     """
 
     run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
     output: Annotated[
         Path,
         Help(
-            aliases=["-o"], metavar="FILE.npz|FILE.plenoxels|NAME.voxels", help="The file or folder to write."
+            aliases=["-o"],
+            metavar="FILE.npz|FILE.plenoxels|NAME.voxels|NAME.nodes",
+            help="The file or folder to write.",
         ),
     ] = tyro.MISSING
     density_bits: Annotated[Literal[8, 16], Help(help="Bits of a density in a .plenoxels file.")] = 8
     sh_degree: Annotated[Literal[0, 1, 2, 3], Help(help="Degree of the colours of .voxels.")] = 2
     fineness: Annotated[
         float,
-        Help(
-            help="Voxels of .voxels in the length of a finest cell of the node there, at the finest places."
-        ),
+        Help(help="Voxels of .voxels in a row that are as long as a finest cell of the node there."),
     ] = 1.0
-    max_voxels: Annotated[int, Help(help="Voxels of .voxels at most.")] = 1_500_000
+    max_voxels: Annotated[int, Help(help="Voxels of .voxels at most, the heaviest.")] = 1_500_000
 
 
 @dataclass(frozen=True)

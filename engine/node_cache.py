@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: MIT
 """The part of a store that is in memory: as many nodes as a byte budget allows, the longest unused ones given up first.
 
-What says where something is, the nodes' coarse grids of densities, is small and there for all nodes: the map. The fields
-have slots, whose arrays are made once. One thread reads node files into slots that nothing uses; they come into use
-only when the renderer's own thread calls `adopt`, `request` or `wait`. So a frame never waits for the disk, never sees
-a node change under it, and needs no lock around its reads. Until a node is there, its nearest resident ancestor renders
-in its place: the root always is.
+What says where something is, the nodes' coarse grids of densities, lies in a file of its own that the system maps into memory
+page by page as rays read it, and gives up when memory is short: the map. The fields have slots, whose arrays are made once.
+One thread reads node files into slots that nothing uses; they come into use only when the renderer's own thread calls
+`adopt`, `request` or `wait`. So a frame never waits for a node, never sees one change under it, and needs no lock around its
+reads. Until a node is there, its nearest resident ancestor renders in its place: the root always is.
+
+The budget counts a resident node with all that it has, its part of the map included.
 """
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -31,8 +35,7 @@ _IN_FLIGHT = 1  # nodes that the reading thread holds beside the slots, counted 
 class CacheCounters:
     """What a cache did so far: `hits` and `misses` of wanted nodes, over all frames; `touched` is of the last frame.
 
-    `resident_bytes` are those of the fields in memory and of the map, of which `map_bytes`; `touched_bytes` those of all
-    that the touched nodes have; `model_bytes` of all that all nodes have.
+    Bytes are those of all that nodes have, fields and grids; `map_bytes` those of the file that holds the grids of all nodes.
     """
 
     hits: int
@@ -61,9 +64,7 @@ class NodeCache:
         self.budget_bytes = int(budget_bytes)
         self._map_layout = {name: row for name, row in store.layout.items() if name not in FIELDS}
         self.map_bytes = store.tree.nodes * sum(row.nbytes for row in self._map_layout.values())
-        self.slot_bytes = sum(store.layout[name].nbytes for name in FIELDS)
-        spare = self.budget_bytes - self.map_bytes - _IN_FLIGHT * store.node_bytes
-        self.slots = min(spare // self.slot_bytes, store.tree.nodes)
+        self.slots = min(self.budget_bytes // store.node_bytes - _IN_FLIGHT, store.tree.nodes)
         if self.slots < 1:
             raise UserError(self._refusal(1))
         tables, mlp = (np.zeros((self.slots, *store.layout[n].shape), store.layout[n].dtype) for n in FIELDS)
@@ -164,16 +165,16 @@ class NodeCache:
         there, touched = int(self.resident.sum()), len(self._wanted)
         return CacheCounters(
             self._hits, self._misses, self._evictions, len(self.problems), there,
-            there * self.slot_bytes + self.map_bytes, self.map_bytes, touched, touched * self.store.node_bytes,
+            there * self.store.node_bytes, self.map_bytes, touched, touched * self.store.node_bytes,
             self.budget_bytes, self.store.model_bytes,
         )  # fmt: skip
 
     def _refusal(self, nodes: int) -> str:
-        needed = self.map_bytes + nodes * self.slot_bytes + _IN_FLIGHT * self.store.node_bytes
+        needed = (nodes + _IN_FLIGHT) * self.store.node_bytes
         what = "the root" if nodes == 1 else f"the {nodes} nodes of this view"
         return (
-            f"The cache of nodes may take {self.budget_bytes:,} bytes, and {what}, one more being read and the map of all "
-            f"nodes take {needed:,}. Give it at least {needed:,} bytes."
+            f"The cache of nodes may take {self.budget_bytes:,} bytes, and {what} and one more being read take "
+            f"{needed:,}. Give it at least {needed:,} bytes."
         )
 
     # --- slots ----------------------------------------------------------------------------------------------------
@@ -235,20 +236,38 @@ class NodeCache:
     def _read_map(self) -> dict[str, np.ndarray]:
         """Return the arrays of all nodes that are no fields; those of a node that cannot be read say that nobody looked."""
         names, n = tuple(self._map_layout), self.store.tree.nodes
-        found = {name: np.zeros((n, *row.shape), row.dtype) for name, row in self._map_layout.items()}
-        if "density" in found:
-            found["density"][:] = UNSEEN
-        for node in range(n if names else 0):
+        nobody = {name: np.zeros(row.shape, row.dtype) for name, row in self._map_layout.items()}
+        if "density" in nobody:
+            nobody["density"][:] = UNSEEN
+        with contextlib.ExitStack() as stack:
             try:
-                rows = self.store.read(node, names)
-            except CheckpointError as error:
-                if node == 0:
-                    raise
-                self.problems[node] = str(error)
-                continue
-            for name in names:
-                found[name][node] = rows[name]
-        return found
+                files = {name: stack.enter_context(tempfile.TemporaryFile()) for name in names}
+                for node in range(n if names else 0):
+                    rows = self._map_rows(node, nobody)
+                    for name, file in files.items():
+                        file.write(rows[name].tobytes())
+                for file in files.values():
+                    file.flush()
+            except OSError as error:
+                why = error.strerror or error
+                raise UserError(
+                    f"Cannot keep {self.map_bytes:,} bytes in {tempfile.gettempdir()}: {why}. Free some space or set TMPDIR."
+                ) from error
+            # Copy-on-write and not read-only, which would be another kind of array to compiled kernels.
+            layout = self._map_layout.items()
+            return {
+                name: np.asarray(np.memmap(files[name], row.dtype, "c", shape=(n, *row.shape)))
+                for name, row in layout
+            }
+
+    def _map_rows(self, node: int, nobody: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        try:
+            return self.store.read(node, tuple(nobody))
+        except CheckpointError as error:
+            if node == 0:
+                raise
+            self.problems[node] = str(error)
+            return nobody
 
     def _start(self) -> None:
         if self._thread is None and not self._closed:

@@ -26,10 +26,8 @@ def cache_of(store: NodeStore, slots: int) -> NodeCache:
 
 
 def budget(store: NodeStore, slots: int) -> int:
-    """Return what the map of all nodes, the fields of some and one node being read take."""
-    sizes = {name: row.nbytes for name, row in store.layout.items()}
-    fields = sizes["tables"] + sizes["mlp"]
-    return (store.node_bytes - fields) * store.tree.nodes + slots * fields + store.node_bytes
+    """Return what so many nodes and one being read take."""
+    return (slots + 1) * store.node_bytes
 
 
 def assert_whole(cache: NodeCache) -> None:
@@ -64,7 +62,8 @@ def test_what_was_asked_for_is_there_after_waiting(store: NodeStore) -> None:
         # the root counts each time: 1 hit and 3 misses, then 3 hits
         assert (counters.hits, counters.misses, counters.evictions) == (4, 3, 0)
         assert (counters.touched_nodes, counters.resident_nodes) == (3, 4)
-        assert counters.resident_bytes == counters.map_bytes + 4 * 4 * SMALL.parameters
+        assert counters.resident_bytes == 4 * store.node_bytes
+        assert counters.map_bytes == 21 * (store.node_bytes - 4 * SMALL.parameters)
         assert counters.touched_bytes == 3 * store.node_bytes
 
 
@@ -152,7 +151,7 @@ def test_a_budget_below_what_a_frame_needs_is_refused_with_the_number(store: Nod
 def test_memory_stays_within_the_budget(store: NodeStore) -> None:
     for slots in (1, 3, 7, 30):
         cache = cache_of(store, slots)
-        held = cache.fields.nbytes() + sum(array.nbytes for array in cache.map.values())
+        held = cache.fields.nbytes() + cache.slots * cache.map_bytes // store.tree.nodes
         assert held + store.node_bytes <= cache.budget_bytes
         assert cache.slots == min(slots, store.tree.nodes)
 

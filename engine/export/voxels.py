@@ -33,21 +33,27 @@ def export_run(
     """Bake the newest checkpoint of a run into the folder `output`; return what was written. Raises UserError."""
     from engine.methods.infnerf.bake import bake
 
-    folder, output = open_run(run), Path(output)
+    output = Path(output)
     if output.suffix.lower() != SUFFIX:
         raise UserError(f"Cannot export to {output}: its name must end in {SUFFIX}.")
-    if folder.spec.method != NAME:
-        raise UserError(f"{run} holds a {folder.spec.method} run, and only {NAME} runs become voxels.")
     if is_run(output):
         raise UserError(f"{output} already holds a run; delete it or choose another name.")
+    report = progress or (lambda stage, done, total: None)
+    opened = open_infnerf(run, report)
+    baked = bake(opened.method, bake_options, report)
+    write(baked, opened.scene, opened.run.spec, output)
+    return baked
+
+
+def open_infnerf(run: str | Path, report: Progress) -> training.Training:
+    """Return the newest checkpoint of an InfNeRF run on its scene, or raise UserError in one sentence."""
+    folder = open_run(run)
+    if folder.spec.method != NAME:
+        raise UserError(f"{run} holds a {folder.spec.method} run, and only {NAME} runs can be exported so.")
     if not folder.checkpoints():
         raise UserError(f"{run} has no checkpoint yet; train it first.")
-    report = progress or (lambda stage, done, total: None)
     opener = training.Opener(training.load_scene, training.make_method, folder.path.parent, None)
-    opened, _ = opener.run(OpenRun(str(folder.path)), report)
-    baked = bake(opened.method, bake_options, report)
-    write(baked, opened.scene, folder.spec, output)
-    return baked
+    return opener.run(OpenRun(str(folder.path)), report)[0]
 
 
 def voxels_of(baked: Baked, scene: Scene, seed: int = 0) -> SVRaster:

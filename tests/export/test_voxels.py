@@ -16,6 +16,7 @@ from engine.datasets.scene import Scene
 from engine.messages import OpenRun
 from engine.methods.common import create_method, method_class
 from engine.methods.svraster import SVRaster
+from engine.node_store import open_store
 from engine.options import build, flatten
 from engine.runs import RunSpec, new_run
 from tests.methods.infnerf.plane import plane_scene
@@ -58,6 +59,18 @@ def test_a_run_becomes_voxels_that_open_as_a_run_and_train_on(
     picture = opened.method.render(scene.test.views[0].camera).rgb
     assert picture.std() > 0.01 and np.isfinite(picture).all()
     opened.method.train_step()
+
+
+def test_a_run_becomes_nodes_of_which_only_changes_are_written_again(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "scene.nodes"
+    assert cli.main(["export", str(run), "-o", str(output)]) == 0
+    store = open_store(output)
+    assert f"{store.tree.nodes} nodes, {store.tree.nodes} of them new" in capsys.readouterr().err
+    assert cli.main(["export", str(run), "-o", str(output)]) == 0
+    assert "0 of them new" in capsys.readouterr().err
+    assert open_store(output).generation == 2 and recognise(output).kind == "unknown"
 
 
 def _refused(arguments: list[object], capsys: pytest.CaptureFixture[str]) -> str:
