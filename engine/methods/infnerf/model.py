@@ -108,6 +108,7 @@ class InfNeRF:
         """Go on with another tree and what belongs to its nodes. `asked [N]`: error where finer nodes were wanted."""
         self.tree, self.fields, self.moments = tree, fields, moments
         self.occupancy, self.asked = occupancy, asked
+        self.last_touched = np.zeros(0, np.int32)  # of another tree
         self.fresh_gradients()
         if self.team is not None:
             self.team.planted(self)

@@ -109,3 +109,11 @@ def test_nodes_have_colours_that_tell_neighbours_apart(model: InfNeRF) -> None:
     expected = 0.2 * (1.0 - marched["trans"])[:, None] * marched["rgb"]
     np.add.at(expected, marched["ray"], 0.8 * marched["weights"][:, None] * colours[marched["node"]])
     assert np.allclose(seen.node.reshape(-1, 3), expected, atol=1e-3) and expected.max() > 0.2
+
+
+def test_what_a_picture_needed_is_forgotten_with_the_tree_that_it_was_of(model: InfNeRF) -> None:
+    model.render(CAMERA)
+    model.set_options({"adapt.opacity": 1.0})
+    assert model.prune_now().pruned > 0 and model.node_use() is None
+    model.render(CAMERA)
+    assert sum(model.node_use().per_level) <= model.tree.nodes
