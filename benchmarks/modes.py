@@ -37,6 +37,7 @@ from app.bench import machine
 from engine.cpu.crew import crew
 from engine.cpu.lists import Workspace
 from engine.cpu.train_view import render_lists, shaded_lists
+from engine.matrices import matrices_of
 from engine.messages import OpenRun, OpenScene
 from engine.metrics import psnr
 from engine.runs import is_run
@@ -47,7 +48,6 @@ from engine.svraster_one import (
     switch_to_inference_mode,
     switch_to_training_mode,
 )
-from engine.svraster_one.cameras import matrices_of
 from engine.svraster_one.memory import MB
 from engine.training import Opener, load_scene, make_method
 

@@ -417,7 +417,10 @@ def test_what_is_known_of_one_model_is_forgotten_with_the_next() -> None:
 def test_before_a_first_picture_of_a_slow_model_nothing_but_a_coarse_one_is_asked_for() -> None:
     simulation = _marched(training=False)
     simulation.tick()
-    simulation.slot, simulation.worker_free_s = None, 3.0  # the worker gave it up for a command, and now it compiles
+    simulation.slot, simulation.worker_free_s = (
+        None,
+        3.0,
+    )  # the worker gave it up for a command, and now it compiles
     simulation.on_the_way.clear()
     simulation.scheduler.state_changed(TrainState.TRAINING)
     while simulation.now < 3.0:

@@ -82,6 +82,7 @@ def test_training_goes_on_to_the_bit(model: InfNeRF, tmp_path: Path) -> None:
         one.train_step()
     a, b = model.state()[0], other.state()[0]
     assert [name for name in a if not np.array_equal(a[name], b[name])] == []
+    model.render(CAMERA)
     assert model.node_use().misses == 0, "no cache any more"
 
 
