@@ -7,7 +7,7 @@
 "tree" has the default options, or those that are given. "field" is one field for the whole scene with the tree's number of
 parameters and its finest detail, trained in the same way on the same pyramid of photos for the same time; "field-full" is
 the same field trained on full-size photos alone. Views at half and at quarter scale are compared with area means of the
-held-out photos. Seconds are of training steps alone; with --cpu they are CPU seconds divided by the number of threads,
+held-out photos; `view_ms` are pictures for a viewport of 960x540 at the sizes that refine it. Seconds are of training steps alone; with --cpu they are CPU seconds divided by the number of threads,
 which another program on the machine hardly changes.
 """
 
@@ -37,6 +37,7 @@ from engine.options import build, flatten, updated
 from engine.render.resample import box_downsample
 
 SCALES = (1, 2, 4)  # photos are so many times smaller
+LOOKS = (0.125, 0.25, 0.5, 1.0)  # of the viewport's size: a slow picture comes coarse first
 CASES = ("tree", "field", "field-full")
 _LEVELS, _TABLES = range(8, 13), range(10, 24)  # sizes tried for the single field
 
@@ -76,6 +77,20 @@ def held_out(model: InfNeRF, scene: Scene) -> dict[str, float]:
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
+def looks(model: InfNeRF, scene: Scene) -> dict[str, float]:
+    """Return the median milliseconds of a picture with depth in a viewport of 960x540, at what a window asks for."""
+    found = {}
+    for scale in LOOKS:
+        camera = scene.test.views[0].camera.resized(960, 540).scaled(scale)
+        times = []
+        for _ in range(5):
+            begin = time.perf_counter()
+            model.render(camera, frozenset({"depth_z"}))
+            times.append(1e3 * (time.perf_counter() - begin))
+        found[f"{camera.width}x{camera.height}"] = float(np.median(times))
+    return found
+
+
 def clock_of(cpu: bool) -> Callable[[], float]:
     """Return a clock in seconds."""
     return (lambda: time.process_time() / crew().n) if cpu else time.perf_counter
@@ -104,6 +119,7 @@ def run(
     row = {"case": case, "steps": model.step, "seconds": seconds, "cpu_seconds": time.process_time() - begin}
     row |= {"nodes": model.tree.nodes, "levels": model.tree.levels}
     row |= {"parameters": model.tree.nodes * model.fields.shape.parameters, "psnr": held_out(model, scene)}
+    row["view_ms"] = looks(model, scene)
     row["options"] = flatten(config)
     return row
 
