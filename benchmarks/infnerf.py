@@ -7,8 +7,9 @@
 "tree" has the default options, or those that are given. "field" is one field for the whole scene with the tree's number of
 parameters and its finest detail, trained in the same way on the same pyramid of photos for the same time; "field-full" is
 the same field trained on full-size photos alone. Views at half and at quarter scale are compared with area means of the
-held-out photos; `view_ms` are pictures for a viewport of 960x540 at the sizes that refine it. Seconds are of training steps alone; with --cpu they are CPU seconds divided by the number of threads,
-which another program on the machine hardly changes.
+held-out photos; `view_ms` are pictures for a viewport of 960x540 at the sizes that refine one another. Seconds are of
+training steps alone; with --cpu they are CPU seconds divided by the number of threads, which another program on the
+machine hardly changes.
 """
 
 from __future__ import annotations
