@@ -15,7 +15,25 @@ import pytest
 if TYPE_CHECKING:
     from tests.worker_bench import Bench
 
+# The longest files first: of two processes none is left alone with one of them at the end.
+LONGEST = (
+    "tests/methods/test_warm_up.py",
+    "tests/app/test_processes.py",
+    "tests/cuda/test_address.py",
+    "tests/methods/infnerf/test_model.py",
+    "tests/render/test_soft_rasterize.py",
+    "tests/render/test_rasterize.py",
+    "tests/methods/infnerf/test_team.py",
+    "tests/inf_nerf/test_parallel.py",
+    "tests/methods/svraster/test_ray_objective.py",
+)
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files in front."""
+    place = {name: at for at, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(place)))
 
 
 @pytest.fixture(scope="session", autouse=True)
