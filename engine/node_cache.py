@@ -103,7 +103,7 @@ class NodeCache:
             self._closed = True
             self._jobs.clear()
             self._changed.notify_all()
-        if self._thread is not None:
+        if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
             self._thread = None
 

@@ -175,11 +175,18 @@ def test_a_store_without_its_root_cannot_be_opened(store: NodeStore) -> None:
         cache_of(store, 4)
 
 
+def readers() -> set[threading.Thread]:
+    """The threads that read nodes, of other tests too."""
+    return {thread for thread in threading.enumerate() if thread.name == "node-cache"}
+
+
 def test_closing_ends_the_thread_and_waiting(store: NodeStore) -> None:
+    before = readers()
     cache = cache_of(store, 4)
     cache.request(np.array([1]))
     cache.wait()
+    assert readers() > before
     cache.close()
-    assert not [t for t in threading.enumerate() if t.name == "node-cache"]
+    assert not readers() - before
     assert not cache.request(np.array([2])) and not cache.wait()
     assert cache.resident[1]

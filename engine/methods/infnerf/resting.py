@@ -7,6 +7,7 @@ is in memory and says how much is on its way; pictures for files and evaluations
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,9 @@ class Resting:
         self.stored = StoredModel(folder, budget_bytes or _everything(folder))
         self.budget_bytes = budget_bytes
         self.loading = 0
+        self._end = weakref.finalize(
+            self, self.stored.cache.close
+        )  # a model that is let go leaves no thread behind
 
     def render(
         self,
@@ -54,10 +58,11 @@ class Resting:
         other = StoredModel(self.folder, budget_bytes or _everything(self.folder))
         self.close()
         self.stored, self.budget_bytes, self.loading = other, budget_bytes, 0
+        self._end = weakref.finalize(self, other.cache.close)
 
     def close(self) -> None:
         """End the thread that reads nodes."""
-        self.stored.cache.close()
+        self._end()
 
 
 def _everything(folder: Path) -> int:

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import gc
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from engine.errors import Interrupted, UserError
-from engine.methods.infnerf import InfNeRF
+from engine.methods.infnerf import InfNeRF, resting
 from engine.methods.infnerf.rays import rays_of
 from engine.methods.infnerf.view import node_colours
 from tests.methods.infnerf.plane import plane_scene
@@ -21,10 +24,11 @@ ALL = frozenset({"depth_z", "node", "level"})
 
 
 @pytest.fixture
-def model() -> InfNeRF:
+def model() -> Iterator[InfNeRF]:
     made = model_of(SCENE)
     made.train_step()
-    return made
+    yield made
+    resting.wake(made)
 
 
 def same(a, b) -> bool:
@@ -118,3 +122,22 @@ def test_what_a_picture_needed_is_forgotten_with_the_tree_that_it_was_of(model: 
     assert model.prune_now().pruned > 0 and model.node_use() is None
     model.render(CAMERA)
     assert sum(model.node_use().per_level) <= model.tree.nodes
+
+
+def readers() -> set[threading.Thread]:
+    """The threads that read nodes."""
+    return {thread for thread in threading.enumerate() if thread.name == "node-cache"}
+
+
+def test_a_model_that_is_let_go_leaves_no_thread_behind(tmp_path: Path) -> None:
+    before = readers()
+    made = model_of(SCENE)
+    made.train_step()
+    made.rest_in(tmp_path)
+    made.render(CAMERA)
+    made.set_cache_budget(2 * made.node_use().model_bytes)
+    made.render(CAMERA)
+    assert len(readers() - before) == 1
+    del made
+    gc.collect()
+    assert not readers() - before
