@@ -40,6 +40,7 @@ FLOORS = (
     (
         "cameras",
         "matrices",
+        "torch_files",
         "morton",
         "node_fields",
         "node_occupancy",

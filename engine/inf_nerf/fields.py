@@ -7,6 +7,7 @@ samples with the node that each belongs to and the place in that node's cube.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import numpy as np
@@ -33,7 +34,7 @@ def shape_of(config: InfNeRFConfig) -> FieldShape:
     )  # fmt: skip
 
 
-class Fields(nn.Module):
+class Fields(nn.Module, ABC):
     """One field per node. Public: `nodes`, `node_bytes`."""
 
     nodes: int
@@ -56,19 +57,19 @@ class Fields(nn.Module):
             return checkpoint(self.evaluate, node, unit, ray, directions, photo, use_reentrant=False)
         return self.evaluate(node, unit, ray, directions, photo)
 
+    @abstractmethod
     def evaluate(
         self, node: Tensor, unit: Tensor, ray: Tensor, directions: Tensor, photo: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """What `forward` computes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def density(self, node: Tensor, unit: Tensor) -> Tensor:
         """Return densities [M]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def keep(self, rows: Tensor) -> None:
         """Keep the fields of these nodes int64 [n], in this order."""
-        raise NotImplementedError
 
 
 class HashFields(Fields):

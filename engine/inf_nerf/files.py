@@ -7,15 +7,14 @@ A .pth record has `kind`, `version`, `config`, `tree` (centre, half, root_gsd, d
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from engine import torch_files
 from engine.errors import CheckpointError, OptionError
-from engine.files import whole_file
 from engine.inf_nerf.settings import InfNeRFConfig
 from engine.node_occupancy import Occupancy
 from engine.node_tree import NodeTree
@@ -46,42 +45,14 @@ def record_of(model: InfNeRF) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write(path: str | Path, record: dict[str, Any]) -> None:
-    """Write a record. Whole or not at all."""
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as temporary:
-            torch.save(record, temporary)
-    except OSError as error:
-        raise CheckpointError(
-            f"Cannot write {path}: {error.strerror}. Free some space or choose another folder."
-        ) from error
-
-
 def save(model: InfNeRF, path: str | Path) -> None:
     """Write a model."""
-    write(path, record_of(model))
+    torch_files.write(path, record_of(model))
 
 
 def read(path: str | Path) -> dict[str, Any]:
     """Return a record of the library, or raise CheckpointError in one sentence."""
-    try:
-        record = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"There is no file {path}; choose one that a trainer wrote.") from None
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"Cannot read {path}: it is torn, or holds more than tensors and plain values, which is not opened. "
-            "Choose a file that InfNeRF.save or a trainer wrote."
-        ) from error
-    if not isinstance(record, dict) or record.get("kind") != KIND:
-        raise CheckpointError(f"{path} holds no InfNeRF; choose a file that InfNeRF.save or a trainer wrote.")
-    if not isinstance(record.get("version"), int) or record["version"] > VERSION:
-        raise CheckpointError(
-            f"{path} has version {record.get('version')}, newer than this nerfviewer reads. Update it."
-        )
-    return record
+    return torch_files.read(path, KIND, VERSION, "no InfNeRF", "one that InfNeRF.save or a trainer wrote")
 
 
 def model_of(record: dict[str, Any], path: str | Path, factory: FieldFactory | None, cls: Any) -> InfNeRF:

@@ -113,6 +113,12 @@ class PartialFields(Fields):
         mine = self._mine(node)
         return self._exchanged(mine, len(node), self.own.density(self.slots[node[mine]], unit[mine]))
 
+    def keep(self, rows: Tensor) -> None:
+        """Refuse: nodes change only where the model is whole."""
+        raise ParallelError(
+            "Nodes cannot be dropped while other processes hold some of them; prune after training."
+        )
+
     def _mine(self, node: Tensor) -> Tensor:
         who = responsible(self.parts.owner, node.cpu().numpy(), self.ranks.size)
         return torch.from_numpy(np.flatnonzero(who == self.ranks.rank)).to(node.device)

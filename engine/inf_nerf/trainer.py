@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine import torch_files
 from engine.errors import OptionError
-from engine.inf_nerf import files, resume
+from engine.inf_nerf import resume
 from engine.inf_nerf.marching import remember
 from engine.inf_nerf.model import InfNeRF
 from engine.inf_nerf.optimizer import TouchedAdam
@@ -224,9 +225,9 @@ class InfNeRFTrainer:
         self.best_psnr = max(self.best_psnr, value) if better else self.best_psnr
         if self.config.folder is not None and self.division.rank == 0:
             record = resume.record_of(self)
-            files.write(self._place("last"), record)
+            torch_files.write(self._place("last"), record)
             if better:
-                files.write(self._place("best"), record)
+                torch_files.write(self._place("best"), record)
 
     def _place(self, name: str) -> Any:
         if self.config.folder is None:
@@ -237,7 +238,7 @@ class InfNeRFTrainer:
         """Write everything from which `load` goes on exactly; in several processes all have to call it, and one writes."""
         with self.division.whole(self):
             if self.division.rank == 0:
-                files.write(path, resume.record_of(self))
+                torch_files.write(path, resume.record_of(self))
 
     def load(self, path: Any) -> None:
         """Go on from what `save` wrote, random numbers included; the settings stay those of this trainer."""

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine import torch_files
 from engine.constants import MAX_LEVEL
 from engine.errors import CheckpointError, OptionError
-from engine.files import whole_file
 from engine.octree import Octree
 from engine.runs import open_run
 from engine.sh import n_coefficients
@@ -41,18 +40,14 @@ def export_voxels(model: SVRasterOne, path: str | Path) -> None:
         "sh": grid.sh.detach().cpu().clone(),
         "config": model.config.to_dict(),
     }
-    try:
-        with whole_file(Path(path)) as temporary:
-            torch.save(record, temporary)
-    except OSError as error:
-        raise CheckpointError(
-            f"Cannot write {path}: {error.strerror}. Free some space or choose another folder."
-        ) from error
+    torch_files.write(path, record)
 
 
 def import_voxels(model: SVRasterOne, path: str | Path) -> None:
     """Take over what `export_voxels` wrote: voxels, in Morton order, and the settings of the grid."""
-    record = _read(path)
+    record = torch_files.read(
+        path, KIND, VERSION, "no voxels of SVRaster One", "one that export_voxels wrote"
+    )
     try:
         config = SVRasterOneConfig.from_dict(record["config"])
         octree, densities, sh = _voxels(record)
@@ -63,27 +58,6 @@ def import_voxels(model: SVRasterOne, path: str | Path) -> None:
     model.config.voxel.__dict__.update(config.voxel.__dict__)
     to = model.voxel_grid.densities
     model.voxel_grid.replace(octree, densities.to(to), sh.to(to.device))
-
-
-def _read(path: str | Path) -> dict[str, Any]:
-    try:
-        record = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"There is no file {path}; choose one that export_voxels wrote.") from None
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"Cannot read {path}: it is torn, or holds more than tensors and plain values, which is not opened. "
-            "Choose a file that export_voxels wrote."
-        ) from error
-    if not isinstance(record, dict) or record.get("kind") != KIND:
-        raise CheckpointError(
-            f"{path} holds no voxels of SVRaster One; choose a file that export_voxels wrote."
-        )
-    if not isinstance(record.get("version"), int) or record["version"] > VERSION:
-        raise CheckpointError(
-            f"{path} has version {record.get('version')}, newer than this nerfviewer reads. Update it."
-        )
-    return record
 
 
 def _voxels(record: dict[str, Any]) -> tuple[Octree, Tensor, Tensor]:

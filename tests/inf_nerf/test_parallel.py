@@ -13,6 +13,7 @@ from engine.errors import OptionError
 from engine.inf_nerf import InfNeRF, InfNeRFTrainer, InfNeRFTrainerConfig, resume
 from engine.inf_nerf import trainer as trainer_module
 from engine.inf_nerf.parallel import Division, PartialFields, SubtreeDivision
+from engine.parallel import ParallelError
 from tests.inf_nerf.small import QUICK, scene, small_config
 from tests.inf_nerf.test_model import Fog
 from tests.inf_nerf.two_trainers import STEPS, trainer
@@ -73,6 +74,8 @@ def test_each_rank_holds_its_share_and_gives_it_for_saving(monkeypatch, tmp_path
     for t, own in zip(both, held):
         state = t.optimizer.state[t.model.fields.own.tables]
         assert len(state["m"]) == own and isinstance(t.model.fields, PartialFields)
+    with pytest.raises(ParallelError, match="while other processes hold some"):
+        both[0].model.fields.keep(torch.arange(1))
     all_do(both, lambda t: t.save(tmp_path / "a.pth"))
     assert InfNeRF.load(tmp_path / "a.pth").fields.nodes == nodes
     all_do(both, lambda t: t.load(tmp_path / "a.pth"))

@@ -36,7 +36,7 @@ from engine.methods.infnerf.rays import Rays
 from engine.methods.infnerf.resting import Resting
 from engine.methods.infnerf.subtree_team import team_of
 from engine.methods.infnerf.team import Alone
-from engine.methods.infnerf.view import Touched, view
+from engine.methods.infnerf.view import view
 from engine.node_fields import FieldShape, NodeFields, empty_fields, fresh_fields
 from engine.node_occupancy import Occupancy
 from engine.node_tree import NodeTree
@@ -307,10 +307,6 @@ class InfNeRF:
     def node_use(self) -> NodeUse | None:
         """Return what the last picture needed, None before the first."""
         return resting.use_of(self)
-
-    def touched(self) -> Touched:
-        """Return which nodes the last picture needed."""
-        return Touched.of(self.last_touched, self.tree.nodes, self.fields.shape.node_bytes)
 
     # --- options and state ----------------------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,20 +19,6 @@ _CLEAR = 0.999  # where more light than this is left, there is nothing to have a
 _SOME = 1e-6  # opacity above which there is something to have a level
 
 March = Callable[[Rays], Marched]
-
-
-@dataclass(frozen=True)
-class Touched:
-    """What a picture needed of a model: `nodes` int32, ascending, `bytes` of their fields, `share` of all nodes."""
-
-    nodes: np.ndarray
-    bytes: int
-    share: float
-
-    @classmethod
-    def of(cls, nodes: np.ndarray, of_nodes: int, node_bytes: int) -> Touched:
-        """Return the summary of some nodes of a tree that has `of_nodes`."""
-        return cls(nodes, len(nodes) * node_bytes, len(nodes) / of_nodes)
 
 
 def view(

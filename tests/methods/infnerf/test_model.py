@@ -99,13 +99,18 @@ def test_doubling_the_pixels_width_goes_to_the_level_above(finished: InfNeRF) ->
 def test_a_picture_says_which_nodes_it_needed(finished: InfNeRF) -> None:
     camera = SCENE.test.views[0].camera
     finished.render(camera)
-    touched = finished.touched()
-    assert np.array_equal(touched.nodes, np.unique(touched.nodes)) and touched.share < 1.0
-    assert touched.bytes == len(touched.nodes) * finished.fields.shape.node_bytes
+    touched, use = finished.last_touched, finished.node_use()
+    assert np.array_equal(touched, np.unique(touched)) and sum(use.per_level) == len(touched)
+    cells = finished.occupancy.resolution**3
+    each = (
+        finished.fields.shape.node_bytes + (4 + 1) * cells
+    )  # densities kept of it, and which cells are free
+    assert (use.touched_bytes, use.model_bytes) == (len(touched) * each, finished.tree.nodes * each)
+    assert use.touched_bytes < use.model_bytes
     slots = np.full(finished.tree.nodes, -1, np.int32)
-    slots[touched.nodes] = np.arange(len(touched.nodes))
-    slots[0] = len(touched.nodes) if slots[0] < 0 else slots[0]
-    rows = np.concatenate([touched.nodes, [0]])
+    slots[touched] = np.arange(len(touched))
+    slots[0] = len(touched) if slots[0] < 0 else slots[0]
+    rows = np.concatenate([touched, [0]])
     part = replace(finished.fields, tables=finished.fields.tables[rows], mlp=finished.fields.mlp[rows])
     rays_o, rays_d = (rays.reshape(-1, 3) for rays in camera.rays())
     rays = rays_o, rays_d / (rays_d @ camera.forward)[:, None], np.full(len(rays_o), 0.56 / camera.fx)
