@@ -172,7 +172,9 @@ class CameraPath:
         rates = tangents(chords, gaps, sides, self.style.tension)
         steps = gaps[:, None]
         moving = hermite(positions[:m], positions[ends], rates[:m] * steps, rates[ends] * steps)
-        turning = turning_cubics(turns, turn_gaps, tangents(turns, turn_gaps, sides, self.style.tension), ends)
+        turning = turning_cubics(
+            turns, turn_gaps, tangents(turns, turn_gaps, sides, self.style.tension), ends
+        )
         self._motion = np.concatenate([moving, turning], axis=2)
         self._middles = rotations[:m] @ matrices_from_vectors(0.5 * turns)
         self._cut = cut
@@ -208,7 +210,9 @@ class CameraPath:
         """Make the table that leads from time to the knots at which the camera has one speed throughout."""
         m = len(cut)
         share = np.arange(_STEPS) / _STEPS
-        knots = np.append((self._knots[:-1, None] + np.diff(self._knots)[:, None] * share).ravel(), self._knots[-1])
+        knots = np.append(
+            (self._knots[:-1, None] + np.diff(self._knots)[:, None] * share).ravel(), self._knots[-1]
+        )
         poses, fovs = self._pose(knots)
         turn = np.linalg.norm(np.diff(poses[:, :3, :3], axis=0), axis=(1, 2)) / np.sqrt(2.0)
         turn = self._metre * np.maximum(turn, np.abs(np.diff(fovs)))
@@ -262,9 +266,7 @@ def _check(
     """Refuse what no path can be made of."""
     same = np.flatnonzero(np.diff(times) <= 0.0)
     if len(same):
-        raise UserError(
-            f"Two keys of the path stand at {times[same[0]]:g} s; give every key its own time."
-        )
+        raise UserError(f"Two keys of the path stand at {times[same[0]]:g} s; give every key its own time.")
     if not (np.isfinite(times).all() and np.isfinite(poses).all() and np.isfinite(fovs).all()):
         raise UserError("A key of the path has a time, pose or field of view that is no finite number.")
     if fovs.min() <= 0.0 or fovs.max() >= np.pi:
@@ -281,4 +283,6 @@ def _check(
     if not 0.0 <= style.tension <= 1.0:
         raise UserError(f"The tension of a path must lie between 0 and 1, got {style.tension:g}.")
     if style.loop and not 0.0 < style.loop_s < np.inf:
-        raise UserError(f"A loop must take more than 0 s from the last key to the first, got {style.loop_s:g}.")
+        raise UserError(
+            f"A loop must take more than 0 s from the last key to the first, got {style.loop_s:g}."
+        )

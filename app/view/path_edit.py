@@ -58,7 +58,9 @@ def duplicate(path: CameraPath, indices: Iterable[int]) -> CameraPath:
     if not chosen:
         return path
     first, last = path.keys[chosen[0]].time_s, path.keys[chosen[-1]].time_s
-    return _put_behind(path, [path.keys[i] for i in chosen], chosen[-1], last + gap_after(path, chosen[-1]) - first)
+    return _put_behind(
+        path, [path.keys[i] for i in chosen], chosen[-1], last + gap_after(path, chosen[-1]) - first
+    )
 
 
 def retime(path: CameraPath, indices: Iterable[int], delta_s: float, ripple: bool = False) -> CameraPath:

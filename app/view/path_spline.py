@@ -67,9 +67,7 @@ def tangents(chords: np.ndarray, gaps: np.ndarray, sides: Sides, tension: float)
     return (1.0 - tension) * inner
 
 
-def slopes(
-    secants: np.ndarray, h: np.ndarray, sides: Sides, even: np.ndarray | None = None
-) -> np.ndarray:
+def slopes(secants: np.ndarray, h: np.ndarray, sides: Sides, even: np.ndarray | None = None) -> np.ndarray:
     """Return slopes [n,k] of cubics that rise and fall only where the points do (Fritsch and Butland).
 
     They are weighted harmonic means of the neighbouring `secants [m,k]` over steps `h [m]`, zero at a turning
