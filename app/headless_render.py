@@ -49,7 +49,7 @@ def path_cameras(scene: m.SceneOpened, task: RenderTask) -> Sequence[Camera]:
     """Return the cameras of a task on a scene."""
     width, height = task.size
     if task.kind == "path":
-        return read_path(task.path_file, scene.data_from_engine).cameras(task.fps, width, height)
+        return read_path(task.path_file, scene.data_from_engine).path.cameras(task.fps, width, height)
     capture = [view.camera for view in scene.views[: scene.n_train]]
     preset = presets.suggest(capture, scene.up, task.frames)
     return presets.PRESETS[task.kind](preset, width, height)
