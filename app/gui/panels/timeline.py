@@ -41,7 +41,9 @@ class TimelinePanel(BasePanel):
     def layout(self) -> None:
         """One line of buttons; below, the strip and the numbers."""
         session, context = self.context.session, self.context
-        self._window = dpg.get_item_parent(dpg.get_item_parent(self.tag("body")))
+        self._window = self.tag("body")
+        while not dpg.get_item_info(self._window)["type"].endswith("mvWindowAppItem"):
+            self._window = dpg.get_item_parent(self._window)
         self.strip = TimelineStrip(session, self.px)
         self.mouse = TimelineMouse(session, self.strip, context.do, self.px(REACH_PX))
         with dpg.group(horizontal=True):
