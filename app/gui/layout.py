@@ -9,17 +9,13 @@ status bar
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
-import sys
-import tempfile
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from engine import files
+from app.kept import config_folder, write_json
 
 log = logging.getLogger(__name__)
 
@@ -136,17 +132,6 @@ def dragged(
     return replace(layout, **{f"show_{splitter}": True, splitter: wanted})
 
 
-def config_folder() -> Path:
-    """Return the folder for this user's settings; it may not exist yet."""
-    if "NERFVIEWER_CONFIG" in os.environ:
-        return Path(os.environ["NERFVIEWER_CONFIG"])
-    if sys.platform == "win32":
-        return Path(os.environ.get("APPDATA", Path.home() / "AppData" / "Roaming")) / "nerfviewer"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "nerfviewer"
-    return Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config")) / "nerfviewer"
-
-
 def layout_file() -> Path:
     """Return where the layout is kept."""
     return config_folder() / "layout.json"
@@ -195,16 +180,4 @@ def _checked(data: dict[str, Any]) -> Layout:
 
 def save(layout: Layout, path: Path) -> None:
     """Write the layout; a full or read-only disk costs a line in the log, nothing else."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".json")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(asdict(layout), file, indent=1)
-            files.replace(Path(temporary), path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-    except OSError as error:
-        log.warning("layout not saved file=%s reason=%s", path, error)
+    write_json(asdict(layout), path, "layout")
