@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from app.settings import Settings
 from app.undo import UndoStack
@@ -40,6 +41,7 @@ class ViewSettings:
     show_box: bool = True
     show_axes: bool = True
     show_points: bool = True  # the capture's sparse points; put away when training starts
+    safe_colours: bool = False  # those that people with any colour vision tell apart
     edit_box: bool = False  # the handles of the foreground box are out
     show_wireframe: bool = False
     show_errors: bool = False  # the error map of the training view one is in, or of the nearest
@@ -114,8 +116,11 @@ class Session:
     view: ViewSettings = field(default_factory=ViewSettings)
     settings: Settings = field(
         default_factory=Settings
-    )  # what holds for all scenes; `preferences.change` sets it
+    )  # what holds for all scenes; `gui/preferences.py` sets it
     undo: UndoStack = field(default_factory=UndoStack)  # edits of everything that can be edited
+    shown_slots: frozenset[str] = (
+        frozenset()
+    )  # columns of panels that are not folded away: "left", "right", "bottom"
     legend: tuple[float, float, str] | None = None  # of the frame on screen (`Frame.legend`)
     wire_drawn: tuple[int, int] | None = None  # boxes of the wireframe: how many are drawn, of how many
     frame_fps: float = 0.0  # new pictures per second
@@ -123,6 +128,11 @@ class Session:
     present: str = "copy"  # "interop", "texture" or "copy", how pictures reach the window
     interop_reason: str = ""  # why the card's pictures do not reach it directly
     card: str = ""  # the graphics card that trains and renders; "": the processor does
+
+    def output_folder(self) -> Path:
+        """Return where videos and screenshots go; it may not exist yet."""
+        chosen = self.settings.output.folder
+        return Path(chosen or (self.scene.run_folder if self.scene is not None else "") or ".").expanduser()
 
 
 def model_names(session: Session) -> tuple[str, str]:

@@ -23,6 +23,10 @@ class Captions:
     def __init__(self, session: Session, annotations: Annotations, look: theme.Theme) -> None:
         self._session, self._annotations, self._look = session, annotations, look
 
+    def restyle(self) -> None:
+        """Write everything again: colours or sizes are others."""
+        self._annotations.restyle()
+
     def refresh(
         self,
         frame: Frame | None,

@@ -75,7 +75,7 @@ class Exports:
             return {job.path.absolute() for job in self._jobs.values()}
 
     def _free_path(self, kind: str) -> Path:
-        folder = Path(self._session.scene.run_folder or ".")
+        folder = self._session.output_folder()
         path, n, taken = folder / f"{kind}.mp4", 1, self._under_way()
         while path.exists() or path.absolute() in taken:
             n += 1

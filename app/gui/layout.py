@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +55,21 @@ class Layout:
     show_left: bool = True
     show_right: bool = True
     show_bottom: bool = True
-    font_scale: float = 1.0
     # "compare" opens by itself once there is a second model
     folded: tuple[str, ...] = ("compare", "memory", "nodes", "objective")
-    recent: tuple[str, ...] = field(default=())
+    hidden: tuple[str, ...] = ()  # panels of the strip that a preset of the layout leaves out
+    recent: tuple[str, ...] = ()
+    recent_commands: tuple[str, ...] = ()  # of the command palette, newest first
 
     def with_recent(self, path: str) -> Layout:
         """Return this layout with a path at the head of the recent ones."""
         rest = tuple(p for p in self.recent if p != path)
         return replace(self, recent=(path, *rest)[:MAX_RECENT])
+
+    def with_command(self, key: str) -> Layout:
+        """Return this layout with something that was chosen in the palette at the head of the recent ones."""
+        rest = tuple(k for k in self.recent_commands if k != key)
+        return replace(self, recent_commands=(key, *rest)[:MAX_RECENT])
 
 
 @dataclass(frozen=True)
@@ -161,8 +167,6 @@ def _checked(data: dict[str, Any]) -> Layout:
             if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
                 raise ValueError(f"{item.name} is not a list of texts")
             value = tuple(value)
-        elif kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
         if type(value) is not kind:
             raise ValueError(f"{item.name} is {value!r}")
         values[item.name] = value
@@ -174,7 +178,6 @@ def _checked(data: dict[str, Any]) -> Layout:
         left=min(max(layout.left, MIN_COLUMN), MAX_COLUMN),
         right=min(max(layout.right, MIN_COLUMN), MAX_COLUMN),
         bottom=min(max(layout.bottom, MIN_STRIP), MAX_STRIP),
-        font_scale=min(max(layout.font_scale, 0.7), 3.0),
     )
 
 

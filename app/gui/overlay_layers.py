@@ -47,6 +47,10 @@ class OverlayLayers:
     def attach(self, overlay_pass: OverlayPass | None) -> None:
         """Use a pass, a new one perhaps: everything is uploaded again."""
         self._pass = overlay_pass
+        self.restyle()
+
+    def restyle(self) -> None:
+        """Upload everything again: colours may be others."""
         self._shown.clear()
         for source in self.sources:
             source.forget()
@@ -144,7 +148,7 @@ class OverlayLayers:
     def _set_hover(self, key: int | None) -> None:
         cameras = [] if key is None else [self.cameras[key]]
         segments = frusta.frustum_segments(cameras, self.frustum_size)
-        self._pass.set_lines("hover", segments, _rgba((255, 255, 255, 255)), width_px=2.4, hidden=0.6)
+        self._pass.set_lines("hover", segments, _rgba(theme.POINTED_AT), width_px=2.4, hidden=0.6)
 
     def _set_box(self, key: tuple[bool, int]) -> None:
         half = np.full(3, 0.5)
