@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app import commands, views_table
+from app.gui import theme
 from app.gui.chooser import Choice
 from app.gui.columns import Columns
 from app.gui.dialogs import Dialogs
@@ -38,6 +39,9 @@ class Parts:
     reports: Reports
     preferences: Preferences
     wake: Callable[[], None]  # draw the window soon
+    look: theme.Theme
+    run: Callable[[str], None]  # a command of the registry, by id
+    do: Callable[[str, Any], None]  # an action of a desk, by name
 
 
 class Actions:

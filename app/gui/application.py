@@ -100,7 +100,8 @@ class App:
         )
         parts = Parts(
             self.session, send, self.viewport, self.dialogs, self.columns, self.exports, self.imports, self.reports,
-            self.preferences, self._wake,
+            self.preferences, self._wake, self.look, lambda name: self.actions.run(name),
+            lambda action, argument: self.actions.do(action, argument),
         )  # fmt: skip
         self.actions = Actions(parts)
         self.desks = [make(parts) for make in DESKS]

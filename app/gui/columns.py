@@ -171,6 +171,8 @@ class Columns:
     def reveal(self, panel_id: str) -> None:
         """Bring a panel before the person's eyes: its column, its header, the place that it is scrolled to."""
         slot = next(slot for slot, panel in self._panels if panel.id == panel_id)
+        if slot not in ("left", "right", "bottom"):
+            return
         hidden = tuple(name for name in self.layout.hidden if name != panel_id)
         self.layout = replace(self.layout, hidden=hidden, **{f"show_{slot}": True})
         if panel_id in self._cells:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from app.gui.palette import Palette
 from app.gui.window_desk import WindowDesk
 from engine.messages import Event
 
@@ -30,4 +31,4 @@ class Desk(Protocol):
         """Take a turn, `dt` seconds after the last one; return whether the window must be drawn anew."""
 
 
-DESKS: tuple[Callable[[Parts], Desk], ...] = (WindowDesk,)  # in the order of their turns
+DESKS: tuple[Callable[[Parts], Desk], ...] = (WindowDesk, Palette)  # in the order of their turns

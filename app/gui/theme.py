@@ -35,6 +35,9 @@ ACCENT_DEEP = NOW["ACCENT_DEEP"]  # what text stands on: bars, chosen rows
 ON_ACCENT = NOW["ON_ACCENT"]  # text on the one primary button
 GOOD, WARNING, BAD, HELD_OUT = NOW["GOOD"], NOW["WARNING"], NOW["BAD"], NOW["HELD_OUT"]
 PLATE = NOW["PLATE"]  # behind texts over the picture
+# Lines in the scene lie on pictures of any colour, so they stay much the same in all themes.
+SCENE_ACCENT, SCENE_QUIET = NOW["SCENE_ACCENT"], NOW["SCENE_QUIET"]
+SCENE_HELD_OUT, SCENE_BAD = NOW["SCENE_HELD_OUT"], NOW["SCENE_BAD"]
 POINTED_AT = NOW["POINTED_AT"]  # in the scene, under the mouse
 CLEAR = (0, 0, 0, 0)
 PLOT_COLOURS: tuple[Colour, ...] = (ACCENT, *(NOW[f"PLOT_{n}"] for n in range(1, 8)))

@@ -37,6 +37,8 @@ class WindowDesk:
             "window.reset_layout": lambda _: self._reset(),
             "window.toggle": self._toggle,
             "window.focus": self._focus,
+            "window.panel": self._reveal,
+            "window.option": self._option,
         }
 
     def on_event(self, event: Event) -> None:
@@ -84,6 +86,20 @@ class WindowDesk:
         self._parts.columns.toggle(slot)
         self._parts.session.view.show_panels = True
 
+    def _reveal(self, panel: str) -> None:
+        """Bring a panel before the person's eyes."""
+        session = self._parts.session
+        session.view.show_panels = True
+        if ("timeline", panel) in self._parts.columns.slots:
+            session.timeline.shown = True
+        self._panel = panel
+        self._parts.columns.reveal(panel)
+
+    def _option(self, name: str) -> None:
+        """Bring an option of the method before the person's eyes, ready to be changed."""
+        self._reveal("options")
+        show_item(f"options/{name}")
+
     def _focus(self, step: int) -> None:
         """Give the keyboard to the next panel, or the one before."""
         self._parts.session.view.show_panels = True
@@ -92,7 +108,18 @@ class WindowDesk:
             self._parts.reports.note("no panel is shown; bring a column back in the Window menu")
             return
         here = names.index(self._panel) if self._panel in names else (-1 if step > 0 else 0)
-        self._panel = names[(here + step) % len(names)]
-        self._parts.columns.reveal(self._panel)
+        self._reveal(names[(here + step) % len(names)])
         dpg.configure_app(keyboard_navigation=True)
         self._parts.reports.note(f"keyboard: {self._parts.columns.titles[self._panel]} panel")
+
+
+def show_item(item: int | str) -> None:
+    """Open whatever an item is folded into and give it the keyboard, which scrolls to it."""
+    if not dpg.does_item_exist(item):
+        return
+    parent = dpg.get_item_parent(item)
+    while parent:
+        if dpg.get_item_info(parent)["type"].split("::")[-1] in ("mvTreeNode", "mvCollapsingHeader"):
+            dpg.set_value(parent, True)
+        parent = dpg.get_item_parent(parent)
+    dpg.focus_item(item)
