@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 FLY_KEYS = "WASDQE"  # held to fly; with Shift faster
 NAMED_KEYS = (
-    *string.ascii_uppercase, *string.digits, "[", "]", ".", ",", "/", "?", "-", "=", ";", "'", "\\", "`",
-    "Tab", "Space", "Delete", "Insert", "Home", "End", "Left", "Right", "Up", "Down",
+    *string.ascii_uppercase, *string.digits, "[", "]", ".", ",", "<", ">", "/", "?", "-", "=", ";", "'", "\\", "`",
+    "Tab", "Esc", "Space", "Delete", "Insert", "Home", "End", "Left", "Right", "Up", "Down",
     *(f"F{number}" for number in range(2, 13)),
 )  # fmt: skip
 

@@ -110,8 +110,12 @@ class App:
         self.menu = MenuBar(self.look, self.actions.run)
         self.status = StatusBar(self.look)
         self.welcome = Welcome(self.look, self.actions.run, self.actions.open_path)
+        self.dialogs.escapes.append(self.imports.dismiss)
         self.input = Input(
-            self.viewport, self.actions.run, lambda: self.dialogs.blocking or self.imports.blocking
+            self.viewport,
+            self.actions.run,
+            lambda: self.dialogs.blocking or self.imports.blocking,
+            self._answer,
         )
         self.drops = Drops()
         self.pacer = Pacer(make_watch())
@@ -150,6 +154,12 @@ class App:
             self.actions.send(messages.SetAutosave(60.0 * after.training.autosave))
         self._refreshed_s = -1e9
         self._wake()
+
+    def _answer(self, key: str) -> bool:
+        """Let what lies on top have Esc or Enter; return whether anything did."""
+        taken = self.dialogs.escape() if key == "Esc" else self.dialogs.enter()
+        self._stale |= taken
+        return taken
 
     def _show_recent(self) -> None:
         recent = self.columns.layout.recent
@@ -303,7 +313,8 @@ class App:
         self.session.ui_fps, self.session.frame_fps = float(len(self._draws)), self.viewport.fps()
         width, height = self.size()
         panels = self.session.view.show_panels
-        places = self.columns.place(width, height, self.menu.place(panels, width), panels)
+        menu, timeline = self.menu.place(panels, width), self.session.timeline.shown
+        places = self.columns.place(width, height, menu, panels, timeline)
         self.viewport.place(places.viewport)
         self.columns.refresh(self.session)
         self.welcome.refresh(self.session, places.viewport)
@@ -313,7 +324,7 @@ class App:
             self.status.refresh(self.session, self.reports.current_note())
         self._numbers_stale |= self.session.stats is not self._shown_stats
         self._shown_stats = self.session.stats
-        key = (self.session.state, panels, width, height)
+        key = (self.session.state, panels, timeline, width, height)
         if key != self._refresh_key:
             self._refresh_key = key
             self._stale = True
@@ -372,6 +383,8 @@ class App:
         if width > 0 and height > 0:
             layout = replace(layout, width=width, height=height)
         lay.save(layout, self.layout_path)
+        for desk in self.desks:
+            desk.close()
         self.exports.stop_all()
         self.imports.stop()
         self.drops.stop()

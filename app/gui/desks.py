@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from app.gui.palette import Palette
+from app.gui.path_desk import PathDesk
+from app.gui.settings_window import SettingsWindow
 from app.gui.window_desk import WindowDesk
 from engine.messages import Event
 
@@ -30,5 +32,13 @@ class Desk(Protocol):
     def update(self, dt: float) -> bool:
         """Take a turn, `dt` seconds after the last one; return whether the window must be drawn anew."""
 
+    def close(self) -> None:
+        """The window is being closed."""
 
-DESKS: tuple[Callable[[Parts], Desk], ...] = (WindowDesk, Palette)  # in the order of their turns
+
+DESKS: tuple[Callable[[Parts], Desk], ...] = (  # in the order of their turns
+    WindowDesk,
+    Palette,
+    SettingsWindow,
+    PathDesk,
+)

@@ -11,7 +11,7 @@ import dearpygui.dearpygui as dpg
 from app import commands, shortcuts
 from app.command_search import Entry, score
 from app.gui import theme
-from app.gui.input import chord_pressed
+from app.gui.keyboard import chord_pressed
 
 if TYPE_CHECKING:
     from app.gui.actions import Parts

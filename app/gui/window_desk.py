@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dearpygui.dearpygui as dpg
 
 from app.gui import layout as lay
+from app.gui.keyboard import walk, walking
 from app.gui.layout_presets import PRESETS, arranged
 from engine.messages import Event
 
@@ -26,6 +27,7 @@ class WindowDesk:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._panel: str | None = None  # that was given the keyboard last
+        parts.dialogs.escapes.append(self._to_scene)
 
     def actions(self) -> dict[str, Callable[[Any], None]]:
         """Return what it can do."""
@@ -60,8 +62,7 @@ class WindowDesk:
         others = [panel for slot, panel in columns.slots if slot != "bottom"]
         now = replace(columns.layout, folded=columns.folded())
         columns.arrange(arranged(now, name, others, strip))
-        if hasattr(session, "timeline"):
-            session.timeline.shown = PRESETS[name].timeline
+        session.timeline.shown = PRESETS[name].timeline
         session.view.show_panels = True
 
     def _flip(self, name: str, values: tuple[Any, Any]) -> None:
@@ -86,6 +87,15 @@ class WindowDesk:
         self._parts.columns.toggle(slot)
         self._parts.session.view.show_panels = True
 
+    def _to_scene(self) -> bool:
+        """Give the keyboard back to the scene; return whether a panel had it."""
+        if not walking():
+            return False
+        walk(False)
+        dpg.focus_item(self._parts.columns.windows["viewport"])
+        self._parts.reports.note("keyboard: scene")
+        return True
+
     def _reveal(self, panel: str) -> None:
         """Bring a panel before the person's eyes."""
         session = self._parts.session
@@ -109,7 +119,7 @@ class WindowDesk:
             return
         here = names.index(self._panel) if self._panel in names else (-1 if step > 0 else 0)
         self._reveal(names[(here + step) % len(names)])
-        dpg.configure_app(keyboard_navigation=True)
+        walk(True)
         self._parts.reports.note(f"keyboard: {self._parts.columns.titles[self._panel]} panel")
 
 
