@@ -8,6 +8,7 @@ import dearpygui.dearpygui as dpg
 CTRL, SHIFT = (dpg.mvKey_LControl, dpg.mvKey_RControl), (dpg.mvKey_LShift, dpg.mvKey_RShift)
 WALKING = frozenset({"Tab", "Space", "Left", "Right", "Up", "Down", "Home", "End", "Enter", "Delete"})
 _SHIFTED = {"/": "?", ",": "<", ".": ">"}
+_walks = [False]  # as Dear PyGui was told last; a process has one window
 _TYPING = (
     "mvInputText",
     "mvInputInt",
@@ -76,11 +77,12 @@ def down(*codes: int) -> bool:
 
 def walking() -> bool:
     """Whether the keyboard goes from widget to widget, in place of the scene."""
-    return bool(dpg.get_app_configuration().get("keyboard_navigation"))
+    return _walks[0]
 
 
 def walk(on: bool) -> None:
     """Let the keyboard go from widget to widget, or give it back to the scene."""
+    _walks[0] = on
     dpg.configure_app(keyboard_navigation=on)
 
 
