@@ -17,6 +17,9 @@ Rgba = tuple[int, int, int, int]
 class Colour(list[int]):
     """Red, green, blue, opacity, 0..255. Compares by what it is now; as a key it stands for its name."""
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, list | tuple) and tuple(self) == tuple(other)
+
     __hash__ = object.__hash__
 
 
