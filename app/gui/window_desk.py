@@ -92,7 +92,7 @@ class WindowDesk:
         if not walking():
             return False
         walk(False)
-        dpg.focus_item(self._parts.columns.windows["viewport"])
+        self._parts.viewport.take_keyboard()
         self._parts.reports.note("keyboard: scene")
         return True
 
