@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import dearpygui.dearpygui as dpg
@@ -31,7 +32,8 @@ def speeds(path: CameraPath, times_s: np.ndarray) -> np.ndarray:
         return np.zeros(len(times_s))
     half = 1e-3 * path.duration_s
     inside = (times_s >= path.start_s) & (times_s <= path.end_s)
-    poses, _ = path.sample(np.concatenate([times_s - half, times_s + half]))
+    middle = np.clip(times_s, path.start_s + half, path.end_s - half)
+    poses, _ = path.sample(np.concatenate([middle - half, middle + half]))
     before, after = np.split(poses, 2)
     way = np.linalg.norm(after[:, :3, 3] - before[:, :3, 3], axis=1)
     turn = np.linalg.norm(after[:, :3, :3] - before[:, :3, :3], axis=(1, 2)) / np.sqrt(2.0)
@@ -116,7 +118,9 @@ class TimelineStrip:
         for tick in ticks(scale, float(self._session.export.fps), px(LABEL_PX)):
             x = scale.x(tick.time_s)
             top = self.ruler - (px(7) if tick.label else px(4))
-            dpg.draw_line([x, top], [x, self.ruler], color=theme.MUTED if tick.label else theme.DISABLED, parent=layer)
+            dpg.draw_line(
+                [x, top], [x, self.ruler], color=theme.MUTED if tick.label else theme.DISABLED, parent=layer
+            )
             if tick.label:
                 dpg.draw_line([x, self.ruler], [x, height], color=theme.LINE, parent=layer)
                 place = [x + px(4), px(3)]
@@ -135,8 +139,10 @@ class TimelineStrip:
         speed = speeds(path, np.array([scale.time(x) for x in xs]))
         ys = low - speed * (low - self.ruler - self._px(5))
         line = np.stack([xs, ys], axis=1).tolist()
-        for a, b in zip(line, line[1:]):
-            dpg.draw_quad(a, b, [b[0], low], [a[0], low], color=(0, 0, 0, 0), fill=CURVE, thickness=0, parent=layer)
+        for a, b in pairwise(line):
+            dpg.draw_quad(
+                a, b, [b[0], low], [a[0], low], color=(0, 0, 0, 0), fill=CURVE, thickness=0, parent=layer
+            )
         dpg.draw_polyline(line, color=CURVE_LINE, thickness=1, parent=layer)
 
     def _draw_keys(self, layer: int | str) -> None:
@@ -173,5 +179,10 @@ class TimelineStrip:
         dpg.draw_line([x, 0], [x, self.height], color=PLAYHEAD, thickness=px(1.5), parent=layer)
         tip = self.ruler
         dpg.draw_triangle(
-            [x - px(5), tip - px(9)], [x + px(5), tip - px(9)], [x, tip], color=PLAYHEAD, fill=PLAYHEAD, parent=layer
+            [x - px(5), tip - px(9)],
+            [x + px(5), tip - px(9)],
+            [x, tip],
+            color=PLAYHEAD,
+            fill=PLAYHEAD,
+            parent=layer,
         )
