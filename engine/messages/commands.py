@@ -47,10 +47,22 @@ class OpenScene(Command):
 
 @dataclass(frozen=True)
 class OpenRun(Command):
-    """Continue a run folder from its newest readable checkpoint."""
+    """Continue a run folder from its newest readable checkpoint.
+
+    With `follow` it is only looked at while another process trains it: newer checkpoints are shown as they appear, which
+    Followed tells, and nothing is ever written there.
+    """
 
     path: str
     start: bool = False
+    follow: bool = False
+
+
+@dataclass(frozen=True)
+class ContinueHere(Command):
+    """Train the followed run from here on, as any other; refused while another process trains it."""
+
+    start: bool = True
 
 
 @dataclass(frozen=True)
@@ -95,9 +107,25 @@ class SwitchMethod(Command):
 
 @dataclass(frozen=True)
 class OpenBeside(Command):
-    """Load the newest checkpoint of a run of the same scene beside the open model; the answer is BesideChanged."""
+    """Load a checkpoint of a run of the same scene beside the open model; the answer is BesideChanged.
+
+    Without `step` it is the newest, of another run. That of a step may be of the open run too; it can be shown, not trained.
+    """
 
     path: str
+    step: int | None = None
+
+
+@dataclass(frozen=True)
+class KeepBeside(Command):
+    """Keep the open model as it is now beside itself, to be shown, not trained; the answer is BesideChanged."""
+
+
+@dataclass(frozen=True)
+class ListCheckpoints(Command):
+    """Ask for the checkpoints of the open run; the answer is CheckpointsListed."""
+
+    supersedes = "checkpoints"
 
 
 @dataclass(frozen=True)
