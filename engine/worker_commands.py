@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import messages as m
-from engine import worker_beside, worker_modes
+from engine import worker_beside, worker_follow, worker_modes, worker_moments
 from engine.errors import UserError
 from engine.messages import TrainState
 from engine.training import Report, Training
@@ -30,6 +30,8 @@ def obey(core: Core, command: m.Command) -> None:
     try:
         if needs_scene and core.training is None:
             raise UserError("There is no scene yet; open one first.")
+        if command.changes and core.training is not None and core.training.only_shown:
+            raise UserError(core.training.only_shown)
         if needs_scene and type(command) not in _AT_REST:
             worker_modes.wake(core)
         handler(core, command)
@@ -71,12 +73,15 @@ def _open(core: Core, make: Callable[[Any], tuple[Training, list[m.Logged]]], st
     core.install(training)
     core.emit(core.opened())
     if training.method.step > 0:
-        core.emit(training.history())
+        if not training.followed:  # else it is told as it grows
+            core.emit(training.history())
         core.diagnose(training)
     for line in log:
         core.emit(line)
     core.enter(TrainState.PAUSED)
-    if start:
+    if training.followed:
+        worker_follow.follow(core, training)
+    elif start:
         _train(core, m.Train())
 
 
@@ -207,6 +212,7 @@ def _stop(core: Core, command: m.Stop) -> None:
     core.stopped = True
     core.jobs.cancel()
     _save_if_needed(core)
+    core.let_go()
 
 
 def _save_if_needed(core: Core) -> None:
@@ -225,6 +231,9 @@ _HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
     m.Pause: ("Training could not be paused", False, _pause),
     m.Reset: ("The model could not be reset", True, _reset),
     m.SwitchMethod: ("The method could not be changed", True, worker_beside.switch_method),
+    m.ContinueHere: ("The run cannot go on here", True, worker_follow.continue_here),
+    m.KeepBeside: ("The moment could not be kept", True, worker_beside.keep_beside),
+    m.ListCheckpoints: ("The checkpoints could not be listed", True, worker_moments.list_checkpoints),
     m.OpenBeside: ("The run could not be opened beside", True, worker_beside.open_beside),
     m.SwapBeside: ("The models could not be swapped", True, worker_beside.swap_beside),
     m.TrainBeside: ("The model beside could not be trained", True, worker_beside.train_beside),
@@ -255,6 +264,7 @@ _AT_REST = (
     m.Evaluate,
     m.SaveCheckpoint,
     m.GetBoxes,
+    m.ListCheckpoints,
     m.SetMode,
     m.SetCacheBudget,
 )

@@ -75,6 +75,7 @@ class Train(Command):
     steps: int | None = None
     seconds: float | None = None
     finish: bool = True
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,7 @@ class ExcludeViews(Command):
 
     indices: tuple[int, ...]
     excluded: bool = True
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -179,16 +181,21 @@ class SetOptions(Command):
     """Change live options of the method, by dotted name."""
 
     values: dict[str, Any]
+    changes = True
 
 
 @dataclass(frozen=True)
 class PruneNow(Command):
     """Drop the voxels below the pruning threshold now."""
 
+    changes = True
+
 
 @dataclass(frozen=True)
 class SubdivideNow(Command):
     """Split the voxels of highest priority now."""
+
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -206,6 +213,7 @@ class FitMemory(Command):
     """
 
     target_bytes: int
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -213,6 +221,7 @@ class SetMode(Command):
     """Let the model only show itself, with what training needs put away on the disk, or be trained; the answer is ModeChanged."""
 
     inference: bool
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -233,6 +242,8 @@ class Evaluate(Command):
 @dataclass(frozen=True)
 class SaveCheckpoint(Command):
     """Write a checkpoint into the run folder now."""
+
+    changes = True
 
 
 @dataclass(frozen=True)

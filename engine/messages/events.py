@@ -108,10 +108,11 @@ class HistoryPoint:
 
 @dataclass(frozen=True)
 class HistoryRead(Event):
-    """The model `key` was trained before; oldest moment first."""
+    """The model `key` was trained before; oldest moment first. `more`: these come after what was told already."""
 
     key: int
     points: tuple[HistoryPoint, ...]
+    more: bool = False
 
 
 @dataclass(frozen=True)
