@@ -12,8 +12,10 @@ from engine.messages import (
     Beside,
     BesideStats,
     CaptureSurveyed,
+    CheckpointInfo,
     Evaluated,
     Failed,
+    Followed,
     MemoryFitted,
     Progress,
     SceneOpened,
@@ -33,7 +35,15 @@ class ViewSettings:
     background: tuple[float, float, float] | None = None  # None: the scene's own
     utilisation: float = 0.94  # share of the worker's time that training gets while nothing moves
     view_index: int | None = None  # the capture view the camera sits in, into SceneOpened.views
-    ground_truth: str = "off"  # "off", "photo" or "split", or "beside": the other model left of the split
+    # "off", "photo" or "split", or "beside": the other model left of the split, "difference": how far the two are apart
+    ground_truth: str = "off"
+    blink: bool = False  # show the two in turn in place of a split
+    blink_hz: float = 1.0  # both once in a second
+    error_top: float | None = (
+        None  # what errors and differences reach the end of their colours at; None: by the picture
+    )
+    frusta_psnr: bool = False  # frusta in the colours of their views' PSNR
+    safe_colours: bool = False  # those that people with any colour vision tell apart
     split: float = 0.5  # where the split slider stands, 0 left .. 1 right
     show_frusta: bool = True
     show_box: bool = True
@@ -97,6 +107,8 @@ class Session:
     fitted: MemoryFitted | None = None  # what pruning to a target did last
     preview: AdaptPreviewed | None = None
     beside: BesideModel | None = None  # what the open model is compared with
+    checkpoints: tuple[CheckpointInfo, ...] = ()  # of the open run, newest first
+    followed: Followed | None = None  # of the open run, if another process trains it
     method: str = "svraster"  # for the next scene that is opened
     survey: CaptureSurveyed | None = None  # what is odd about the capture, once that was looked over
     excluded: frozenset[int] = frozenset()  # training views that are left out
@@ -125,4 +137,6 @@ def model_names(session: Session) -> tuple[str, str]:
     """Return what the open model and the one beside are called: their methods, told apart if they are one method."""
     front = method_title(session.scene.method) if session.scene is not None else ""
     beside = method_title(session.beside.info.method) if session.beside is not None else ""
+    if session.beside is not None and session.beside.info.moment is not None:
+        return front, f"{beside}, step {session.beside.info.moment:,}"
     return front, f"{beside}, beside" if beside == front else beside

@@ -229,6 +229,7 @@ class Training:
             findings=self.findings,
             inference=self.resting,
             followed=self.followed,
+            only_shown=self.only_shown,
         )
 
     def history(self) -> HistoryRead:

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 def list_checkpoints(core: Core, command: m.ListCheckpoints) -> None:
     """Tell what checkpoints there are."""
-    run = core.training.run
-    core.emit(m.CheckpointsListed(str(run.path), checkpoints_of(run)))
+    run, records = core.training.run, core.training.monitor.records
+    core.emit(m.CheckpointsListed(str(run.path), checkpoints_of(run, records)))
 
 
-def checkpoints_of(run: RunFolder) -> tuple[m.CheckpointInfo, ...]:
+def checkpoints_of(run: RunFolder, records: list[dict[str, Any]]) -> tuple[m.CheckpointInfo, ...]:
     """Return what is known of a run's checkpoints, newest first; those that cannot be read are left out."""
-    evaluated = [r for r in run.metrics() if r.get("kind") == "evaluated"]
+    evaluated = [r for r in records if r.get("kind") == "evaluated"]
     found = []
     for step, path in run.checkpoints():
         try:

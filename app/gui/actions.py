@@ -88,11 +88,14 @@ class Actions:
         self._parts.viewport.go_home()
 
     def open_dialog(self, kind: str) -> None:
-        """Ask for a "scene" or "run" folder and open it, or for a run to put "beside" the open model."""
+        """Ask for a "scene" or "run" folder and open it, for a run to "follow", or for one to put "beside" the open model."""
         scene, folder = self.session.scene, self._last_folder
-        if kind in ("run", "beside") and scene is not None:  # the others lie beside the present one
+        if kind in ("run", "beside", "follow") and scene is not None:  # the others lie beside the present one
             folder = str(Path(scene.run_folder).parent)
-        then = self.open_path if kind != "beside" else lambda path: self.send(messages.OpenBeside(path))
+        then = {
+            "beside": lambda path: self.send(messages.OpenBeside(path)),
+            "follow": lambda path: self.send(messages.OpenRun(path, follow=True)),
+        }.get(kind, self.open_path)
         self._parts.dialogs.choose(kind, folder, then, self._method_choice() if kind == "scene" else None)
 
     def _method_choice(self) -> Choice:

@@ -36,9 +36,11 @@ from app.gui.panel import PanelContext
 from app.gui.panels import PANELS
 from app.gui.photos import PhotoCache
 from app.gui.reports import Reports
+from app.gui.show_folder import show_folder
 from app.gui.statusbar import StatusBar
 from app.gui.surfaces import CopySurface, SurfaceError, open_surface
 from app.gui.text_size import TextSize, made_scale
+from app.gui.toasts import Toasts
 from app.gui.viewport import Viewport
 from app.gui.welcome import Welcome
 from app.session import Session
@@ -109,6 +111,7 @@ class App:
         self.input = Input(
             self.viewport, self.actions.run, lambda: self.dialogs.blocking or self.imports.blocking
         )
+        self.toasts = Toasts(self.look, self.reports.notices)
         self.drops = Drops()
         self.pacer = Pacer(make_watch())
         yield_to_window(next((t for t in threading.enumerate() if t.name == WORKER_THREAD), None))
@@ -226,20 +229,18 @@ class App:
             self.viewport.cameras_moved()
         elif isinstance(event, messages.BoxesReady):
             self.viewport.boxes_ready(event)
-        elif isinstance(event, messages.OutOfMemory):
-            self.viewport.request_failed()
-            offers = [(offer.label, partial(self._take_offer, offer)) for offer in event.offers]
-            self.dialogs.error(event.what, event.chain, offers)
         elif isinstance(event, messages.Failed):
             self.viewport.request_failed()
-            if event.fatal or not any(word in event.what.lower() for word in _QUIET_FAILURES):
-                self.dialogs.error(event.what, event.chain)
+            quiet = any(word in event.what.lower() for word in _QUIET_FAILURES)
+            if event.fatal or event.offers or not quiet:
+                offers = [(offer.label, partial(self._take_offer, offer)) for offer in event.offers]
+                self.dialogs.error(event.what, event.chain, offers, event.trace)
         elif isinstance(event, messages.JobProgress):
             self.reports.note(f"exporting, {event.done:,} of {event.total:,} frames")
         elif isinstance(event, messages.JobEnded):
             self._job_ended(event)
         elif isinstance(event, messages.CheckpointSaved):
-            self.reports.note(f"saved step {event.step:,}")
+            self.reports.tell(f"Saved step {event.step:,}", key="saved")
         for desk in self.desks:
             desk.on_event(event)
         self.columns.on_event(event)
@@ -270,9 +271,14 @@ class App:
         if event.outcome == "failed":
             self.dialogs.error("The export failed", (event.detail,))
         elif event.outcome == "finished":
-            self.reports.note(f"video written: {event.detail}")
+            folder = Path(event.detail).parent
+            self.reports.tell(
+                f"Video written: {Path(event.detail).name}",
+                button="Open folder",
+                act=lambda: show_folder(folder),
+            )
         else:
-            self.reports.note("export cancelled")
+            self.reports.tell("Export cancelled")
 
     def _refresh(self, now: float) -> None:
         period = REFRESH_AWAKE_S if self.pacer.awake else REFRESH_IDLE_S
@@ -288,7 +294,7 @@ class App:
         self.viewport.place(places.viewport)
         self.columns.refresh(self.session)
         self.welcome.refresh(self.session, places.viewport)
-        self._stale |= self.imports.refresh()
+        self._stale |= self.imports.refresh() | self.toasts.refresh(places.viewport)
         if panels:
             self.menu.refresh(self.session, width)
             self.status.refresh(self.session, self.reports.current_note())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Windows that float above the rest: choose a folder, an error with its causes, a question, the list of commands."""
+"""Windows that float above the rest: choose a folder, an error (`error_card.py`), a question, the list of commands."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import dearpygui.dearpygui as dpg
 from app import commands
 from app.gui import theme
 from app.gui.chooser import Choice, FolderChooser
+from app.gui.error_card import ErrorCard
 
 
 class Dialogs:
@@ -22,7 +23,12 @@ class Dialogs:
         self._modal: int | str | None = None
         self._chooser: int | str | None = None
         self._help: int | str | None = None
-        self._error: int | str | None = None
+        self._card = ErrorCard(look, size)
+
+    @property
+    def error_window(self) -> int | str | None:
+        """The window that tells of an error, None without one."""
+        return self._card.window
 
     @property
     def blocking(self) -> bool:
@@ -70,41 +76,14 @@ class Dialogs:
             )
 
     def error(
-        self, what: str, chain: Sequence[str], offers: Sequence[tuple[str, Callable[[], None]]] = ()
+        self,
+        what: str,
+        chain: Sequence[str],
+        offers: Sequence[tuple[str, Callable[[], None]]] = (),
+        details: str = "",
     ) -> None:
-        """Say what failed and why, with a button for each way on; a newer error takes the place of an older one."""
-        self._forget("_error")
-        px, (width, _) = self._look.sizes.px, self._size()
-        wide = min(px(520), width - px(40))
-        lines = [*chain] or [what]
-        self._error = dpg.add_window(
-            label=what, width=wide, pos=[(width - wide) // 2, px(110)], no_collapse=True, autosize=False,
-            no_resize=True, height=1, min_size=[wide, 1], on_close=lambda: self._forget("_error"),
-        )  # fmt: skip
-        dpg.configure_item(self._error, autosize=True)
-        dpg.bind_item_theme(self._error, self._look.floating)
-        dpg.add_text(lines[0], parent=self._error, wrap=wide - px(30))
-        if len(lines) > 1:
-            dpg.add_text("Because", parent=self._error, color=theme.MUTED)
-            for line in lines[1:]:
-                dpg.add_text(line, parent=self._error, wrap=wide - px(40), color=theme.MUTED, indent=px(10))
-        for label, action in offers:
-            dpg.add_button(label=label, width=-1, callback=self._closing(action), parent=self._error)
-        dpg.add_spacer(height=px(4), parent=self._error)
-        text = "\n".join([what, *lines])
-        with dpg.group(horizontal=True, parent=self._error):
-            close = dpg.add_button(label="Close", width=px(100), callback=lambda: self._forget("_error"))
-            dpg.bind_item_theme(close, self._look.primary)
-            dpg.add_button(label="Copy", width=px(100), callback=lambda: dpg.set_clipboard_text(text))
-
-    def _closing(self, action: Callable[[], None]) -> Callable[[], None]:
-        """Return what a button of the error window does."""
-
-        def act() -> None:
-            self._forget("_error")
-            action()
-
-        return act
+        """Say what failed, why and what to do, with a button for each way on; a newer error takes the place of an older one."""
+        self._card.show(what, chain, offers, details)
 
     def toggle_help(self) -> None:
         """Show or hide the commands and keys, made from the registry."""

@@ -90,7 +90,8 @@ class SceneOpened(Event):
     options: dict[str, Any] = field(default_factory=dict)  # of the scene's reader
     findings: tuple[Finding, ...] = ()  # what goes wrong in its training
     inference: bool = False  # it only shows itself
-    followed: bool = False  # another process trains it, here it is only looked at
+    followed: bool = False  # another process trains it
+    only_shown: str = ""  # why it can be neither trained nor changed here, a sentence; "": it can
 
 
 @dataclass(frozen=True)

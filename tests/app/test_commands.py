@@ -137,6 +137,11 @@ def test_every_command_changes_something(command):
         app.session.scene = replace(app.session.scene, method="infnerf", unit="nodes")
     if command.id == "train_with_svraster":
         app.session.scene = replace(app.session.scene, method="plenoxels")
+    if command.id == "continue_here":
+        app.session.scene = replace(app.session.scene, followed=True)
+    app.session.view.frusta_psnr = (
+        command.id == "frusta_psnr"
+    )  # no view has a PSNR here, so it can only be put off
     before = repr(app.session.view)
     assert commands.perform(command.id, app) is None
     assert app.calls or repr(app.session.view) != before
