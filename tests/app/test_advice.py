@@ -59,7 +59,7 @@ PROVOKED: list[tuple[Callable[[], Any], str]] = [
     (lambda: json.loads("{no json"), "damaged or no JSON"),
     (lambda: b"\xff\xfe".decode("utf-8"), "something else than text"),
     (lambda: importlib.import_module("nerfviewer_has_no_such_part"), "nerfviewer doctor"),
-    (lambda: np.empty(1 << 60, np.float64), "Close other programs"),
+    (lambda: np.empty(1 << 50, np.float64), "Close other programs"),
     (raised(RuntimeError("CUDA error: an illegal memory access was encountered")), "--device cpu"),
     (raised(type("GLError", (Exception,), {})("no context")), "--present copy"),
     (raised(RuntimeError("process 2 of 4 was ended from outside (SIGKILL)")), "ended from outside"),
