@@ -45,6 +45,9 @@ class RunDesk:
         elif isinstance(event, Followed):
             self._followed(event)
 
+    def close(self) -> None:
+        """Nothing is kept here."""
+
     def _followed(self, event: Followed) -> None:
         if event.reloaded:
             self._parts.viewport.structure_changed()
