@@ -13,9 +13,11 @@ from engine.messages.base import (
     TrainState,
 )
 from engine.messages.commands import (
+    Began,
     CancelJob,
     CloseBeside,
     Evaluate,
+    Every,
     ExcludeViews,
     FitMemory,
     GetBoxes,
@@ -23,6 +25,7 @@ from engine.messages.commands import (
     OpenBeside,
     OpenRun,
     OpenScene,
+    OrderJobs,
     Pause,
     PreviewAdapt,
     PruneNow,
@@ -82,6 +85,7 @@ from engine.messages.slots import (
 __all__ = [
     "PASSING",
     "AdaptPreviewed",
+    "Began",
     "Beside",
     "BesideChanged",
     "BesideStats",
@@ -97,6 +101,7 @@ __all__ = [
     "Evaluate",
     "Evaluated",
     "Event",
+    "Every",
     "ExcludeViews",
     "Failed",
     "FitMemory",
@@ -115,6 +120,7 @@ __all__ = [
     "OpenRun",
     "OpenScene",
     "OptionsChanged",
+    "OrderJobs",
     "OutOfMemory",
     "Pause",
     "PreviewAdapt",
