@@ -184,7 +184,7 @@ def cube_sides(camera: Camera, up: Sequence[float], width: int) -> tuple[Camera,
         ahead = camera.world_from_cam[:3, 1] * (1.0 if camera.forward @ up > 0.0 else -1.0)
         ahead = ahead - (ahead @ up) / (up @ up) * up
     level = look_at(camera.position, camera.position + ahead, up)
-    focal = _FACE_FOCAL * width
+    focal = side_focal(width)
     n = 2 * (int(np.ceil(focal)) + FACE_BORDER_PX)
     sides = []
     for axes in FACES:
@@ -192,3 +192,8 @@ def cube_sides(camera: Camera, up: Sequence[float], width: int) -> tuple[Camera,
         pose[:3, :3] = level[:3, :3] @ axes
         sides.append(Camera(n, n, focal, focal, 0.5 * n, 0.5 * n, pose))
     return tuple(sides)
+
+
+def side_focal(width: int) -> float:
+    """Return the focal length in pixels of a cube's sides for a sphere of a width."""
+    return _FACE_FOCAL * width
