@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from pathlib import Path
@@ -185,7 +186,7 @@ def test_growing_steps_come_further_and_further_apart(tmp_path: Path) -> None:
     while bench.method.step < 40:
         bench.worker.turn()
         at += [bench.method.step] * len(taken(job))
-    assert all(later >= 2 * sooner for sooner, later in zip(at[1:], at[2:]))
+    assert all(later >= 2 * sooner for sooner, later in itertools.pairwise(at))
     assert 4 <= len(at) <= 7
 
 
