@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from app.undo import UndoStack
 from engine.findings import Finding
 from engine.messages import (
     AdaptPreviewed,
@@ -157,6 +158,7 @@ class Session:
     timelapse: TimelapseSettings = field(default_factory=TimelapseSettings)
     jobs: list[JobRow] = field(default_factory=list)  # exports, in the order in which they are rendered
     view: ViewSettings = field(default_factory=ViewSettings)
+    undo: UndoStack = field(default_factory=UndoStack)  # edits of everything that can be edited
     legend: tuple[float, float, str] | None = None  # of the frame on screen (`Frame.legend`)
     wire_drawn: tuple[int, int] | None = None  # boxes of the wireframe: how many are drawn, of how many
     frame_fps: float = 0.0  # new pictures per second
