@@ -62,6 +62,7 @@ class _Animation(PartialFile):
         if not self.written:
             self.discard()
             return False
+        self.step_aside()
         self.finish()
         return True
 

@@ -27,13 +27,15 @@ class DepthFolder:
         self.path, self._kind, self._data_scale = path, kind, data_scale
         self._pngs = PngFolder(path)
 
-    def write(self, index: int, depth: np.ndarray, camera: Camera | None) -> None:
+    def write(
+        self, index: int, depth: np.ndarray, camera: Camera | None = None, sphere: bool = False
+    ) -> None:
         """Write the depth [H,W] of a picture, engine units; `camera` is told in a PNG's metadata."""
         depth = np.asarray(depth, np.float32) * np.float32(self._data_scale)
         depth = np.where(np.isfinite(depth), depth, np.float32(0.0))
         if self._kind == DEPTHS[2]:
             self.path.mkdir(parents=True, exist_ok=True)
-            partial = self.path / f"frame_{index:05d}.partial.npy"
+            partial = self.path / f".frame_{index:05d}.partial.npy"
             np.save(partial, depth)
             files.replace(partial, self.path / f"frame_{index:05d}.npy")
             return
@@ -42,7 +44,7 @@ class DepthFolder:
 
         scale = depth_scale(float(depth.max(initial=0.0)))
         told = {"depth_scale": scale, "unit": "dataset units", "zero": "nothing is there"}
-        told |= {"measured": "along the ray" if camera is None else "along the camera's axis"}
+        told["measured"] = "along the ray" if sphere else "along the camera's axis"
         if camera is not None:
             told |= {name: getattr(camera, name) for name in ("fx", "fy", "cx", "cy")}
         info = PngInfo()

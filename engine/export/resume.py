@@ -14,9 +14,9 @@ NAME = "job.json"
 VERSION = 1
 LIVE = -1  # the step of a model that is rendered while it trains
 _IN_WORDS = {
-    "film": "another camera path or way of taking it",
-    "pictures": "another number of pictures",
     "size": "another size",
+    "pictures": "another number of pictures",
+    "film": "another camera path or way of taking it",
     "look": "another view mode, supersampling or background",
     "scene": "another scene",
     "method": "another method",
@@ -57,7 +57,7 @@ def manifest_in(folder: Path) -> Manifest | None:
 
 def check(folder: Path, wanted: Manifest, but: tuple[str, ...] = ()) -> None:
     """Raise OtherJobError where a folder holds pictures of another export; `but` names what is not known yet."""
-    if not any(folder.glob(frame_name(0).replace("00000", "*"))):
+    if not _pictures(folder):
         return
     held = manifest_in(folder)
     if held is None:
@@ -65,7 +65,7 @@ def check(folder: Path, wanted: Manifest, but: tuple[str, ...] = ()) -> None:
             f"Cannot export into {folder}: it holds an earlier export that does not say what it shows. "
             "Choose another folder, or start anew."
         )
-    names = [field.name for field in fields(Manifest) if field.name not in but]
+    names = [name for name in _IN_WORDS if name not in but]
     odd = [name for name in names if getattr(held, name) != getattr(wanted, name)]
     if odd:
         steps = (
@@ -80,11 +80,16 @@ def check(folder: Path, wanted: Manifest, but: tuple[str, ...] = ()) -> None:
 
 
 def whole_pictures(folder: Path, pictures: int) -> frozenset[int]:
-    """Return the indices of the pictures that are there. A file with its name is whole."""
-    return frozenset(i for i in range(pictures) if (folder / frame_name(i)).is_file())
+    """Return the indices of the pictures, or arrays, that are there. A file with its name is whole."""
+    there = {file.stem for file in _pictures(folder)}
+    return frozenset(i for i in range(pictures) if frame_name(i).removesuffix(".png") in there)
 
 
 def clear(folder: Path) -> None:
     """Delete the pictures of an earlier export, and what it says of itself; nothing else."""
-    for file in (*folder.glob(frame_name(0).replace("00000", "*")), folder / NAME):
+    for file in (*_pictures(folder), folder / NAME):
         file.unlink(missing_ok=True)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return [*folder.glob("frame_[0-9]*.png"), *folder.glob("frame_[0-9]*.npy")]

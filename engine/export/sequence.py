@@ -59,7 +59,7 @@ class FrameWriter(Protocol):
         """Make the result appear at `path`."""
 
     def stop(self) -> bool:
-        """Make what was written so far appear at `path`; return whether there is anything."""
+        """Make what was written so far appear, at `path` or beside an older file; return whether there is anything."""
 
     def discard(self) -> None:
         """Remove whatever was written. Harmless when there is nothing, or when it was finished."""
@@ -76,6 +76,13 @@ class PartialFile:
     def publish(self) -> None:
         """Give the file its name."""
         files.replace(self.partial, self.path)
+
+    def step_aside(self) -> None:
+        """Take another name where a file has this one: what was cut short must not replace what is whole."""
+        wanted, n = self.path, 1
+        while self.path.exists():
+            self.path = wanted.with_name(f"{wanted.stem}-partial{'' if n == 1 else f'-{n}'}{wanted.suffix}")
+            n += 1
 
     def refuse_nothing(self) -> None:
         """Raise where nothing was written."""
@@ -95,7 +102,13 @@ class VideoFile(PartialFile):
         """Encode a picture; the first one starts the encoder."""
         if self._encoder is None:
             self._encoder = self._open()
-        self._encoder.append_data(rgb)
+        try:
+            self._encoder.append_data(rgb)
+        except OSError as error:
+            raise UserError(
+                f"The video encoder ended unexpectedly while it wrote {self.path}. "
+                "Make room on the disk or choose another place, and export again."
+            ) from error
         self.written += 1
 
     def _open(self) -> Any:
@@ -150,6 +163,7 @@ class VideoFile(PartialFile):
         if not self.written:
             self.discard()
             return False
+        self.step_aside()
         self.finish()
         return True
 
