@@ -13,7 +13,8 @@ from engine.cameras import Camera
 from engine.datasets.recognise import BUILT_IN
 from engine.errors import UserError
 from engine.export.layers import DEPTHS
-from engine.export.sequence import DEFAULT_QUALITY, is_animation, is_video
+from engine.export.quality import DEFAULT_QUALITY
+from engine.export.sequence import is_animation, is_video
 from engine.messages import Every, RenderJob, SceneOpened
 from engine.shots import Film, Shot
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from engine.errors import UserError
-from engine.export.sequence import QUALITIES, PartialFile
+from engine.export.partial_file import PartialFile
+from engine.export.quality import QUALITIES
 
 GIF_LIMIT_PX = 600_000_000  # of all pictures: about as many bytes
 WEBP_SIDE_PX = 16_383  # the format's own limit

@@ -7,8 +7,6 @@ Who stops early keeps what there is: a shorter video that plays, or the pictures
 from __future__ import annotations
 
 import contextlib
-import uuid
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,35 +14,15 @@ import numpy as np
 
 from engine import files
 from engine.errors import UserError
+from engine.export.animation import animation_of
+from engine.export.partial_file import PartialFile
+from engine.export.quality import DEFAULT_QUALITY, QUALITIES
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")
 ANIMATION_SUFFIXES = (".gif", ".webp")
 # RGB to YUV by the matrix that players assume of an untagged HD video, and tagged all the same.
 _COLOURS = ("-vf", "scale=out_color_matrix=bt709:out_range=tv", "-colorspace", "bt709")
 _COLOURS += ("-color_primaries", "bt709", "-color_trc", "bt709")
-
-
-@dataclass(frozen=True)
-class Quality:
-    """What a preset means: x264's `crf`, 0 (lossless) to 51, how much time it takes (`preset`), and WebP's quality to 100.
-
-    "veryfast" costs 15 ms of a core for a picture of 1280 x 720, half of what "medium" takes, for the same size of file.
-    `bits` of a pixel is what films of scenes come to, for estimates.
-    """
-
-    crf: int
-    preset: str
-    webp: int
-    bits: float
-
-
-QUALITIES = {
-    "small": Quality(28, "veryfast", 60, 0.06),
-    "good": Quality(22, "veryfast", 75, 0.14),
-    "high": Quality(18, "veryfast", 88, 0.28),
-    "best": Quality(12, "faster", 96, 0.75),
-}
-DEFAULT_QUALITY = "high"
 
 
 class FrameWriter(Protocol):
@@ -63,31 +41,6 @@ class FrameWriter(Protocol):
 
     def discard(self) -> None:
         """Remove whatever was written. Harmless when there is nothing, or when it was finished."""
-
-
-class PartialFile:
-    """A file that is written beside its place under a hidden name, and gets its name when complete."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.partial{path.suffix}")
-        self.written = 0
-
-    def publish(self) -> None:
-        """Give the file its name."""
-        files.replace(self.partial, self.path)
-
-    def step_aside(self) -> None:
-        """Take another name where a file has this one: what was cut short must not replace what is whole."""
-        wanted, n = self.path, 1
-        while self.path.exists():
-            self.path = wanted.with_name(f"{wanted.stem}-partial{'' if n == 1 else f'-{n}'}{wanted.suffix}")
-            n += 1
-
-    def refuse_nothing(self) -> None:
-        """Raise where nothing was written."""
-        if not self.written:
-            raise UserError(f"Nothing was written to {self.path}: no picture came.")
 
 
 class VideoFile(PartialFile):
@@ -259,8 +212,6 @@ def open_writer(
 
     `size` and the number of `pictures`, where they are known, are checked too. A folder that `resumes` may hold pictures.
     """
-    from engine.export.animation import animation_of
-
     path = Path(path)
     if quality not in QUALITIES:
         raise UserError(f"The quality must be one of {', '.join(QUALITIES)}, got {quality!r}.")
