@@ -156,6 +156,7 @@ class Session:
     last_error: Failed | None = None  # until training goes on or another scene is opened
     export: ExportSettings = field(default_factory=ExportSettings)
     timelapse: TimelapseSettings = field(default_factory=TimelapseSettings)
+    export_estimate: tuple[float, float] | None = None  # seconds and bytes of what the panel describes
     jobs: list[JobRow] = field(default_factory=list)  # exports, in the order in which they are rendered
     view: ViewSettings = field(default_factory=ViewSettings)
     undo: UndoStack = field(default_factory=UndoStack)  # edits of everything that can be edited

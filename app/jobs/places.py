@@ -103,7 +103,5 @@ class Places:
         return resume.whole_pictures(folder, len(self._order.film))
 
     def _manifest(self, method: str, step: int) -> resume.Manifest:
-        order, film = self._order, self._order.film
-        return resume.Manifest(
-            film.fingerprint(), len(film), film.size, order.look(), order.scene, method, step
-        )
+        order = self._order
+        return resume.manifest_of(order.film, order.look(), order.scene, method, step)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.errors import UserError
 from engine.export.sequence import frame_name
+from engine.shots import Film
 
 NAME = "job.json"
 VERSION = 1
@@ -39,6 +40,11 @@ class Manifest:
     def text(self) -> str:
         """Return the file's content."""
         return json.dumps({"version": VERSION, **asdict(self)}, indent=1) + "\n"
+
+
+def manifest_of(film: Film, look: str, scene: str, method: str, step: int) -> Manifest:
+    """Return what a folder with the pictures of a film says."""
+    return Manifest(film.fingerprint(), len(film), film.size, look, scene, method, step)
 
 
 class OtherJobError(UserError):
