@@ -13,6 +13,14 @@ from dataclasses import replace
 import numpy as np
 
 from app.view.path import CameraPath, Key
+from app.view.rotations import (
+    aligned,
+    axis_angle_matrix,
+    matrix_from_quaternion,
+    quaternion_from_matrix,
+    slerp,
+)
+from engine.conventions import move_pose, similarity
 from engine.errors import UserError
 
 DEFAULT_GAP_S = 2.0
@@ -137,6 +145,73 @@ def scale_time(path: CameraPath, duration_s: float) -> CameraPath:
     return CameraPath(keys, replace(path.style, loop_s=path.style.loop_s * factor))
 
 
+def paste(path: CameraPath | None, copied: CameraPath, at_s: float) -> CameraPath:
+    """Return the path with the keys of another one, the first at a playing time; later keys move on to make room.
+
+    Into no path the copied one goes whole, with its style.
+    """
+    if path is None:
+        return retime(copied, range(len(copied.keys)), at_s - copied.start_s)
+    at_s = own_time(path, at_s)
+    behind = sum(key.time_s < at_s - 0.5 * LEAST_GAP_S for key in path.keys) - 1
+    return _put_behind(path, list(copied.keys), behind, at_s - copied.start_s)
+
+
+def transformed(path: CameraPath, target_from_source: np.ndarray) -> CameraPath:
+    """Return the whole path under a similarity [4,4]: moved, turned, scaled; its axes stay unit vectors."""
+    poses = move_pose(target_from_source, np.array([key.world_from_cam for key in path.keys]))
+    return path.with_keys([replace(key, world_from_cam=pose) for key, pose in zip(path.keys, poses)])
+
+
+def moved(path: CameraPath, offset: np.ndarray) -> CameraPath:
+    """Return the whole path elsewhere, by `offset [3]`."""
+    return transformed(path, similarity(1.0, offset))
+
+
+def rotated(
+    path: CameraPath, axis: np.ndarray, angle_rad: float, pivot: np.ndarray | None = None
+) -> CameraPath:
+    """Return the whole path turned about an `axis [3]` through `pivot [3]`, the middle of its keys if none is given."""
+    pivot = middle(path) if pivot is None else np.asarray(pivot, dtype=np.float64)
+    turn = np.eye(4)
+    turn[:3, :3] = axis_angle_matrix(np.asarray(axis) / np.linalg.norm(axis), angle_rad)
+    turn[:3, 3] = pivot - turn[:3, :3] @ pivot
+    return transformed(path, turn)
+
+
+def scaled(path: CameraPath, factor: float, pivot: np.ndarray | None = None) -> CameraPath:
+    """Return the whole path larger or smaller about `pivot [3]`, the middle of its keys if none is given."""
+    if not 0.0 < factor < np.inf:
+        raise UserError(f"A path can be scaled by a number above 0, got {factor:g}.")
+    pivot = middle(path) if pivot is None else np.asarray(pivot, dtype=np.float64)
+    return transformed(path, similarity(factor, pivot * (1.0 - factor)))
+
+
+def smoothed(path: CameraPath, amount: float = 0.5, indices: Iterable[int] | None = None) -> CameraPath:
+    """Return the path with its keys moved towards where their neighbours alone would put them.
+
+    The ends of an open path stay. `amount` 0..1 is the share of the way; `indices` are all keys if not given.
+    """
+    chosen = range(len(path.keys)) if indices is None else set(indices)
+    n, times = len(path.keys), [key.time_s for key in path.keys]
+    keys = list(path.keys)
+    for i in chosen:
+        if n < 3 or not (path.closed or 0 < i < n - 1):
+            continue
+        before, key, after = path.keys[i - 1], path.keys[i], path.keys[(i + 1) % n]
+        gaps = times[i] - times[i - 1], times[(i + 1) % n] - times[i]
+        left, right = (gap if gap > 0.0 else path.style.loop_s for gap in gaps)
+        between = _mixed(before, after, left / (left + right))
+        keys[i] = replace(_mixed(key, between, amount), time_s=key.time_s, easing=key.easing)
+    return path.with_keys(keys)
+
+
+def middle(path: CameraPath) -> np.ndarray:
+    """Return the middle [3] of the box round all keys."""
+    places = np.array([key.position for key in path.keys])
+    return 0.5 * (places.min(axis=0) + places.max(axis=0))
+
+
 def own_time(path: CameraPath, playing_s: float) -> float:
     """Return the time among the keys' own that belongs to a playing time; they differ at constant speed only."""
     playing = path.key_times_s
@@ -165,7 +240,7 @@ def _put_behind(path: CameraPath, copies: list[Key], index: int, shift_s: float)
     """Return the path with `copies`, moved by `shift_s`, behind key `index`; later keys move on if they must."""
     new = [replace(key, time_s=key.time_s + shift_s) for key in copies]
     before, after = path.keys[: index + 1], path.keys[index + 1 :]
-    room = new[-1].time_s + gap_after(path, index)
+    room = new[-1].time_s + (gap_after(path, index) if index >= 0 else DEFAULT_GAP_S)
     on = max(0.0, room - after[0].time_s) if after else 0.0
     return path.with_keys([*before, *new, *(replace(key, time_s=key.time_s + on) for key in after)])
 
@@ -178,3 +253,12 @@ def _gap_by_distance(path: CameraPath, world_from_cam: np.ndarray) -> float:
     if way <= 0.0 or distance <= 0.0:
         return DEFAULT_GAP_S
     return float(np.clip(distance * seconds / way, *GAPS_BY_DISTANCE_S))
+
+
+def _mixed(a: Key, b: Key, share: float) -> Key:
+    """Return the view at `share` of the way from one key to another."""
+    pose = np.eye(4)
+    pose[:3, 3] = (1.0 - share) * a.position + share * b.position
+    first, second = (quaternion_from_matrix(key.world_from_cam[:3, :3]) for key in (a, b))
+    pose[:3, :3] = matrix_from_quaternion(slerp(first, aligned(second, first), share))
+    return replace(a, world_from_cam=pose, fov_y_rad=(1.0 - share) * a.fov_y_rad + share * b.fov_y_rad)
