@@ -50,6 +50,7 @@ FLOORS = (
         "octree",
         "octree_adapt",
         "sh",
+        "shots",
         "softness",
         "voxel_grid",
     ),
