@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -177,6 +178,7 @@ class Session:
     curves: dict[str, list[CurvePoint]] = field(default_factory=dict)  # losses, "psnr", ...
     warnings: list[str] = field(default_factory=list)
     progress: Progress | None = None  # the long step under way: loading, compiling, evaluating
+    save_failed: Failed | None = None  # why the newest steps are not on the disk, until they are
     last_error: Failed | None = None  # until training goes on or another scene is opened
     export: ExportSettings = field(default_factory=ExportSettings)
     timelapse: TimelapseSettings = field(default_factory=TimelapseSettings)
@@ -201,6 +203,12 @@ class Session:
     def path_unsaved(self) -> bool:
         """Whether the camera path is in no file as it is now."""
         return self.path is not None and self.path is not self.path_kept
+
+
+def results_folder(session: Session) -> Path:
+    """Return where pictures and videos go if nobody says otherwise: into the run, unless another process writes that one."""
+    scene = session.scene
+    return Path(scene.run_folder if scene is not None and scene.run_folder and not scene.followed else ".")
 
 
 def model_names(session: Session) -> tuple[str, str]:

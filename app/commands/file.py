@@ -21,7 +21,7 @@ COMMANDS: tuple[Command, ...] = (
             lambda app: app.import_photos()),
     Command("open_demo", "Open demo scene", "File", "Ctrl+D",
             "Open the built-in still life and train on it.",
-            lambda app: app.send(messages.OpenScene("demo", app.session.method, start=True))),
+            lambda app: app.do("open", "demo")),
     Command("save_checkpoint", "Save checkpoint", "File", "Ctrl+S",
             "Write a checkpoint into the run folder now.",
             lambda app: app.send(messages.SaveCheckpoint()), own),

@@ -16,12 +16,13 @@ from app.gui.chooser import Choice
 from app.gui.columns import Columns
 from app.gui.dialogs import Dialogs
 from app.gui.exports import Exports
+from app.gui.guarding import Guarding
 from app.gui.import_dialog import ImportDialog
 from app.gui.reports import Reports
 from app.gui.surfaces import SurfaceError
 from app.gui.text_size import TextSize
 from app.gui.viewport import Viewport
-from app.session import Session
+from app.session import Session, results_folder
 from engine import messages
 from engine.datasets.recognise import BUILT_IN
 from engine.methods.common import method_names, method_title
@@ -51,12 +52,14 @@ class Actions:
         self.leaving = False
         self._parts = parts
         self._last_folder = str(Path.cwd())
+        self.guard = Guarding(parts.session, parts.dialogs, parts.reports, self._save)
         exports = parts.exports
         self._actions: dict[str, Callable[[Any], None]] = {
             "goto_view": self.goto_view,
             "export_video": lambda values: self._start_export(lambda: exports.start_with(values)),
             "cancel_export": exports.cancel,
             "open": self.open_path,
+            "follow": self.follow_run,
             "undo": lambda _: self._take_back(self.session.undo.undo, "undone"),
             "redo": lambda _: self._take_back(self.session.undo.redo, "done again"),
         }
@@ -94,7 +97,7 @@ class Actions:
             folder = str(Path(scene.run_folder).parent)
         then = {
             "beside": lambda path: self.send(messages.OpenBeside(path)),
-            "follow": lambda path: self.send(messages.OpenRun(path, follow=True)),
+            "follow": self.follow_run,
         }.get(kind, self.open_path)
         self._parts.dialogs.choose(kind, folder, then, self._method_choice() if kind == "scene" else None)
 
@@ -124,7 +127,7 @@ class Actions:
         """Save the viewport's picture beside the run."""
         from PIL import Image
 
-        folder = Path(self.session.scene.run_folder if self.session.scene else ".")
+        folder = results_folder(self.session)
         path, n = folder / "screenshot.png", 1
         while path.exists():
             n += 1
@@ -159,7 +162,11 @@ class Actions:
         self._parts.dialogs.toggle_help()
 
     def quit(self) -> None:
-        """Leave; training is saved by the worker as it stops."""
+        """Leave, after asking about what would be lost; training is saved by the worker as it stops."""
+        self.guard.ask("Quit", self.leave)
+
+    def leave(self) -> None:
+        """Leave now."""
         self.leaving = True
 
     # --- what panels, menus and dialogs ask for ---------------------------------------------------------------
@@ -194,9 +201,9 @@ class Actions:
         self._last_folder = str(Path(path).parent)
         found = recognise(path)
         if found.kind == "run":
-            self.send(messages.OpenRun(str(found.path)))
+            self._open(messages.OpenRun(str(found.path)))
         elif found.is_scene or found.kind == "missing":  # of nothing the worker says so
-            self.send(messages.OpenScene(path, self.session.method, start=path in BUILT_IN))
+            self._open(messages.OpenScene(path, self.session.method, start=path in BUILT_IN))
         elif found.kind in ("photos", "video"):
             self._parts.imports.ask(str(found.path))
         elif found.kind == "inside":
@@ -204,6 +211,20 @@ class Actions:
             self._parts.dialogs.confirm(question, "Open", lambda: self.open_path(str(found.path)))
         else:
             self._parts.dialogs.error("This is no scene", (str(NotASceneError(Path(path), found)),))
+
+    def follow_run(self, path: str) -> None:
+        """Watch a run that another process trains."""
+        self._open(messages.OpenRun(path, follow=True))
+
+    def _open(self, command: messages.Command) -> None:
+        self.guard.ask("Open", lambda: self.send(command))
+
+    def _save(self, action: str) -> None:
+        """Save one of the things that `app.guard` names."""
+        if action == "save_checkpoint":
+            self.send(messages.SaveCheckpoint())
+        else:
+            self.do(action)
 
     def window_items(self) -> list[Any]:
         """Return what the View menu says of the window: label, action, whether it is on (None: no toggle)."""

@@ -23,6 +23,7 @@ from app.gl.context import GLError
 from app.gui import formats, session_feed, theme
 from app.gui import layout as lay
 from app.gui.actions import Actions, Parts
+from app.gui.closing import CloseButton
 from app.gui.columns import Columns
 from app.gui.desks import DESKS
 from app.gui.dialogs import Dialogs
@@ -112,7 +113,7 @@ class App:
             self.viewport, self.actions.run, lambda: self.dialogs.blocking or self.imports.blocking
         )
         self.toasts = Toasts(self.look, self.reports.notices)
-        self.drops = Drops()
+        self.drops, self.close_button = Drops(), CloseButton()
         self.pacer = Pacer(make_watch())
         yield_to_window(next((t for t in threading.enumerate() if t.name == WORKER_THREAD), None))
 
@@ -145,6 +146,7 @@ class App:
     def open_surface(self) -> None:
         """Find a way to present; after the first frame of the window."""
         self.drops.watch()
+        self.close_button.watch()
         surface, reason = open_surface(self._present, self._interop)
         self.viewport.attach(surface)
         self.status.present_reason = reason
@@ -199,6 +201,10 @@ class App:
                 self._on_event(event)
             except Exception as error:
                 self.reports.failed("An event could not be shown", error)
+        if self.close_button.take():
+            self.actions.quit()
+            self._wake()
+        self.actions.guard.update()
         for paths in self.drops.take():
             if not self.dialogs.blocking and (path := one_path(paths)) is not None:
                 self.actions.do("open", path)
@@ -365,5 +371,6 @@ class App:
         self.exports.stop_all()
         self.imports.stop()
         self.drops.stop()
+        self.close_button.stop()
         self.viewport.release()
         self.pacer.close()

@@ -110,6 +110,31 @@ class Dialogs:
                 label="Cancel", width=self._look.sizes.px(120), callback=lambda: self._forget("_modal")
             )
 
+    def ask(
+        self, heading: str, lines: Sequence[str], buttons: Sequence[tuple[str, Callable[[], None]]]
+    ) -> None:
+        """Ask what to do about some things, with a button for each way and one to stay as one is."""
+        window = self._open_modal("Please confirm", 460)
+        px = self._look.sizes.px
+        dpg.add_text(heading, parent=window, wrap=px(430))
+        for line in lines:
+            dpg.add_text(line, parent=window, wrap=px(410), color=theme.MUTED, bullet=True)
+        dpg.add_spacer(height=px(6), parent=window)
+
+        def pressed(act: Callable[[], None]) -> Callable[[], None]:
+            def press() -> None:
+                self._forget("_modal")
+                act()
+
+            return press
+
+        with dpg.group(horizontal=True, parent=window):
+            for number, (label, act) in enumerate(buttons):
+                button = dpg.add_button(label=label, height=px(30), callback=pressed(act))
+                if number == 0:
+                    dpg.bind_item_theme(button, self._look.primary)
+            dpg.add_button(label="Cancel", height=px(30), callback=lambda: self._forget("_modal"))
+
     def error(
         self,
         what: str,

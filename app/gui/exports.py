@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.jobs.orders import FORMATS, ExportOrder, order_of
 from app.jobs.video import ExportJob, start_export
-from app.session import ExportSettings, JobRow, Session
+from app.session import ExportSettings, JobRow, Session, results_folder
 from engine.errors import UserError
 from engine.export import resume
 from engine.messages import Command, Event, OrderJobs
@@ -91,7 +91,7 @@ class Exports:
 
     def free_name(self, stem: str, suffix: str) -> Path:
         """Return a file or folder in the run folder that nobody has."""
-        folder = Path(self._session.scene.run_folder or ".")
+        folder = results_folder(self._session)
         path, n, taken = folder / f"{stem}{suffix}", 1, self._under_way()
         while path.exists() or path.absolute() in taken:
             n += 1

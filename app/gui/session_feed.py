@@ -16,6 +16,7 @@ from engine.messages import (
     BoxesReady,
     CamerasMoved,
     CaptureSurveyed,
+    CheckpointSaved,
     CheckpointsListed,
     Diagnosed,
     Evaluated,
@@ -39,6 +40,10 @@ from engine.messages import (
 
 CURVE_LIMIT = 2000  # points a curve may hold: more than a plot has pixels, and 20 curves stay below 4 MB
 WARNING_LIMIT = 100
+NOT_SAVED = (  # what fails when training goes on with nothing on the disk
+    "The checkpoint could not be saved",
+    "The run folder cannot be written; training goes on without saving",
+)
 PSNR, HELD_OUT_PSNR, HELD_OUT_SSIM, VOXELS = (
     "psnr",
     "held-out psnr",
@@ -97,8 +102,12 @@ def apply_event(session: Session, event: Event) -> None:
         session.staged = {k: v for k, v in session.staged.items() if session.values.get(k) != v}
     elif isinstance(event, RunFolderChanged) and session.scene is not None:
         session.scene = replace(session.scene, run_folder=event.path)
+    elif isinstance(event, CheckpointSaved):
+        session.save_failed = None
     elif isinstance(event, Failed):
         session.last_error = event
+        if event.what in NOT_SAVED:
+            session.save_failed = event
     elif isinstance(event, Logged) and event.level == "warning":
         _warn(session, event.text)
 
@@ -189,7 +198,7 @@ def _open(session: Session, scene: SceneOpened) -> None:
     front = known.get(scene.key) or BesideModel(Beside(scene.key, scene.method, scene.run_folder))
     session.curves, session.evaluated = front.curves, front.evaluated
     _set_beside(session, scene.beside, known)
-    session.checkpoints = ()
+    session.checkpoints, session.save_failed = (), None
     session.followed = session.followed if scene.followed else None
     if scene.key in known:  # it was beside: nothing else has changed
         return

@@ -122,7 +122,7 @@ def _stop_on_signals(app: App) -> Callable[[], None]:
     """Let Ctrl+C and a polite kill close the window; return what puts things back."""
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
-    before = {s: signal.signal(s, lambda *_: app.actions.quit()) for s in (signal.SIGINT, signal.SIGTERM)}
+    before = {s: signal.signal(s, lambda *_: app.actions.leave()) for s in (signal.SIGINT, signal.SIGTERM)}
     return lambda: [signal.signal(s, handler) for s, handler in before.items()] and None
 
 

@@ -326,7 +326,7 @@ def test_an_untrained_model_gives_way_at_once_and_training_waits_for_start():
 def test_the_demo_opens_with_the_chosen_method():
     app = FakeApp(Session(method="plenoxels"))
     commands.perform("open_demo", app)
-    assert sent(app) == [messages.OpenScene("demo", "plenoxels", start=True)]
+    assert app.calls == [("do", "open", "demo")]
 
 
 def test_comparing_keeps_the_open_model_beside_the_new_one():
