@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from app.settings import Settings
 from app.undo import UndoStack
 from app.view.path import CameraPath
 from engine.findings import Finding
@@ -47,12 +48,12 @@ class ViewSettings:
         None  # what errors and differences reach the end of their colours at; None: by the picture
     )
     frusta_psnr: bool = False  # frusta in the colours of their views' PSNR
-    safe_colours: bool = False  # those that people with any colour vision tell apart
     split: float = 0.5  # where the split slider stands, 0 left .. 1 right
     show_frusta: bool = True
     show_box: bool = True
     show_axes: bool = True
     show_points: bool = True  # the capture's sparse points; put away when training starts
+    safe_colours: bool = False  # those that people with any colour vision tell apart
     edit_box: bool = False  # the handles of the foreground box are out
     show_wireframe: bool = False
     show_errors: bool = False  # the error map of the training view one is in, or of the nearest
@@ -185,7 +186,11 @@ class Session:
     export_estimate: tuple[float, float] | None = None  # seconds and bytes of what the panel describes
     jobs: list[JobRow] = field(default_factory=list)  # exports, in the order in which they are rendered
     view: ViewSettings = field(default_factory=ViewSettings)
+    settings: Settings = field(default_factory=Settings)  # of all scenes; set by `gui/preferences.py`
     undo: UndoStack = field(default_factory=UndoStack)  # edits of everything that can be edited
+    shown_slots: frozenset[str] = (
+        frozenset()
+    )  # of "left", "right", "bottom": columns that are not folded away
     path: CameraPath | None = None  # the camera path that is open, engine units of `scene`
     playhead_s: float = 0.0  # the moment of the path that the timeline stands at
     path_file: str = ""  # where a person saved the path or opened it from
@@ -199,16 +204,16 @@ class Session:
     interop_reason: str = ""  # why the card's pictures do not reach it directly
     card: str = ""  # the graphics card that trains and renders; "": the processor does
 
+    def output_folder(self) -> Path:
+        """Return where videos and screenshots go; it may not exist yet."""
+        chosen, scene = self.settings.output.folder, self.scene
+        ours = scene is not None and not scene.followed  # another process writes a followed run
+        return Path(chosen or (scene.run_folder if ours else "") or ".").expanduser()
+
     @property
     def path_unsaved(self) -> bool:
         """Whether the camera path is in no file as it is now."""
         return self.path is not None and self.path is not self.path_kept
-
-
-def results_folder(session: Session) -> Path:
-    """Return where pictures and videos go if nobody says otherwise: into the run, unless another process writes that one."""
-    scene = session.scene
-    return Path(scene.run_folder if scene is not None and scene.run_folder and not scene.followed else ".")
 
 
 def model_names(session: Session) -> tuple[str, str]:

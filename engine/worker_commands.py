@@ -216,6 +216,10 @@ def _cancel_job(core: Core, command: m.CancelJob) -> None:
     core.jobs.cancel(command.job_id)
 
 
+def _set_autosave(core: Core, command: m.SetAutosave) -> None:
+    core.autosave_s = max(1.0, command.seconds)
+
+
 def _stop(core: Core, command: m.Stop) -> None:
     core.stopped = True
     core.jobs.cancel()
@@ -256,6 +260,7 @@ _HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
     m.FitMemory: ("The model could not be fitted to the memory", True, worker_modes.fit_memory),
     m.SetMode: ("The mode could not be changed", True, worker_modes.set_mode),
     m.SetCacheBudget: ("The cache could not get that size", True, worker_modes.set_cache_budget),
+    m.SetAutosave: ("The time between checkpoints could not be changed", False, _set_autosave),
     m.Evaluate: ("The evaluation could not start", True, _evaluate),
     m.SaveCheckpoint: ("The checkpoint could not be saved", True, _save),
     m.GetBoxes: ("The wireframe could not be made", True, _boxes),
@@ -275,5 +280,6 @@ _AT_REST = (
     m.GetBoxes,
     m.ListCheckpoints,
     m.SetMode,
+    m.SetAutosave,
     m.SetCacheBudget,
 )

@@ -4,25 +4,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dearpygui.dearpygui as dpg
-
 from app import commands, views_table
-from app.gui import layout as lay
+from app.gui import theme
 from app.gui.chooser import Choice
 from app.gui.columns import Columns
 from app.gui.dialogs import Dialogs
 from app.gui.exports import Exports
 from app.gui.guarding import Guarding
 from app.gui.import_dialog import ImportDialog
+from app.gui.preferences import Preferences
 from app.gui.reports import Reports
 from app.gui.surfaces import SurfaceError
-from app.gui.text_size import TextSize
 from app.gui.viewport import Viewport
-from app.session import Session, results_folder
+from app.session import Session
 from engine import messages
 from engine.datasets.recognise import BUILT_IN
 from engine.methods.common import method_names, method_title
@@ -40,8 +38,11 @@ class Parts:
     exports: Exports
     imports: ImportDialog
     reports: Reports
-    text_size: TextSize
+    preferences: Preferences
     wake: Callable[[], None]  # draw the window soon
+    look: theme.Theme
+    run: Callable[[str], None]  # a command of the registry, by id
+    do: Callable[[str, Any], None]  # an action of a desk, by name
 
 
 class Actions:
@@ -127,7 +128,7 @@ class Actions:
         """Save the viewport's picture beside the run."""
         from PIL import Image
 
-        folder = results_folder(self.session)
+        folder = self.session.output_folder()
         path, n = folder / "screenshot.png", 1
         while path.exists():
             n += 1
@@ -226,38 +227,8 @@ class Actions:
         else:
             self.do(action)
 
-    def window_items(self) -> list[Any]:
-        """Return what the View menu says of the window: label, action, whether it is on (None: no toggle)."""
-        columns = self._parts.columns
-
-        def toggler(slot: str) -> Callable[[], None]:
-            return lambda: columns.toggle(slot)
-
-        def shown(slot: str) -> Callable[[], bool]:
-            return lambda: getattr(columns.layout, f"show_{slot}")
-
-        return [
-            *(
-                (f"{slot.capitalize()} panels", toggler(slot), shown(slot))
-                for slot in ("left", "right", "bottom")
-            ),
-            ("Larger text", lambda: self._zoom_text(1.1), None),
-            ("Smaller text", lambda: self._zoom_text(1 / 1.1), None),
-            ("Reset layout", self._reset_layout, None),
-        ]
-
     def _start_export(self, start: Callable[[], Path]) -> None:
         try:
             self._parts.reports.note(f"exporting to {start()}")
         except Exception as error:
             self._parts.reports.failed("The export did not start", error)
-
-    def _zoom_text(self, factor: float) -> None:
-        scale = self._parts.text_size.zoom(factor)
-        self._parts.reports.note(f"text at {scale:.0%}; spacing follows at the next start")
-
-    def _reset_layout(self) -> None:
-        columns = self._parts.columns
-        width, height = dpg.get_viewport_client_width(), dpg.get_viewport_client_height()
-        columns.layout = replace(lay.Layout(), recent=columns.layout.recent, width=width, height=height)
-        self._parts.text_size.show()

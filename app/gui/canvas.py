@@ -24,8 +24,6 @@ from app.session import Session
 from app.view.camera import ViewCamera
 from engine.messages import Frame
 
-_PLAIN = np.array([[theme.BACKGROUND]], np.uint8)
-
 
 class Canvas:
     """Draws when something changed; `present` once a turn."""
@@ -122,6 +120,15 @@ class Canvas:
         self._hand_back()
         self.changed = True
 
+    def restyle(self) -> None:
+        """Show nothing, and lines, in the colours of now; the next frame does the rest."""
+        self._layers.restyle()
+        if self.frame is None:
+            self.clear()
+        elif self.frame.step == 0:
+            self.set_frame(self.frame)
+        self.changed = True
+
     def set_frame(self, frame: Frame) -> None:
         """Show a new frame; nothing of a model that was never trained, whose fog would hide cameras, points and box."""
         if frame.step == 0:
@@ -194,13 +201,9 @@ class Canvas:
     def _beside(self) -> np.ndarray:
         """Return the picture [h,w,3] of the model beside; nothing of one that was never trained, as of the open one."""
         picture, one = self.frame.beside[..., :3], self._session.beside
-        if (
-            self.frame.beside_legend is None
-            and one is not None
-            and one.stats is not None
-            and one.stats.step == 0
-        ):
-            return np.broadcast_to(_PLAIN[0, 0, :3], picture.shape)
+        untrained = one is not None and one.stats is not None and one.stats.step == 0
+        if untrained and self.frame.beside_legend is None:
+            return np.broadcast_to(np.array(theme.BACKGROUND[:3], np.uint8), picture.shape)
         return picture
 
     def present(self, camera: ViewCamera, hovered: int | None, eye: np.ndarray) -> bool:
@@ -217,7 +220,7 @@ class Canvas:
         if isinstance(surface, DrawnSurface):
             surface.paint(lambda target, width, height: self._draw(camera, target, width, height))
         elif isinstance(surface, PlainSurface):
-            surface.show(_PLAIN if self.frame is None else self.frame.rgba)
+            surface.show(np.array([[theme.BACKGROUND]], np.uint8) if self.frame is None else self.frame.rgba)
         self._show_image(surface)
         return True
 

@@ -26,6 +26,10 @@ class Captions:
     def __init__(self, session: Session, annotations: Annotations, look: theme.Theme) -> None:
         self._session, self._annotations, self._look = session, annotations, look
 
+    def restyle(self) -> None:
+        """Write everything again: colours or sizes are others."""
+        self._annotations.restyle()
+
     def refresh(
         self,
         frame: Frame | None,
@@ -82,7 +86,7 @@ class Captions:
     def _quality(self, scale: tuple[float, float] | None, height: int, above: float) -> bool:
         """Show what the frusta's colours stand for, above another legend if there is one."""
         legend = None if scale is None else (*scale, "Frusta: PSNR in dB")
-        colours = psnr_colours.table(self._session.view.safe_colours, LEGEND_STEPS)
+        colours = psnr_colours.table(self._session.settings.appearance.safe_colours, LEGEND_STEPS)
         return self._annotations.legend(legend, colours, height, above, "quality")
 
     def _chips(self, scene: SceneOpened, shown: Camera, rect: Rect, hovered: int | None) -> list[Chip]:

@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from app.gui.palette import Palette
 from app.gui.path_desk import PathDesk
 from app.gui.run_desk import RunDesk
+from app.gui.settings_window import SettingsWindow
+from app.gui.window_desk import WindowDesk
 from engine.messages import Event
 
 if TYPE_CHECKING:
@@ -34,4 +37,10 @@ class Desk(Protocol):
         """The window is being closed."""
 
 
-DESKS: tuple[Callable[[Parts], Desk], ...] = (RunDesk, PathDesk)  # in the order of their turns
+DESKS: tuple[Callable[[Parts], Desk], ...] = (  # in the order of their turns
+    WindowDesk,
+    Palette,
+    SettingsWindow,
+    RunDesk,
+    PathDesk,
+)

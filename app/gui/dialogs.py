@@ -24,6 +24,11 @@ class Dialogs:
         self._chooser: int | str | None = None
         self._help: int | str | None = None
         self._card = ErrorCard(look, size)
+        self.claims: list[Callable[[], bool]] = []  # of others that want the keyboard for themselves
+        self.escapes: list[
+            Callable[[], bool]
+        ] = []  # of others: close what is on top, return whether anything was
+        self._confirmed: Callable[[], None] | None = None  # what Enter does in the question that is open
 
     @property
     def error_window(self) -> int | str | None:
@@ -33,7 +38,31 @@ class Dialogs:
     @property
     def blocking(self) -> bool:
         """Whether the keyboard belongs to a dialog."""
-        return any(item is not None and _shown(item) for item in (self._modal, self._chooser))
+        own = any(item is not None and _shown(item) for item in (self._modal, self._chooser))
+        return own or any(claim() for claim in self.claims)
+
+    def escape(self) -> bool:
+        """Close what lies on top without an answer, as Escape does; return whether anything did."""
+        for name in ("_modal", "_chooser"):
+            if getattr(self, name) is not None and _shown(getattr(self, name)):
+                self._forget(name)
+                return True
+        if any(close() for close in reversed(self.escapes)):
+            return True
+        if self._card.window is not None:
+            self._card.close()
+            return True
+        if self._help is not None and _shown(self._help):
+            self._forget("_help")
+            return True
+        return False
+
+    def enter(self) -> bool:
+        """Answer the question that is open with yes, as Enter does; return whether there is one."""
+        if self._modal is None or not _shown(self._modal) or self._confirmed is None:
+            return False
+        self._confirmed()
+        return True
 
     def choose(
         self, kind: str, folder: str, then: Callable[[str], None], choice: Choice | None = None
@@ -99,9 +128,11 @@ class Dialogs:
         dpg.add_spacer(height=self._look.sizes.px(6), parent=window)
 
         def act() -> None:
+            self._confirmed = None
             self._forget("_modal")
             then()
 
+        self._confirmed = act
         with dpg.group(horizontal=True, parent=window):
             dpg.bind_item_theme(
                 dpg.add_button(label=button, width=self._look.sizes.px(120), callback=act), self._look.primary
@@ -123,6 +154,7 @@ class Dialogs:
 
         def pressed(act: Callable[[], None]) -> Callable[[], None]:
             def press() -> None:
+                self._confirmed = None
                 self._forget("_modal")
                 act()
 
@@ -132,6 +164,7 @@ class Dialogs:
             for number, (label, act) in enumerate(buttons):
                 button = dpg.add_button(label=label, height=px(30), callback=pressed(act))
                 if number == 0:
+                    self._confirmed = pressed(act)
                     dpg.bind_item_theme(button, self._look.primary)
             dpg.add_button(label="Cancel", height=px(30), callback=lambda: self._forget("_modal"))
 

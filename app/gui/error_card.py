@@ -34,7 +34,7 @@ class ErrorCard:
         dpg.configure_item(self.window, autosize=True)
         dpg.bind_item_theme(self.window, self._look.floating)
         dpg.add_text(lines[0], parent=self.window, wrap=wide - px(30))
-        self._part("Why", lines[1:], wide)
+        self._part("Why", lines[1:], wide, theme.MUTED)
         advice = advise(lines)
         self._part("What to do", [advice] if advice else [], wide, theme.TEXT)
         dpg.add_spacer(height=px(4), parent=self.window)
@@ -44,7 +44,7 @@ class ErrorCard:
                 dpg.bind_item_theme(button, self._look.primary)
         self._last_row("\n".join([what, *lines, *([details] if details else [])]), bool(offers))
 
-    def _part(self, title: str, lines: Sequence[str], wide: int, colour: theme.Colour = theme.MUTED) -> None:
+    def _part(self, title: str, lines: Sequence[str], wide: int, colour: theme.Colour) -> None:
         if not lines:
             return
         px = self._look.sizes.px

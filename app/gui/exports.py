@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.jobs.orders import FORMATS, ExportOrder, order_of
 from app.jobs.video import ExportJob, start_export
-from app.session import ExportSettings, JobRow, Session, results_folder
+from app.session import ExportSettings, JobRow, Session
 from engine.errors import UserError
 from engine.export import resume
 from engine.messages import Command, Event, OrderJobs
@@ -91,7 +91,7 @@ class Exports:
 
     def free_name(self, stem: str, suffix: str) -> Path:
         """Return a file or folder in the run folder that nobody has."""
-        folder = results_folder(self._session)
+        folder = self._session.output_folder()
         path, n, taken = folder / f"{stem}{suffix}", 1, self._under_way()
         while path.exists() or path.absolute() in taken:
             n += 1

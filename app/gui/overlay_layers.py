@@ -20,7 +20,7 @@ from engine.cameras import Camera
 from engine.messages import BoxesReady, SceneOpened
 
 MAX_FRUSTA = 600  # more are thinned out; a picture of nothing but frusta helps nobody
-LEVEL_COLOURS = (theme.ACCENT, *theme.PLOT_COLOURS[1:6])
+LEVEL_COLOURS = (theme.SCENE_ACCENT, *theme.PLOT_COLOURS[1:6])
 AXES_LENGTH = 0.25
 POINT_PX = 3.0  # at distance 1
 HANDLE_PX, HELD_HANDLE_PX = 11.0, 15.0
@@ -51,6 +51,10 @@ class OverlayLayers:
     def attach(self, overlay_pass: OverlayPass | None) -> None:
         """Use a pass, a new one perhaps: everything is uploaded again."""
         self._pass = overlay_pass
+        self.restyle()
+
+    def restyle(self) -> None:
+        """Upload everything again: colours may be others."""
         self._shown.clear()
         for source in self.sources:
             source.forget()
@@ -90,7 +94,13 @@ class OverlayLayers:
         key: Any = "off"
         if view.show_frusta:
             levels = self._levels(session)
-            key = self._inside(eye), session.excluded, flagged, levels, view.safe_colours
+            key = (
+                self._inside(eye),
+                session.excluded,
+                flagged,
+                levels,
+                session.settings.appearance.safe_colours,
+            )
         changed = self._update("frusta", key, self._set_frusta)
         changed |= self._update("hover", hovered if view.show_frusta else None, self._set_hover)
         changed |= self._update("points", view.show_points, self._set_points)
@@ -150,14 +160,14 @@ class OverlayLayers:
         for row, n in enumerate(chosen):
             view = self._indices[n]
             if view in excluded or (levels is not None and levels[view] < 0):
-                colours[row] = _rgba(theme.MUTED, 0.35)
+                colours[row] = _rgba(theme.SCENE_QUIET, 0.35)
             elif levels is not None:
                 colours[row] = table[levels[view]]
             elif view in flagged:
-                colours[row] = _rgba(theme.BAD, 0.9)
+                colours[row] = _rgba(theme.SCENE_BAD, 0.9)
             else:
                 colours[row] = _rgba(
-                    theme.HELD_OUT if self._scene.views[view].held_out else theme.ACCENT, 0.7
+                    theme.SCENE_HELD_OUT if self._scene.views[view].held_out else theme.SCENE_ACCENT, 0.7
                 )
         colours = np.repeat(colours, frusta.LINES_PER_FRUSTUM, axis=0)
         self._pass.set_lines("frusta", segments, colours, width_px=1.2, hidden=0.1)
@@ -165,12 +175,12 @@ class OverlayLayers:
     def _set_hover(self, key: int | None) -> None:
         cameras = [] if key is None else [self.cameras[key]]
         segments = frusta.frustum_segments(cameras, self.frustum_size)
-        self._pass.set_lines("hover", segments, _rgba((255, 255, 255, 255)), width_px=2.4, hidden=0.6)
+        self._pass.set_lines("hover", segments, _rgba(theme.POINTED_AT), width_px=2.4, hidden=0.6)
 
     def _set_box(self, key: tuple[bool, int]) -> None:
         half = np.full(3, 0.5)
         segments = frusta.box_segments(-half, half) if key[0] else np.zeros((0, 2, 3))
-        self._pass.set_lines("box", segments, _rgba(theme.MUTED, 0.75), width_px=1.2, hidden=0.25)
+        self._pass.set_lines("box", segments, _rgba(theme.SCENE_QUIET, 0.75), width_px=1.2, hidden=0.25)
 
     def _set_points(self, show: bool) -> None:
         xyz = self._scene.points_xyz
@@ -188,13 +198,15 @@ class OverlayLayers:
             return
         (centre, edge), editing, held = key
         box = Box(np.array(centre), edge)
-        self._pass.set_lines("new box", box.edges(), _rgba(theme.ACCENT, 0.95), width_px=2.0, hidden=0.45)
+        self._pass.set_lines(
+            "new box", box.edges(), _rgba(theme.SCENE_ACCENT, 0.95), width_px=2.0, hidden=0.45
+        )
         if not editing:
             return
         axes = np.concatenate([frusta.AXIS_COLOURS, np.ones((3, 1), np.float32)], axis=1)
         self._pass.set_lines("arrows", box.arrows(), axes, width_px=2.4, hidden=0.55)
         colours = np.concatenate(
-            [_rgba(theme.TEXT)[None], axes, np.repeat(_rgba(theme.ACCENT)[None], 8, axis=0)]
+            [_rgba(theme.POINTED_AT)[None], axes, np.repeat(_rgba(theme.SCENE_ACCENT)[None], 8, axis=0)]
         )
         places = box.places()
         self._pass.set_points("handles", places, colours, size_px=HANDLE_PX, hidden=0.7)

@@ -114,6 +114,14 @@ class Viewport:
         self.scheduler.resized(*self._pixels())
         self.canvas.place(rect, *self._pixels())
 
+    def restyle(self) -> None:
+        """Draw all that is not the scene again: colours or sizes are others."""
+        self.canvas.restyle()
+        if self._captions is not None:
+            self._captions.restyle()
+        rect, self.rect = self.rect, Rect(0, 0, 1, 1)
+        self.place(rect)
+
     def picture(self) -> np.ndarray:
         """Return the viewport as it is shown, [height,width,3] uint8."""
         return self.canvas.picture()

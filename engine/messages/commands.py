@@ -260,6 +260,14 @@ class SetCacheBudget(Command):
 
 
 @dataclass(frozen=True)
+class SetAutosave(Command):
+    """Write checkpoints so many seconds apart from now on."""
+
+    seconds: float
+    supersedes = "autosave"
+
+
+@dataclass(frozen=True)
 class Evaluate(Command):
     """Render all held-out views and report PSNR and SSIM; training goes on afterwards."""
 
