@@ -14,6 +14,7 @@ from app.gui.chooser import Choice
 from app.gui.columns import Columns
 from app.gui.dialogs import Dialogs
 from app.gui.exports import Exports
+from app.gui.guarding import Guarding
 from app.gui.import_dialog import ImportDialog
 from app.gui.preferences import Preferences
 from app.gui.reports import Reports
@@ -52,12 +53,14 @@ class Actions:
         self.leaving = False
         self._parts = parts
         self._last_folder = str(Path.cwd())
+        self.guard = Guarding(parts.session, parts.dialogs, parts.reports, self._save)
         exports = parts.exports
         self._actions: dict[str, Callable[[Any], None]] = {
             "goto_view": self.goto_view,
             "export_video": lambda values: self._start_export(lambda: exports.start_with(values)),
             "cancel_export": exports.cancel,
             "open": self.open_path,
+            "follow": self.follow_run,
             "undo": lambda _: self._take_back(self.session.undo.undo, "undone"),
             "redo": lambda _: self._take_back(self.session.undo.redo, "done again"),
         }
@@ -89,11 +92,14 @@ class Actions:
         self._parts.viewport.go_home()
 
     def open_dialog(self, kind: str) -> None:
-        """Ask for a "scene" or "run" folder and open it, or for a run to put "beside" the open model."""
+        """Ask for a "scene" or "run" folder and open it, for a run to "follow", or for one to put "beside" the open model."""
         scene, folder = self.session.scene, self._last_folder
-        if kind in ("run", "beside") and scene is not None:  # the others lie beside the present one
+        if kind in ("run", "beside", "follow") and scene is not None:  # the others lie beside the present one
             folder = str(Path(scene.run_folder).parent)
-        then = self.open_path if kind != "beside" else lambda path: self.send(messages.OpenBeside(path))
+        then = {
+            "beside": lambda path: self.send(messages.OpenBeside(path)),
+            "follow": self.follow_run,
+        }.get(kind, self.open_path)
         self._parts.dialogs.choose(kind, folder, then, self._method_choice() if kind == "scene" else None)
 
     def _method_choice(self) -> Choice:
@@ -157,7 +163,11 @@ class Actions:
         self.do("help.toggle")
 
     def quit(self) -> None:
-        """Leave; training is saved by the worker as it stops."""
+        """Leave, after asking about what would be lost; training is saved by the worker as it stops."""
+        self.guard.ask("Quit", self.leave)
+
+    def leave(self) -> None:
+        """Leave now."""
         self.leaving = True
 
     # --- what panels, menus and dialogs ask for ---------------------------------------------------------------
@@ -192,9 +202,9 @@ class Actions:
         self._last_folder = str(Path(path).parent)
         found = recognise(path)
         if found.kind == "run":
-            self.send(messages.OpenRun(str(found.path)))
+            self._open(messages.OpenRun(str(found.path)))
         elif found.is_scene or found.kind == "missing":  # of nothing the worker says so
-            self.send(messages.OpenScene(path, self.session.method, start=path in BUILT_IN))
+            self._open(messages.OpenScene(path, self.session.method, start=path in BUILT_IN))
         elif found.kind in ("photos", "video"):
             self._parts.imports.ask(str(found.path))
         elif found.kind == "inside":
@@ -202,6 +212,20 @@ class Actions:
             self._parts.dialogs.confirm(question, "Open", lambda: self.open_path(str(found.path)))
         else:
             self._parts.dialogs.error("This is no scene", (str(NotASceneError(Path(path), found)),))
+
+    def follow_run(self, path: str) -> None:
+        """Watch a run that another process trains."""
+        self._open(messages.OpenRun(path, follow=True))
+
+    def _open(self, command: messages.Command) -> None:
+        self.guard.ask("Open", lambda: self.send(command))
+
+    def _save(self, action: str) -> None:
+        """Save one of the things that `app.guard` names."""
+        if action == "save_checkpoint":
+            self.send(messages.SaveCheckpoint())
+        else:
+            self.do(action)
 
     def _start_export(self, start: Callable[[], Path]) -> None:
         try:

@@ -37,7 +37,8 @@ class Annotations:
     def __init__(self, drawlist: int | str, look: theme.Theme) -> None:
         self._look = look
         self._layers = {
-            name: dpg.add_draw_layer(parent=drawlist) for name in ("legend", "split", "gizmo", "chips")
+            name: dpg.add_draw_layer(parent=drawlist)
+            for name in ("legend", "quality", "split", "gizmo", "chips")
         }
         self._shown: dict[str, Any] = {}
 
@@ -138,16 +139,21 @@ class Annotations:
         return self._redraw("split", None if x is None else (round(x), width, height, sides), draw)
 
     def legend(
-        self, legend: tuple[float, float, str] | None, colours: np.ndarray | None, height: int
+        self,
+        legend: tuple[float, float, str] | None,
+        colours: np.ndarray | None,
+        height: int,
+        above: float = 0.0,
+        name: str = "legend",
     ) -> bool:
-        """Show the scale of a false-colour picture at the bottom left: `colours [n,3]` from low to high, 0..255."""
-        key = None if legend is None or colours is None else (*legend, height, colours.tobytes())
+        """Show the scale of false colours at the bottom left, above so many others: `colours [n,3]`, low to high, 0..255."""
+        key = None if legend is None or colours is None else (*legend, height, above, colours.tobytes())
 
         def draw(layer: int | str) -> None:
             px = self._look.sizes.px
             low, high, label = legend
             width, thick = px(LEGEND_SIZE[0]), px(LEGEND_SIZE[1])
-            x, y = px(22), height - px(42)
+            x, y = px(22), height - px(42) - round(above * px(66))
             plate = [x - px(10), y - px(26)], [x + width + px(10), y + thick + px(24)]
             dpg.draw_rectangle(*plate, color=theme.PLATE, fill=theme.PLATE, rounding=px(6), parent=layer)
             step = width / len(colours)
@@ -164,4 +170,4 @@ class Annotations:
             place = [x + width - 0.55 * size * len(text), y + thick + px(4)]
             dpg.draw_text(place, text, size=size, color=theme.MUTED, parent=layer)
 
-        return self._redraw("legend", key, draw)
+        return self._redraw(name, key, draw)

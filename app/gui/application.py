@@ -23,6 +23,7 @@ from app.gl.context import GLError
 from app.gui import effects, formats, session_feed, theme
 from app.gui import layout as lay
 from app.gui.actions import Actions, Parts
+from app.gui.closing import CloseButton
 from app.gui.columns import Columns
 from app.gui.desks import DESKS
 from app.gui.dialogs import Dialogs
@@ -37,8 +38,10 @@ from app.gui.panels import PANELS
 from app.gui.photos import PhotoCache
 from app.gui.preferences import Preferences
 from app.gui.reports import Reports
+from app.gui.show_folder import show_folder
 from app.gui.statusbar import StatusBar
 from app.gui.surfaces import CopySurface, SurfaceError, open_surface
+from app.gui.toasts import Toasts
 from app.gui.viewport import Viewport
 from app.gui.welcome import Welcome
 from app.session import Session
@@ -117,7 +120,8 @@ class App:
             lambda: self.dialogs.blocking or self.imports.blocking,
             self._answer,
         )
-        self.drops = Drops()
+        self.toasts = Toasts(self.look, self.reports.notices)
+        self.drops, self.close_button = Drops(), CloseButton()
         self.pacer = Pacer(make_watch())
         yield_to_window(next((t for t in threading.enumerate() if t.name == WORKER_THREAD), None))
 
@@ -171,6 +175,7 @@ class App:
     def open_surface(self) -> None:
         """Find a way to present; after the first frame of the window."""
         self.drops.watch()
+        self.close_button.watch()
         surface, reason = open_surface(self._present, self._interop)
         self.viewport.attach(surface)
         self.status.present_reason = reason
@@ -225,6 +230,10 @@ class App:
                 self._on_event(event)
             except Exception as error:
                 self.reports.failed("An event could not be shown", error)
+        if self.close_button.take():
+            self.actions.quit()
+            self._wake()
+        self.actions.guard.update()
         for paths in self.drops.take():
             if not self.dialogs.blocking and (path := one_path(paths)) is not None:
                 self.actions.do("open", path)
@@ -255,20 +264,18 @@ class App:
             self.viewport.cameras_moved()
         elif isinstance(event, messages.BoxesReady):
             self.viewport.boxes_ready(event)
-        elif isinstance(event, messages.OutOfMemory):
-            self.viewport.request_failed()
-            offers = [(offer.label, partial(self._take_offer, offer)) for offer in event.offers]
-            self.dialogs.error(event.what, event.chain, offers)
         elif isinstance(event, messages.Failed):
             self.viewport.request_failed()
-            if event.fatal or not any(word in event.what.lower() for word in _QUIET_FAILURES):
-                self.dialogs.error(event.what, event.chain)
+            quiet = any(word in event.what.lower() for word in _QUIET_FAILURES)
+            if event.fatal or event.offers or not quiet:
+                offers = [(offer.label, partial(self._take_offer, offer)) for offer in event.offers]
+                self.dialogs.error(event.what, event.chain, offers, event.trace)
         elif isinstance(event, messages.JobProgress):
             self.reports.note(f"exporting, {event.done:,} of {event.total:,} frames")
         elif isinstance(event, messages.JobEnded):
             self._job_ended(event)
         elif isinstance(event, messages.CheckpointSaved):
-            self.reports.note(f"saved step {event.step:,}")
+            self.reports.tell(f"Saved step {event.step:,}", key="saved")
         for desk in self.desks:
             desk.on_event(event)
         self.columns.on_event(event)
@@ -299,9 +306,14 @@ class App:
         if event.outcome == "failed":
             self.dialogs.error("The export failed", (event.detail,))
         elif event.outcome == "finished":
-            self.reports.note(f"video written: {event.detail}")
+            folder = Path(event.detail).parent
+            self.reports.tell(
+                f"Video written: {Path(event.detail).name}",
+                button="Open folder",
+                act=lambda: show_folder(folder),
+            )
         else:
-            self.reports.note("export cancelled")
+            self.reports.tell("Export cancelled")
 
     def _refresh(self, now: float) -> None:
         period = REFRESH_AWAKE_S if self.pacer.awake else REFRESH_IDLE_S
@@ -318,7 +330,7 @@ class App:
         self.viewport.place(places.viewport)
         self.columns.refresh(self.session)
         self.welcome.refresh(self.session, places.viewport)
-        self._stale |= self.imports.refresh()
+        self._stale |= self.imports.refresh() | self.toasts.refresh(places.viewport)
         if panels:
             self.menu.refresh(self.session, width)
             self.status.refresh(self.session, self.reports.current_note())
@@ -388,5 +400,6 @@ class App:
         self.exports.stop_all()
         self.imports.stop()
         self.drops.stop()
+        self.close_button.stop()
         self.viewport.release()
         self.pacer.close()

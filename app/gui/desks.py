@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from app.gui.help_window import HelpWindow
 from app.gui.palette import Palette
 from app.gui.path_desk import PathDesk
+from app.gui.run_desk import RunDesk
 from app.gui.settings_window import SettingsWindow
 from app.gui.window_desk import WindowDesk
 from engine.messages import Event
@@ -42,5 +43,6 @@ DESKS: tuple[Callable[[Parts], Desk], ...] = (  # in the order of their turns
     Palette,
     SettingsWindow,
     HelpWindow,
+    RunDesk,
     PathDesk,
 )

@@ -14,7 +14,8 @@ from app.gui import theme
 from app.gui.gizmo import HANDLES, Box
 from app.gui.tools import LayerSource
 from app.session import Session
-from app.view import frusta
+from app.view import frusta, quality
+from app.views_table import psnr_of_views
 from engine.cameras import Camera
 from engine.messages import BoxesReady, SceneOpened
 
@@ -43,6 +44,9 @@ class OverlayLayers:
         self._boxes: BoxesReady | None = None
         self.handle: str | None = None  # of the box: under the mouse, or in hand
         self.sources: list[LayerSource] = []  # layers of other features, drawn after these
+        self.quality: tuple[float, float] | None = (
+            None  # dB at the ends of the frusta's colours, None: by use
+        )
         self._shown: dict[str, Any] = {}
 
     def attach(self, overlay_pass: OverlayPass | None) -> None:
@@ -89,7 +93,11 @@ class OverlayLayers:
         view = session.view
         flagged = frozenset(flag.view for flag in session.survey.flags) if session.survey else frozenset()
         behind = session.timeline.shown and session.path is not None  # a camera path is what one looks at
-        key = (self._inside(eye), session.excluded, flagged, behind) if view.show_frusta else "off"
+        key: Any = "off"
+        if view.show_frusta:
+            levels = self._levels(session)
+            safe = session.settings.appearance.safe_colours
+            key = (self._inside(eye), session.excluded, flagged, behind, levels, safe)
         changed = self._update("frusta", key, self._set_frusta)
         changed |= self._update("hover", hovered if view.show_frusta else None, self._set_hover)
         changed |= self._update("points", view.show_points, self._set_points)
@@ -112,6 +120,17 @@ class OverlayLayers:
         own = ["points", "wire", "box", "axes", "frusta", "hover", "new box", "arrows", "handles", "held"]
         return own + [name for source in self.sources for name in source.names()]
 
+    def _levels(self, session: Session) -> tuple[int, ...] | None:
+        """Return the level of each view's PSNR, None unless frusta are to show it; keeps what the colours stand for."""
+        self.quality = None
+        if not session.view.frusta_psnr:
+            return None
+        values = psnr_of_views(session)
+        self.quality = quality.scale_of(values)
+        if self.quality is None:
+            return (-1,) * len(values)
+        return tuple(quality.levels_of(values, self.quality).tolist())
+
     def _inside(self, eye: np.ndarray) -> tuple[int, ...]:
         """Return the cameras so close to the eye that their frusta would frame the picture."""
         if not self.cameras:
@@ -130,14 +149,17 @@ class OverlayLayers:
         if key == "off":
             self._pass.remove("frusta")
             return
-        inside, excluded, flagged, behind = key
+        inside, excluded, flagged, behind, levels, safe = key
+        table = np.array([_rgba((*rgb, 255), 0.95) for rgb in quality.table(safe)])
         chosen = [n for n in range(len(self.cameras)) if n not in inside]
         segments = frusta.frustum_segments([self.cameras[n] for n in chosen], self.frustum_size)
         colours = np.empty((len(chosen), 4), dtype=np.float32)
         for row, n in enumerate(chosen):
             view = self._indices[n]
-            if view in excluded:
+            if view in excluded or (levels is not None and levels[view] < 0):
                 colours[row] = _rgba(theme.SCENE_QUIET, 0.35)
+            elif levels is not None:
+                colours[row] = table[levels[view]]
             elif view in flagged:
                 colours[row] = _rgba(theme.SCENE_BAD, 0.9)
             else:
