@@ -18,6 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import comfort
 import dearpygui.dearpygui as dpg
 import fake_worker
 import moderngl
@@ -346,6 +347,7 @@ def main() -> None:
             "no_memory": no_memory,
             "interop": interop,
             "compare": compare,
+            "comfort": lambda app: comfort.comfort(app, turn_for),
         }.get(scenario, just_look)(app)
     finally:
         app.close()
