@@ -40,7 +40,9 @@ def speeds(path: CameraPath, times_s: np.ndarray) -> np.ndarray:
     turn = np.linalg.norm(after[:, :3, :3] - before[:, :3, :3], axis=(1, 2)) / np.sqrt(2.0)
     ends = np.append(path.key_times_s[1:], path.end_s)
     cuts = np.array([end for end, key in zip(ends, path.keys) if key.easing == "hold"])
-    cut = (np.abs(middle[:, None] - cuts) <= half).any(axis=1)  # from one place to another in no time: no speed
+    cut = (np.abs(middle[:, None] - cuts) <= half).any(
+        axis=1
+    )  # from one place to another in no time: no speed
     speed = np.where(cut, 0.0, way + TURN_WEIGHT * turn)
     return speed / max(float(speed.max(initial=0.0)), 1e-12)
 
