@@ -25,6 +25,7 @@ class Window:
         self.controller = CameraController(home)
         self.notes: list[str] = []
         self.failures: list[str] = []
+        self.logged: list[str] = []
         self.asked: list[tuple[object, ...]] = []
         layers = SimpleNamespace(sources=[], frustum_size=0.1)
         viewport = SimpleNamespace(
@@ -32,7 +33,9 @@ class Window:
             canvas=SimpleNamespace(changed=False),
         )  # fmt: skip
         reports = SimpleNamespace(
-            note=self.notes.append, failed=lambda what, error: self.failures.append(str(error))
+            note=self.notes.append,
+            failed=lambda what, error: self.failures.append(str(error)),
+            emit=lambda event: self.logged.append(event.text),
         )
         dialogs = SimpleNamespace(
             open_file=lambda *arguments: self.asked.append(arguments),
@@ -164,6 +167,23 @@ def test_a_path_without_a_file_is_saved_as_the_person_says(window, tmp_path):
     choice.act("nerfstudio")
     then(str(tmp_path / "ns.json"))
     assert '"keyframes"' in (tmp_path / "ns.json").read_text() and window.session.path_unsaved
+    window.do("open", str(tmp_path / "ns.json"))
+    assert "a path of nerfstudio" in window.notes[-1] and window.session.path_file == ""
+    assert window.logged and all(text in window.notes[-1] for text in window.logged[-1:])
+
+
+def test_a_path_that_comes_back_by_undo_is_not_saved_over_the_file_of_another(window, tmp_path):
+    own, other = str(tmp_path / "own.json"), str(tmp_path / "other.json")
+    write_path(own, line(0.0, 1.0), np.eye(4))
+    write_path(other, line(0.0, 4.0), np.eye(4))
+    for file in (own, other):
+        window.do("open", file)
+    window.session.undo.undo()
+    assert window.session.path_file == own and times(window.session) == [0.0, 1.0]
+    window.session.undo.redo()
+    assert window.session.path_file == other
+    window.do("close")
+    assert window.session.path_file == ""
 
 
 def test_a_recorded_flight_becomes_a_path_of_few_keys(window):

@@ -66,7 +66,7 @@ def test_a_path_that_came_along_leaves_the_one_there_alone_until_it_is_edited(st
 def test_a_file_that_a_person_chose_is_what_counts_as_saved(stored):
     session, store, folder, _ = stored
     file = str(folder / "flight.json")
-    assert store.write(file, "nerfviewer") == f"saved {file}"
+    assert store.write(file, "nerfviewer") == ()
     assert session.path_file == file and not session.path_unsaved
     session.path = line(0.0, 5.0)
     rest(store)
@@ -77,10 +77,10 @@ def test_another_programs_format_is_written_with_what_it_cannot_hold_and_is_not_
     session, store, folder, _ = stored
     session.path = session.path.with_style(loop=True)
     file = str(folder / "base.json")
-    store.write(file, "instant-ngp")
-    assert session.path_file == "" and session.path_unsaved
-    path, told = store.read(file)
-    assert len(path.keys) == 2 and told.startswith("opened base.json, a path of instant-ngp")
+    notes = store.write(file, "instant-ngp")
+    assert session.path_file == "" and session.path_unsaved and notes
+    path, format, _ = store.read(file)
+    assert len(path.keys) == 2 and format == "instant-ngp"
 
 
 def test_a_spoilt_file_is_told_and_left_where_it_is(stored):

@@ -19,7 +19,7 @@ class Desk:
         self.session.export.fps = 10
         self.strip = SimpleNamespace(scale=TimeScale(0.0, 10.0, 1000.0), hovered=None, band=None, ruler=20)
         self.done: list[tuple[str, object]] = []
-        self.mouse = TimelineMouse(self.session, self.strip, self.do, 9.0)
+        self.mouse = TimelineMouse(self.session, self.strip, self.do, lambda: 9.0)
 
     def do(self, action: str, argument: object) -> None:
         """Do what the desk would, and remember it."""

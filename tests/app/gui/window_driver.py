@@ -218,9 +218,9 @@ def compare(app: App) -> dict[str, Any]:
 
 def camera_path(app: App) -> dict[str, Any]:
     """Three keys from three views by the keyboard, a preview, a play, a key dragged in the timeline, undo."""
-    session, view = app.session, app.session.view
-    view.show_frusta = view.show_box = view.show_axes = False
-    (panel,) = (panel for slot, panel in app.columns._panels if slot == "timeline")
+    session, look = app.session, app.session.view
+    look.show_frusta = look.show_box = look.show_axes = False
+    (view,) = (panel.view for slot, panel in app.columns._panels if slot == "timeline")
     codes = {name: code for code, name in key_names().items()}
 
     def press(name: str) -> None:
@@ -234,20 +234,20 @@ def camera_path(app: App) -> dict[str, Any]:
         app.actions.do("goto_view", index)
         turn_for(app, 0.1)
         press("K")
-    turn_until(app, lambda: dpg.is_item_visible(panel.strip.drawlist))
+    turn_until(app, lambda: dpg.is_item_visible(view.strip.drawlist))
     seen = {
         "keys": len(session.path.keys),
         "through_views": [
             bool(np.allclose(key.world_from_cam, session.scene.views[i].camera.world_from_cam))
             for i, key in zip((3, 4, 5), session.path.keys)
         ],
-        "strip": dpg.get_item_rect_size(panel.strip.drawlist)[0] > 0.6 * app.size()[0],
+        "strip": dpg.get_item_rect_size(view.strip.drawlist)[0] > 0.6 * app.size()[0],
         "viewport": app.viewport.rect.height >= 0.5 * tall,
     }
-    x = panel.strip.scale.x(float(session.path.key_times_s[1]))
-    panel.mouse.press(0, x, panel.strip.key_y, False, False)
-    panel.mouse.move(x + 30, panel.strip.key_y)
-    panel._release()
+    x = view.strip.scale.x(float(session.path.key_times_s[1]))
+    view.mouse.press(0, x, view.strip.key_y, False, False)
+    view.mouse.move(x + 30, view.strip.key_y)
+    view.mouse.release()
     moved = session.path.keys[1].time_s
     app.actions.run("undo")
     seen["dragged"] = [moved > session.path.keys[1].time_s, session.undo.redo_label]

@@ -84,26 +84,26 @@ def test_play_and_record_say_what_a_press_does_now(timeline):
 
 
 def test_the_strip_is_drawn_when_something_changed_and_fitted_to_a_new_path(timeline):
-    panel = timeline.panel
-    panel.strip.resize(500, 80)
+    view = timeline.panel.view
+    view.strip.resize(500, 80)
     timeline.session.path = line(0.0, 20.0)
-    assert panel._drawn() and not panel._drawn()
-    assert 0.0 < panel.strip.scale.x(20.0) < 500.0
+    assert view.draw() and not view.draw()
+    assert 0.0 < view.strip.scale.x(20.0) < 500.0
     timeline.session.playhead_s = 3.0
-    assert panel._drawn()
+    assert view.draw()
     timeline.session.timeline.selected = frozenset({0})
-    assert panel._drawn()
+    assert view.draw()
 
 
 def test_a_zoomed_strip_keeps_its_stretch_of_time_while_keys_are_edited(timeline):
-    panel = timeline.panel
+    view = timeline.panel.view
     timeline.session.path = line(0.0, 4.0, 20.0)
-    panel._drawn()
-    panel.strip.scale = panel.strip.scale.zoomed(0.0, 0.2)
-    before = panel.strip.scale
+    view.draw()
+    view.strip.scale = view.strip.scale.zoomed(0.0, 0.2)
+    before = view.strip.scale
     timeline.session.path = line(0.0, 5.0, 20.0)
-    panel._drawn()
-    assert panel.strip.scale == before
+    view.draw()
+    assert view.strip.scale == before
 
 
 def test_every_easing_can_be_drawn(timeline):
@@ -111,7 +111,7 @@ def test_every_easing_can_be_drawn(timeline):
         Key(float(i), np.eye(4), 0.8, easing) for i, easing in enumerate(("auto", "linear", "ease", "hold"))
     ]
     timeline.session.path = CameraPath(keys)
-    assert timeline.panel._drawn()
+    assert timeline.panel.view.draw()
 
 
 def test_speed_is_highest_where_the_camera_goes_fastest_and_a_cut_is_none():
