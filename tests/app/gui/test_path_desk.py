@@ -164,11 +164,11 @@ def test_a_path_without_a_file_is_saved_as_the_person_says(window, tmp_path):
     window.do("save")
     _, _, name, suffix, then, choice = window.asked[-1]
     assert (name, suffix) == ("ball path", ".json") and choice.chosen == "nerfviewer"
-    choice.act("nerfstudio")
-    then(str(tmp_path / "ns.json"))
-    assert '"keyframes"' in (tmp_path / "ns.json").read_text() and window.session.path_unsaved
-    window.do("open", str(tmp_path / "ns.json"))
-    assert "a path of nerfstudio" in window.notes[-1] and window.session.path_file == ""
+    choice.act("instant-ngp")
+    then(str(tmp_path / "base.json"))
+    assert '"spline_order"' in (tmp_path / "base.json").read_text() and window.session.path_unsaved
+    window.do("open", str(tmp_path / "base.json"))
+    assert "a path of instant-ngp" in window.notes[-1] and window.session.path_file == ""
     assert window.logged and all(text in window.notes[-1] for text in window.logged[-1:])
 
 
