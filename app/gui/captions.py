@@ -94,6 +94,8 @@ class Captions:
         chips = []
         if index is not None and index < len(scene.views):
             chips.append(Chip(place_of_view(scene, index), px(14), px(14)))
+        if self._session.timeline.recording:
+            chips.append(Chip("Recording the flight", px(14), px(14 + 34 * len(chips)), theme.BAD))
         if hovered is not None:
             info = scene.views[hovered]
             pixels, _ = shown.project(info.camera.position[None])

@@ -11,6 +11,7 @@ import dearpygui.dearpygui as dpg
 import numpy as np
 
 from app import commands
+from app.commands.path import with_motion
 from app.gui.panels.base import BasePanel
 from app.gui.timeline_view import TimelineView
 from app.session import Session
@@ -23,6 +24,20 @@ INSPECTOR_PX, PADDING_PX, TOOLBAR_PX, PLAY_PX = 216, 12, 34, 62
 FOV_DEG = (5.0, 150.0)
 PRESETS = "Presets"
 ASIDE = ("path_add_key", "path_overwrite", "path_delete", "path_record", "export_path")
+LABEL_SHARE, LONGEST_S = 0.36, 36_000.0
+TIPS = {
+    "at": "Seconds from the beginning. Drag, or double-click to type.",
+    "fov": "Vertical, in degrees, of the selected keys.",
+    "duration": "Seconds from beginning to end; all keys move along.",
+    "tension": "0: round curves through the keys. 1: straight from key to key, stopping at each.",
+    "loop_s": "Seconds that a loop takes from its last key back to its first.",
+}
+# What gives way in a narrow window, and up to which width; keys and the menu still reach it.
+NARROW = (
+    (1080, ("path_overwrite", "path_delete")),
+    (930, ("path_record", "path_even_speed")),
+    (770, ("preset", "path_loop")),
+)
 EASING_TIP = "How the camera passes the selected keys.\n\n" + "\n".join(EASINGS.values())
 
 
@@ -87,47 +102,33 @@ class TimelinePanel(BasePanel):
 
     def _inspector(self) -> None:
         """Numbers of the selected keys, or of the whole path while none is selected."""
-        drag: dict[str, Any] = {"width": -1, "speed": 0.02, "min_value": 0.0, "clamped": True}
-        with dpg.group(tag=self.tag("of keys"), show=False), self.form(0.36):
-            with self.field("Time", "at", "Seconds from the beginning. Drag, or double-click to type."):
-                self._number("at", self._set_time, format="%.2f s", max_value=36000.0, **drag)
-            with self.field("Field of view", "fov", "Vertical, in degrees, of the selected keys."):
-                low, high = FOV_DEG
-                self._number(
-                    "fov",
-                    self._set_fov,
-                    format="%.1f°",
-                    **{**drag, "speed": 0.1, "min_value": low, "max_value": high},
-                )
+        style = self._set_style
+        with dpg.group(tag=self.tag("of keys"), show=False), self.form(LABEL_SHARE):
+            self._number("Time", "at", self._set_time, "%.2f s", 0.02, 0.0, LONGEST_S)
+            self._number("Field of view", "fov", self._set_fov, "%.1f°", 0.1, *FOV_DEG)
             with self.field("Easing", "easing-field", EASING_TIP):
                 dpg.add_combo([*EASINGS], tag=self.tag("easing"), width=-1, callback=self._set_easing)
-        with dpg.group(tag=self.tag("of path")), self.form(0.36):
-            with self.field("Duration", "duration", "Seconds from beginning to end; all keys move along."):
-                self._number("duration", self._set_duration, format="%.2f s", max_value=36000.0, **drag)
-            with self.field(
-                "Tension",
-                "tension",
-                "0: round curves through the keys. 1: straight from key to key, stopping at each.",
-            ):
-                self._number(
-                    "tension",
-                    partial(self._set_style, "tension"),
-                    format="%.2f",
-                    **{**drag, "speed": 0.005, "max_value": 1.0},
-                )
-            with self.field(
-                "Way back", "loop_s", "Seconds that a loop takes from its last key back to its first."
-            ):
-                self._number(
-                    "loop_s",
-                    partial(self._set_style, "loop_s"),
-                    format="%.2f s",
-                    max_value=3600.0,
-                    **{**drag, "min_value": 0.05},
-                )
+        with dpg.group(tag=self.tag("of path")), self.form(LABEL_SHARE):
+            self._number("Duration", "duration", self._set_duration, "%.2f s", 0.02, 0.05, LONGEST_S)
+            self._number("Tension", "tension", partial(style, "tension"), "%.2f", 0.005, 0.0, 1.0)
+            self._number("Way back", "loop_s", partial(style, "loop_s"), "%.2f s", 0.02, 0.05, LONGEST_S)
 
-    def _number(self, name: str, act: Callable[[float], None], **look: Any) -> None:
-        dpg.add_drag_float(tag=self.tag(name), callback=lambda s, value: act(value), **look)
+    def _number(
+        self,
+        label: str,
+        name: str,
+        act: Callable[[float], None],
+        format: str,
+        speed: float,
+        low: float,
+        high: float,
+    ) -> None:
+        """Add a row with a number that can be dragged or typed."""
+        with self.field(label, name, TIPS[name]):
+            dpg.add_drag_float(
+                tag=self.tag(name), callback=lambda s, value: act(value), width=-1, format=format, speed=speed,
+                min_value=low, max_value=high, clamped=True,
+            )  # fmt: skip
         self.edited(name, lambda value: self.context.session.undo.seal())
 
     # --- what is asked for ------------------------------------------------------------------------------------
@@ -190,15 +191,19 @@ class TimelinePanel(BasePanel):
     def _show_keys(self, path: CameraPath, chosen: list[int]) -> None:
         keys = [path.keys[i] for i in chosen]
         self.put("at-name", "Time" if len(keys) == 1 else f"{len(keys)} keys")
-        self.configure("at", enabled=len(keys) == 1)
+        several = None if len(keys) == 1 else "Several keys are selected; drag them on the strip."
+        self.allow("at", several, TIPS["at"])
         self.put("at", keys[0].time_s)
         self.put("fov", float(np.degrees(keys[0].fov_y_rad)))
         self.put("easing", keys[0].easing if len({key.easing for key in keys}) == 1 else "")
 
     def _show_path(self, path: CameraPath | None) -> None:
-        moves = path is not None and len(path.keys) > 1
+        motion = with_motion(self.context.session)
         for name in ("duration", "tension", "loop_s"):
-            self.configure(name, enabled=moves and (name != "loop_s" or path.style.loop))
+            reason = motion
+            if name == "loop_s" and reason is None and not path.style.loop:
+                reason = "The path does not lead back: switch Loop on."
+            self.allow(name, reason, TIPS[name])
         if path is not None:
             self.put("duration", path.duration_s)
             self.put("tension", path.style.tension)
@@ -214,6 +219,9 @@ class TimelinePanel(BasePanel):
             self._live_px,
             (dpg.get_item_width(self._window), dpg.get_item_height(self._window)),
         )
+        for least, names in NARROW:
+            for name in names:
+                self.configure(name, show=width >= px(least))
         wide = width - px(2 * PADDING_PX + INSPECTOR_PX + 8)
         self.view.strip.resize(max(wide, 50), max(height - px(TOOLBAR_PX + 2 * PADDING_PX - 6), 40))
 
