@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from app.headless import Console, Driver, RunError, driving
 from app.headless_train import TrainJob, how_to_open, make_worker, open_job, train_to_the_end
 from app.jobs.video import start_export
 from app.view import presets
-from app.view.path_files import read_path
+from app.view.path_files import PathFrame, read_path
 from engine import messages as m
 from engine.cameras import Camera
 from engine.errors import UserError
@@ -34,22 +34,28 @@ class RenderTask:
     size: tuple[int, int] = VIDEO_SIZE
     fps: float = VIDEO_FPS
     frames: int = VIDEO_FRAMES
+    frame: PathFrame | None = None  # where other programs' path files lie in the dataset
 
 
 def render(task: RenderTask, worker: Worker | None = None, console: Console | None = None) -> int:
     """Render a camera path of a run into a video or a folder of pictures."""
     with driving(worker or Worker(), console) as driver:
         scene = driver.open(m.OpenRun(str(task.run)))
-        export(driver, task.output, path_cameras(scene, task), task.fps)
+        export(driver, task.output, path_cameras(scene, task, driver.console.say), task.fps)
         driver.console.say(f"Wrote {task.output}.")
     return 0
 
 
-def path_cameras(scene: m.SceneOpened, task: RenderTask) -> Sequence[Camera]:
-    """Return the cameras of a task on a scene."""
+def path_cameras(
+    scene: m.SceneOpened, task: RenderTask, say: Callable[[str], None] = lambda note: None
+) -> Sequence[Camera]:
+    """Return the cameras of a task on a scene; `say` is told what a path file left open."""
     width, height = task.size
     if task.kind == "path":
-        return read_path(task.path_file, scene.data_from_engine).cameras(task.fps, width, height)
+        found = read_path(task.path_file, scene.data_from_engine, task.frame)
+        for note in found.notes:
+            say(note)
+        return found.path.cameras(task.fps, width, height)
     capture = [view.camera for view in scene.views[: scene.n_train]]
     preset = presets.suggest(capture, scene.up, task.frames)
     return presets.PRESETS[task.kind](preset, width, height)
