@@ -112,7 +112,7 @@ def _numbers(
         edge=float(octree.size[voxel]),
         level=int(octree.level[voxel]),
         densities=tuple(corners.tolist()),
-        density=float(DENSITY_SCALE * exp_linear(corners).mean()),
+        density=float(DENSITY_SCALE * exp_linear(corners.mean())),
         colour_dc=tuple(rgb_from_sh(sh, towards, 0)[0].tolist()),
         colour=tuple(rgb_from_sh(sh, towards, degree)[0].tolist()),
         alpha=alpha,
