@@ -51,6 +51,22 @@ class Actions:
         self.leaving = False
         self._parts = parts
         self._last_folder = str(Path.cwd())
+        exports = parts.exports
+        self._actions: dict[str, Callable[[Any], None]] = {
+            "goto_view": self.goto_view,
+            "export_video": lambda values: self._start_export(lambda: exports.start_with(values)),
+            "cancel_export": exports.cancel,
+            "open": self.open_path,
+            "undo": lambda _: self._take_back(self.session.undo.undo, "undone"),
+            "redo": lambda _: self._take_back(self.session.undo.redo, "done again"),
+        }
+
+    def register(self, actions: dict[str, Callable[[Any], None]]) -> None:
+        """Take in the actions of a desk: named "desk.action", called with one argument."""
+        twice = self._actions.keys() & actions.keys()
+        if twice:
+            raise ValueError(f"The window has the action {sorted(twice)[0]!r} already; name it otherwise.")
+        self._actions.update(actions)
 
     # --- commands.AppActions ----------------------------------------------------------------------------------
 
@@ -157,18 +173,16 @@ class Actions:
         self._parts.wake()
 
     def do(self, action: str, argument: Any = None) -> None:
-        """Do something with an argument for a panel."""
-        exports = self._parts.exports
-        actions: dict[str, Callable[[Any], None]] = {
-            "goto_view": self.goto_view,
-            "export_video": lambda values: self._start_export(lambda: exports.start_with(values)),
-            "cancel_export": exports.cancel,
-            "open": self.open_path,
-        }
-        if action not in actions:
-            raise ValueError(f"The window has no action {action!r}; it has {', '.join(actions)}.")
-        actions[action](argument)
+        """Do something with an argument for a panel or a command."""
+        if action not in self._actions:
+            raise ValueError(f"The window has no action {action!r}; it has {', '.join(self._actions)}.")
+        self._actions[action](argument)
         self._parts.wake()
+
+    def _take_back(self, step: Callable[[], str | None], what: str) -> None:
+        label = step()
+        if label is not None:
+            self._parts.reports.note(f"{label[:1].lower()}{label[1:]}: {what}")
 
     def open_path(self, path: str) -> None:
         """Open what a path holds: a scene, a run or "demo"; say what anything else is and what to do with it."""

@@ -24,6 +24,7 @@ from app.gui import formats, session_feed, theme
 from app.gui import layout as lay
 from app.gui.actions import Actions, Parts
 from app.gui.columns import Columns
+from app.gui.desks import DESKS
 from app.gui.dialogs import Dialogs
 from app.gui.drops import Drops, one_path
 from app.gui.exports import Exports
@@ -94,12 +95,14 @@ class App:
             lambda text: self.reports.emit(Logged("info", text)),
         )
         text_size = TextSize(self.columns, desk_scale)
-        self.actions = Actions(
-            Parts(
-                self.session, send, self.viewport, self.dialogs, self.columns, self.exports, self.imports, self.reports,
-                text_size, self._wake,
-            )
+        parts = Parts(
+            self.session, send, self.viewport, self.dialogs, self.columns, self.exports, self.imports, self.reports,
+            text_size, self._wake,
         )  # fmt: skip
+        self.actions = Actions(parts)
+        self.desks = [make(parts) for make in DESKS]
+        for desk in self.desks:
+            self.actions.register(desk.actions())
         self.menu = MenuBar(self.look, self.actions.run)
         self.status = StatusBar(self.look)
         self.welcome = Welcome(self.look, self.actions.run, self.actions.open_path)
@@ -170,6 +173,7 @@ class App:
         now = time.monotonic()
         dt, self._turned_s = now - self._turned_s, now
         self._refresh(now)
+        self._turn_desks(dt)
         try:
             self._stale |= self.viewport.update(dt)
             if self.viewport.moved:
@@ -178,6 +182,13 @@ class App:
             self._viewport_failed(error)
         if self.pacer.due(self._stale, self._numbers_stale):
             self._draw(now)
+
+    def _turn_desks(self, dt: float) -> None:
+        for desk in self.desks:
+            try:
+                self._stale |= desk.update(dt)
+            except Exception as error:
+                self.reports.failed_once(f"{type(desk).__name__} failed", error)
 
     def _hear(self) -> None:
         for event in (*self.worker.events(), *self.reports.events()):
@@ -229,6 +240,8 @@ class App:
             self._job_ended(event)
         elif isinstance(event, messages.CheckpointSaved):
             self.reports.note(f"saved step {event.step:,}")
+        for desk in self.desks:
+            desk.on_event(event)
         self.columns.on_event(event)
 
     def _take_offer(self, offer: messages.Offer) -> None:

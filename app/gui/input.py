@@ -78,6 +78,7 @@ class Input:
         self._button: int | None = None
         self._pulling_split = False
         self._pulling_box = False
+        self._pulling_tool = False
         self._held: set[int] = set()  # keys whose press was accepted
         self._fresh: set[int] = (
             set()
@@ -109,6 +110,8 @@ class Input:
             self._viewport.session.view.split = min(max((x - rect.x) / max(1, rect.width), 0.0), 1.0)
         elif self._pulling_box:
             self._viewport.pull_handle(*self._local())
+        elif self._pulling_tool:
+            self._viewport.drag_tool(*self._local())
         elif self._button is not None and moved:
             self._viewport.controller.drag(dx, dy)
         elif moved or happened:
@@ -144,6 +147,9 @@ class Input:
         if button == 0 and viewport.session.view.edit_box and viewport.take_handle(x, y):
             self._pulling_box = True
             return
+        if button == 0 and not self._modifier(*_SHIFT) and viewport.take_tool(x, y):
+            self._pulling_tool = True
+            return
         kind = PAN if button == 0 and self._modifier(*_SHIFT) else _BUTTONS[button]
         viewport.controller.press(kind, viewport.depth_at(x, y))
 
@@ -151,14 +157,14 @@ class Input:
         self._happened = True
         if button != self._button:
             return
-        pulled = self._pulling_split or self._pulling_box
-        self._pulling_split = self._pulling_box = False
+        pulled = self._pulling_split or self._pulling_box or self._pulling_tool
+        self._pulling_split = self._pulling_box = self._pulling_tool = False
         self._viewport.let_go()
         self._button = None
         self._viewport.controller.release()
         start = self._pressed_at
         still = start is not None and max(abs(a - b) for a, b in zip(start, self._mouse)) < CLICK_PX
-        if button == 0 and still and not pulled:
+        if button == 0 and still and not pulled and not self._viewport.click_tool(*self._local()):
             self._viewport.hover(*self._local())
             view = self._viewport.layers.view_of(self._viewport.hovered)
             if view is not None:

@@ -12,6 +12,7 @@ import numpy as np
 from app.gl.overlays import OverlayPass
 from app.gui import theme
 from app.gui.gizmo import HANDLES, Box
+from app.gui.tools import LayerSource
 from app.session import Session
 from app.view import frusta
 from engine.cameras import Camera
@@ -40,12 +41,15 @@ class OverlayLayers:
         self._places = np.zeros((0, 3))
         self._boxes: BoxesReady | None = None
         self.handle: str | None = None  # of the box: under the mouse, or in hand
+        self.sources: list[LayerSource] = []  # layers of other features, drawn after these
         self._shown: dict[str, Any] = {}
 
     def attach(self, overlay_pass: OverlayPass | None) -> None:
         """Use a pass, a new one perhaps: everything is uploaded again."""
         self._pass = overlay_pass
         self._shown.clear()
+        for source in self.sources:
+            source.forget()
 
     def open_scene(self, scene: SceneOpened) -> None:
         """Take the cameras of a scene."""
@@ -93,11 +97,14 @@ class OverlayLayers:
         boxes = self._boxes if view.show_wireframe and self._boxes is not None else None
         wanted = boxes is not None and set(boxes.levels) <= set(view.wire_levels)
         changed |= self._update("wire", id(boxes) if wanted else None, self._set_wire)
+        for source in self.sources:
+            changed |= source.refresh(self._pass, session, eye)
         return changed
 
     def names(self) -> list[str]:
         """Return the layers in the order to draw them in."""
-        return ["points", "wire", "box", "axes", "frusta", "hover", "new box", "arrows", "handles", "held"]
+        own = ["points", "wire", "box", "axes", "frusta", "hover", "new box", "arrows", "handles", "held"]
+        return own + [name for source in self.sources for name in source.names()]
 
     def _inside(self, eye: np.ndarray) -> tuple[int, ...]:
         """Return the cameras so close to the eye that their frusta would frame the picture."""

@@ -24,6 +24,7 @@ from app.gui.layout import Rect
 from app.gui.overlay_layers import OverlayLayers
 from app.gui.photos import PhotoCache
 from app.gui.surfaces import Surface
+from app.gui.tools import Tool
 from app.session import Session, model_names
 from app.view.camera import ViewCamera
 from app.view.controllers import CameraController
@@ -60,6 +61,8 @@ class Viewport:
         self.rect = Rect(0, 0, 1, 1)
         self.pixel_scale = 1.0  # physical pixels per unit of `rect`
         self.hovered: int | None = None  # one of `layers.cameras`
+        self.tools: list[Tool] = []  # of other features; asked before the frusta
+        self._tool: Tool | None = None  # that has the mouse
         self.moved = False  # in the last `update`
         self.request_waiting: Callable[[], bool] = lambda: False  # whether the last one was not begun yet
         self._request, self._send, self._photos, self._clock = request, send, photos, clock
@@ -220,7 +223,8 @@ class Viewport:
             self.layers.handle = pick_handle(
                 self._wanted_box(), camera, x * scale, y * scale, HANDLE_GRAB_PX * scale
             )
-        if not view.show_frusta or self.layers.handle is not None:
+        taken = self.layers.handle is not None or self._hover_tools(camera, x * scale, y * scale)
+        if not view.show_frusta or taken:
             self.hovered = None
             return
         self.hovered = pick_camera(
@@ -230,6 +234,44 @@ class Viewport:
     def unhover(self) -> None:
         """The mouse is elsewhere."""
         self.hovered = self.layers.handle = None
+        for tool in self.tools:
+            tool.unhover()
+
+    def _hover_tools(self, camera: Camera, x: float, y: float) -> bool:
+        """Ask the tools in order whether the mouse means one of them; the others are told that it does not."""
+        taken = False
+        for tool in self.tools:
+            if taken:
+                tool.unhover()
+            else:
+                taken = tool.hover(camera, x, y)
+        return taken
+
+    def _under(self, x: float, y: float) -> tuple[Camera, float, float] | None:
+        """Return the camera of what is shown and a point of the viewport in its pixels; None before the first picture."""
+        if self.frame is None:
+            return None
+        camera = self.frame.request.camera
+        scale = camera.width / self.rect.width
+        return camera, x * scale, y * scale
+
+    def take_tool(self, x: float, y: float) -> bool:
+        """Let a tool take the press at a point; return whether one did."""
+        place = self._under(x, y)
+        if place is not None:
+            self._tool = next((tool for tool in self.tools if tool.press(*place)), None)
+        return self._tool is not None
+
+    def drag_tool(self, x: float, y: float) -> None:
+        """Move what the tool took."""
+        place = self._under(x, y)
+        if self._tool is not None and place is not None:
+            self._tool.drag(*place)
+
+    def click_tool(self, x: float, y: float) -> bool:
+        """Let the tools have a click; return whether one took it."""
+        place = self._under(x, y)
+        return place is not None and any(tool.click(*place) for tool in self.tools)
 
     # --- the box ----------------------------------------------------------------------------------------------
 
@@ -257,6 +299,9 @@ class Viewport:
     def let_go(self) -> None:
         """Drop the handle in hand."""
         self._box_drag = None
+        if self._tool is not None:
+            self._tool.release()
+            self._tool = None
 
     def under_mouse(self) -> bool:
         """Whether the mouse was over the picture, and nothing floated above it there, in the last frame of the window."""

@@ -11,6 +11,7 @@ import pytest
 
 from app import commands
 from app.session import BesideModel, Session
+from app.undo import Edit
 from engine import messages
 from engine.cameras import Camera
 from engine.messages import SceneOpened, Stats, TrainState, ViewInfo
@@ -56,6 +57,9 @@ class FakeApp:
     def export_views(self) -> None:
         self.calls.append(("export_views",))
 
+    def do(self, action: str, argument: object = None) -> None:
+        self.calls.append(("do", action, argument))
+
     def toggle_help(self) -> None:
         self.calls.append(("toggle_help",))
 
@@ -93,6 +97,9 @@ def open_session() -> Session:
     session.view.view_index = 1
     session.staged = {"model.degree": 3}
     session.box = (0.1, 0.0, 0.0), 0.5
+    for label in ("Move key", "Delete key"):
+        session.undo.push(Edit(label, lambda: None, lambda: None))
+    session.undo.undo()
     return session
 
 

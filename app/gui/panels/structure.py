@@ -6,6 +6,7 @@ from __future__ import annotations
 import dearpygui.dearpygui as dpg
 
 from app import commands
+from app.commands.structure import refine_word
 from app.gui import formats
 from app.gui.panels.base import COLOURS, BasePanel
 from app.gui.session_feed import VOXELS
@@ -131,7 +132,7 @@ class StructurePanel(BasePanel):
                 self.put(name, session.values[name])
                 self.allow(name, commands.with_scene(session), HELP[name])
         self.allow_commands(session, "preview_adapt", "prune_now", "subdivide_now")
-        self.configure("subdivide_now", label=commands.refine_word(session))
+        self.configure("subdivide_now", label=refine_word(session))
         self._show_preview(session)
         self._show_history(session)
 

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+"""The File menu."""
+
+from __future__ import annotations
+
+from app.commands.base import Command, with_scene
+from engine import messages
+
+COMMANDS: tuple[Command, ...] = (
+    Command("open_scene", "Open scene", "File", "Ctrl+O",
+            "Open a folder of posed photos.",
+            lambda app: app.open_dialog("scene")),
+    Command("open_run", "Open run", "File", "Ctrl+Shift+O",
+            "Continue a saved run from its newest checkpoint.",
+            lambda app: app.open_dialog("run")),
+    Command("import_photos", "Import photos or video", "File", "Ctrl+I",
+            "Find out where plain photos or the frames of a video were taken, and open them as a scene.",
+            lambda app: app.import_photos()),
+    Command("open_demo", "Open demo scene", "File", "Ctrl+D",
+            "Open the built-in still life and train on it.",
+            lambda app: app.send(messages.OpenScene("demo", app.session.method, start=True))),
+    Command("save_checkpoint", "Save checkpoint", "File", "Ctrl+S",
+            "Write a checkpoint into the run folder now.",
+            lambda app: app.send(messages.SaveCheckpoint()), with_scene),
+    Command("quit", "Quit", "File", "Ctrl+Q",
+            "Close the window; what was trained is saved first.",
+            lambda app: app.quit()),
+)  # fmt: skip
