@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from app.gui.path_desk import PathDesk
 from engine.messages import Event
 
 if TYPE_CHECKING:
@@ -28,5 +29,8 @@ class Desk(Protocol):
     def update(self, dt: float) -> bool:
         """Take a turn, `dt` seconds after the last one; return whether the window must be drawn anew."""
 
+    def close(self) -> None:
+        """The window is being closed."""
 
-DESKS: tuple[Callable[[Parts], Desk], ...] = ()  # in the order of their turns
+
+DESKS: tuple[Callable[[Parts], Desk], ...] = (PathDesk,)  # in the order of their turns

@@ -83,6 +83,11 @@ class Viewport:
         """The frame that is shown."""
         return self.canvas.frame
 
+    @property
+    def drawlist(self) -> int | str:
+        """What the picture stands in, once it is built; others may draw over it."""
+        return self._drawlist
+
     # --- widgets ----------------------------------------------------------------------------------------------
 
     def build(self, parent: int | str) -> None:
@@ -224,7 +229,7 @@ class Viewport:
                 self._wanted_box(), camera, x * scale, y * scale, HANDLE_GRAB_PX * scale
             )
         taken = self.layers.handle is not None or self._hover_tools(camera, x * scale, y * scale)
-        if not view.show_frusta or taken:
+        if not view.show_frusta or taken or self.session.timeline.preview:
             self.hovered = None
             return
         self.hovered = pick_camera(
