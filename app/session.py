@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from app.undo import UndoStack
+from app.view.path import CameraPath
 from engine.cameras import Camera
 from engine.findings import Finding
 from engine.messages import (
@@ -110,6 +111,17 @@ class JobRow:
 
 
 @dataclass
+class TimelineState:
+    """How the open camera path is being worked on."""
+
+    shown: bool = False  # the strip below the viewport, and the path in the scene
+    selected: frozenset[int] = frozenset()  # keys, by their places in the path
+    playing: bool = False  # the camera flies along the path
+    recording: bool = False  # the camera's way is being written down
+    preview: bool = False  # the viewport shows what an export would: its aspect between bars
+
+
+@dataclass
 class CurvePoint:
     """One sample of a training curve."""
 
@@ -161,6 +173,11 @@ class Session:
     jobs: list[JobRow] = field(default_factory=list)  # exports, in the order in which they are rendered
     view: ViewSettings = field(default_factory=ViewSettings)
     undo: UndoStack = field(default_factory=UndoStack)  # edits of everything that can be edited
+    path: CameraPath | None = None  # the camera path that is open, engine units of `scene`
+    playhead_s: float = 0.0  # the moment of the path that the timeline stands at
+    path_file: str = ""  # where a person saved the path or opened it from
+    path_kept: CameraPath | None = None  # the path as it is in that file, or else in the run folder
+    timeline: TimelineState = field(default_factory=TimelineState)
     legend: tuple[float, float, str] | None = None  # of the frame on screen (`Frame.legend`)
     wire_drawn: tuple[int, int] | None = None  # boxes of the wireframe: how many are drawn, of how many
     frame_fps: float = 0.0  # new pictures per second
@@ -168,6 +185,11 @@ class Session:
     present: str = "copy"  # "interop", "texture" or "copy", how pictures reach the window
     interop_reason: str = ""  # why the card's pictures do not reach it directly
     card: str = ""  # the graphics card that trains and renders; "": the processor does
+
+    @property
+    def path_unsaved(self) -> bool:
+        """Whether the camera path is in no file as it is now."""
+        return self.path is not None and self.path is not self.path_kept
 
 
 def model_names(session: Session) -> tuple[str, str]:

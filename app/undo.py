@@ -82,6 +82,6 @@ class UndoStack:
         self._undone.clear()
 
     def forget(self, merge_key: str) -> None:
-        """Forget the edits of one kind, as those of a model that is no longer open."""
-        self._done = [edit for edit in self._done if edit.merge_key != merge_key]
-        self._undone = [edit for edit in self._undone if edit.merge_key != merge_key]
+        """Forget the edits of one kind, whose keys begin so, as those of a model that is no longer open."""
+        self._done = [edit for edit in self._done if not edit.merge_key.startswith(merge_key)]
+        self._undone = [edit for edit in self._undone if not edit.merge_key.startswith(merge_key)]

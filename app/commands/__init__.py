@@ -7,7 +7,7 @@ window implements. Each menu has a file of its own. `python -m app.readme` refre
 
 from __future__ import annotations
 
-from app.commands import compare, edit, export, file, help, structure, train, view
+from app.commands import compare, edit, export, file, help, path, structure, train, view
 from app.commands.base import AppActions, Command, always, in_view, with_scene
 
 __all__ = [
@@ -32,6 +32,7 @@ _FILES = {
     "View": view,
     "Structure": structure,
     "Compare": compare,
+    "Path": path,
     "Export": export,
     "Help": help,
 }

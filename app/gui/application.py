@@ -284,7 +284,8 @@ class App:
         self.session.ui_fps, self.session.frame_fps = float(len(self._draws)), self.viewport.fps()
         width, height = self.size()
         panels = self.session.view.show_panels
-        places = self.columns.place(width, height, self.menu.place(panels, width), panels)
+        menu, timeline = self.menu.place(panels, width), self.session.timeline.shown
+        places = self.columns.place(width, height, menu, panels, timeline)
         self.viewport.place(places.viewport)
         self.columns.refresh(self.session)
         self.welcome.refresh(self.session, places.viewport)
@@ -294,7 +295,7 @@ class App:
             self.status.refresh(self.session, self.reports.current_note())
         self._numbers_stale |= self.session.stats is not self._shown_stats
         self._shown_stats = self.session.stats
-        key = (self.session.state, panels, width, height)
+        key = (self.session.state, panels, timeline, width, height)
         if key != self._refresh_key:
             self._refresh_key = key
             self._stale = True
@@ -353,6 +354,8 @@ class App:
         if width > 0 and height > 0:
             layout = replace(layout, width=width, height=height)
         lay.save(layout, self.layout_path)
+        for desk in self.desks:
+            desk.close()
         self.exports.stop_all()
         self.imports.stop()
         self.drops.stop()

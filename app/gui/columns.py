@@ -51,7 +51,7 @@ class Columns:
 
     def build(self, context: PanelContext) -> None:
         """Create all windows and panels."""
-        for name in ("viewport", "left", "right", "bottom", "status"):
+        for name in ("viewport", "left", "right", "timeline", "bottom", "status"):
             scroll = name in ("left", "right")
             self.windows[name] = dpg.add_window(
                 no_scrollbar=not scroll, no_scroll_with_mouse=not scroll, no_focus_on_appearing=True, **_STILL
@@ -60,11 +60,14 @@ class Columns:
         dpg.bind_item_theme(self.windows["status"], self._look.line)
         for slot in ("left", "right"):
             self._column(slot, context)
+        for slot, panel in self._panels:
+            if slot == "timeline":
+                self._build(panel, dpg.add_group(parent=self.windows["timeline"]), context)
         self._strip(context)
         drawlist = dpg.add_viewport_drawlist(front=False)
         self._lines = {
             name: dpg.draw_line([0, 0], [0, 0], color=theme.LINE, parent=drawlist)
-            for name in ("left", "right", "bottom", "menu", "status")
+            for name in ("left", "right", "timeline", "bottom", "menu", "status")
         }
 
     def _column(self, slot: str, context: PanelContext) -> None:
@@ -124,7 +127,8 @@ class Columns:
             header = self._headers.get(panel.id)
             if header is not None and not dpg.get_value(header):
                 continue
-            if not getattr(self.layout, f"show_{slot}"):
+            shown = session.timeline.shown if slot == "timeline" else getattr(self.layout, f"show_{slot}")
+            if not shown:
                 continue
             try:
                 panel.refresh(session)
@@ -148,10 +152,11 @@ class Columns:
 
     # --- places -----------------------------------------------------------------------------------------------
 
-    def place(self, width: int, height: int, menu: int, panels: bool) -> lay.Places:
+    def place(self, width: int, height: int, menu: int, panels: bool, timeline: bool = False) -> lay.Places:
         """Put every window where it belongs; return the places."""
         status = self._look.sizes.px(STATUS_HEIGHT)
-        places = lay.arrange(self.layout, width, height, self._look.sizes.scale, menu, status, panels)
+        scale = self._look.sizes.scale
+        places = lay.arrange(self.layout, width, height, scale, menu, status, panels, timeline)
         if places == self.places:
             return places
         self.places = places
@@ -169,13 +174,15 @@ class Columns:
             dpg.configure_item(line, show=panels)
         if not panels:
             return
-        low = places.bottom.y - 1
+        low = places.viewport.y + places.viewport.height + places.splitters["bottom"].height - 1
         for name in ("left", "right"):
             rect = places.splitters[name]
             x = rect.x + rect.width // 2
             dpg.configure_item(self._lines[name], p1=[x, menu], p2=[x, low])
-        y = places.splitters["bottom"].y + places.splitters["bottom"].height // 2
-        dpg.configure_item(self._lines["bottom"], p1=[0, y], p2=[width, y])
+        dpg.configure_item(self._lines["timeline"], show="timeline" in places.splitters)
+        for name in places.splitters.keys() & {"bottom", "timeline"}:
+            y = places.splitters[name].y + places.splitters[name].height // 2
+            dpg.configure_item(self._lines[name], p1=[0, y], p2=[width, y])
         dpg.configure_item(self._lines["menu"], p1=[0, menu - 1], p2=[width, menu - 1])
         dpg.configure_item(self._lines["status"], p1=[0, places.status.y], p2=[width, places.status.y])
 
@@ -193,9 +200,10 @@ class Columns:
             scale = self._look.sizes.scale
             right, bottom = self.places.status.width, self.places.status.y + self.places.status.height
             self.layout = lay.dragged(
-                self.layout, self._pulled, x / scale, y / scale, right / scale, bottom / scale, STATUS_HEIGHT
-            )
-        for name in ("left", "right", "bottom"):
+                self.layout, self._pulled, x / scale, y / scale, right / scale, bottom / scale, STATUS_HEIGHT,
+                "timeline" in self.places.splitters,
+            )  # fmt: skip
+        for name in ("left", "right", "timeline", "bottom"):
             hot = name in (self._pulled, over if not down else None)
             colour = theme.ACCENT if hot else theme.LINE
             if dpg.get_item_user_data(self._lines[name]) != hot:

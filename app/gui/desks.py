@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from app.gui.export_desk import ExportDesk
+from app.gui.path_desk import PathDesk
 from engine.messages import Event
 
 if TYPE_CHECKING:
@@ -29,5 +30,8 @@ class Desk(Protocol):
     def update(self, dt: float) -> bool:
         """Take a turn, `dt` seconds after the last one; return whether the window must be drawn anew."""
 
+    def close(self) -> None:
+        """The window is being closed."""
 
-DESKS: tuple[Callable[[Parts], Desk], ...] = (ExportDesk,)  # in the order of their turns
+
+DESKS: tuple[Callable[[Parts], Desk], ...] = (PathDesk, ExportDesk)  # in the order of their turns

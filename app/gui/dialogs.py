@@ -36,19 +36,54 @@ class Dialogs:
         self._forget("_chooser")
         self._chooser = FolderChooser(self._look, self._size(), kind, folder, then, choice).window
 
-    def save(self, title: str, folder: str, name: str, suffix: str, then: Callable[[str], None]) -> None:
+    def open_file(
+        self, title: str, folder: str, suffixes: Sequence[str], then: Callable[[str], None]
+    ) -> None:
+        """Ask for a file to read, of those that end in one of some suffixes; `then` gets its path."""
+        self._ask_for_file(title, folder, "", suffixes, lambda data: then(file_asked_for(data, "")), None)
+
+    def save(
+        self,
+        title: str,
+        folder: str,
+        name: str,
+        suffix: str,
+        then: Callable[[str], None],
+        choice: Choice | None = None,
+    ) -> None:
         """Ask where to write a file; `then` gets its path, which ends in `suffix`."""
+        self._ask_for_file(
+            title, folder, name, (suffix,), lambda data: then(file_asked_for(data, suffix)), choice
+        )
+
+    def _ask_for_file(
+        self,
+        title: str,
+        folder: str,
+        name: str,
+        suffixes: Sequence[str],
+        then: Callable[[dict[str, Any]], None],
+        choice: Choice | None,
+    ) -> None:
         self._forget("_chooser")
         px, (width, height) = self._look.sizes.px, self._size()
 
         def chosen(sender: Any, data: dict[str, Any]) -> None:
-            then(file_asked_for(data, suffix))
+            then(data)
 
         self._chooser = dpg.add_file_dialog(
             label=title, modal=True, default_path=folder, default_filename=name, callback=chosen,
             width=min(px(720), width - px(60)), height=min(px(460), height - px(80)),
         )  # fmt: skip
-        dpg.add_file_extension(suffix, parent=self._chooser)
+        for suffix in suffixes:
+            dpg.add_file_extension(suffix, parent=self._chooser)
+        if choice is not None:  # beside the list of files
+            with dpg.group(parent=self._chooser):
+                dpg.add_text(choice.label, color=theme.MUTED)
+                dpg.add_combo(
+                    choice.items, default_value=choice.chosen, width=px(130),
+                    callback=lambda sender, value: choice.act(value),
+                )  # fmt: skip
         dpg.bind_item_theme(self._chooser, self._look.floating)
 
     def confirm(self, question: str, button: str, then: Callable[[], None]) -> None:

@@ -110,7 +110,7 @@ class ExportDesk:
 
     def _estimate(self) -> None:
         session, settings = self.session, self.session.export
-        path = getattr(session, "path", None)
+        path = session.path
         frames = estimate.frame_count(settings, None if path is None else path.duration_s)
         stats, frame = session.stats, self._parts.viewport.frame
         ns_per_ray = estimate.NS_PER_RAY

@@ -35,12 +35,10 @@ class Exports:
         path = Path(settings.file).expanduser() if settings.file else None
         if path is not None and not path.suffix and FORMATS[settings.format]:
             path = path.with_suffix(FORMATS[settings.format])
-        order = order_of(
-            settings, session.scene, getattr(session, "path", None), path or Path(settings.kind), anew
-        )
+        order = order_of(settings, session.scene, session.path, path or Path(settings.kind), anew)
         if path is None:
             path = self._free_path(settings.kind, FORMATS[settings.format], order)
-            order = order_of(settings, session.scene, getattr(session, "path", None), path, anew)
+            order = order_of(settings, session.scene, session.path, path, anew)
         return self.begin(order)
 
     def begin(self, order: ExportOrder) -> Path:

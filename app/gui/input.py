@@ -21,7 +21,8 @@ HOVER_S = 0.05  # between two looks for the frustum under the mouse
 FLY_KEYS = "wasdqe"
 _BUTTONS = {0: ORBIT, 1: LOOK, 2: PAN}
 _CTRL, _SHIFT = (dpg.mvKey_LControl, dpg.mvKey_RControl), (dpg.mvKey_LShift, dpg.mvKey_RShift)
-_REPEATING = frozenset({"[", "]", "."})
+_REPEATING = frozenset({"[", "]", ".", "Left", "Right"})
+_SHIFTED = {"/": "?", ",": "<", ".": ">"}
 _TYPING = (
     "mvInputText",
     "mvInputInt",
@@ -50,13 +51,20 @@ def key_names() -> dict[int, str]:
         dpg.mvKey_Slash: "/",
         dpg.mvKey_Tab: "Tab",
         dpg.mvKey_F1: "?",
+        dpg.mvKey_Comma: ",",
+        dpg.mvKey_Spacebar: "Space",
+        dpg.mvKey_Delete: "Delete",
+        dpg.mvKey_Home: "Home",
+        dpg.mvKey_End: "End",
+        dpg.mvKey_Left: "Left",
+        dpg.mvKey_Right: "Right",
     }
 
 
 def chord(name: str, ctrl: bool, shift: bool) -> str:
     """Return a shortcut as the registry spells it."""
-    if name == "/" and shift:
-        name, shift = "?", False
+    if shift and name in _SHIFTED:
+        name, shift = _SHIFTED[name], False
     return ("Ctrl+" if ctrl else "") + ("Shift+" if shift else "") + name
 
 

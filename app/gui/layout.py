@@ -3,6 +3,7 @@
 
 menu bar
 left column | viewport | right column
+timeline, while there is a camera path
 bottom strip
 status bar
 """
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 VERSION = 1
 MIN_COLUMN, MAX_COLUMN = 200, 560
 MIN_STRIP, MAX_STRIP = 110, 520
+MIN_TIMELINE, MAX_TIMELINE = 112, 320
 FOLD_BELOW = 120  # dragged narrower than this, a column folds away
 MIN_VIEWPORT = 160
 SPLITTER = 5
@@ -56,6 +58,7 @@ class Layout:
     left: int = 300
     right: int = 300
     bottom: int = 240
+    timeline: int = 124
     show_left: bool = True
     show_right: bool = True
     show_bottom: bool = True
@@ -77,21 +80,30 @@ class Places:
     viewport: Rect
     left: Rect
     right: Rect
+    timeline: Rect
     bottom: Rect
     status: Rect
     splitters: dict[str, Rect]
 
 
 def arrange(
-    layout: Layout, width: int, height: int, scale: float, menu: int, status: int, panels: bool
+    layout: Layout,
+    width: int,
+    height: int,
+    scale: float,
+    menu: int,
+    status: int,
+    panels: bool,
+    timeline: bool = False,
 ) -> Places:
     """Return the rectangles for a window of `width x height` pixels with a menu bar and a status bar of these heights.
 
-    `panels` False leaves only the viewport. The viewport keeps at least MIN_VIEWPORT pixels, the columns give way.
+    `panels` False leaves only the viewport. The viewport keeps at least MIN_VIEWPORT pixels, the columns give way. The
+    timeline takes its place from the bottom strip as far as it can, so that the viewport stays as large as it was.
     """
     if not panels:
         none = Rect(0, 0, 0, 0)
-        return Places(Rect(0, 0, max(1, width), max(1, height)), none, none, none, none, {})
+        return Places(Rect(0, 0, max(1, width), max(1, height)), none, none, none, none, none, {})
     bar = round(SPLITTER * scale)
     least = round(MIN_VIEWPORT * scale)
     left = round(layout.left * scale) if layout.show_left else 0
@@ -102,32 +114,52 @@ def arrange(
         left, right = int(left * share), int(right * share)
     inner = height - menu - status
     bottom = round(layout.bottom * scale) if layout.show_bottom else 0
-    bottom = max(0, min(bottom, inner - least - bar))
-    middle = max(1, inner - bottom - bar)
-    below = menu + middle + bar
+    strip = round(layout.timeline * scale) if timeline else 0
+    strip = max(0, min(strip, inner - least - 2 * bar))
+    taken = strip + bar if strip else 0
+    bottom = min(bottom, max(round(MIN_STRIP * scale), bottom - taken))
+    bottom = max(0, min(bottom, inner - taken - least - bar))
+    middle = max(1, inner - bottom - taken - bar)
+    below = menu + middle + taken + bar
     places = Places(
         viewport=Rect(left + bar, menu, max(1, width - left - right - 2 * bar), middle),
         left=Rect(0, menu, left, middle),
         right=Rect(width - right, menu, right, middle),
+        timeline=Rect(0, menu + middle + bar, width, strip),
         bottom=Rect(0, below, width, bottom),
         status=Rect(0, height - status, width, status),
         splitters={
             "left": Rect(left, menu, bar, middle),
             "right": Rect(width - right - bar, menu, bar, middle),
-            "bottom": Rect(0, menu + middle, width, bar),
+            "bottom": Rect(0, below - bar, width, bar),
         },
     )
+    if strip:
+        places.splitters["timeline"] = Rect(0, menu + middle, width, bar)
     return places
 
 
 def dragged(
-    layout: Layout, splitter: str, x: float, y: float, width: int, height: int, status: int
+    layout: Layout,
+    splitter: str,
+    x: float,
+    y: float,
+    width: int,
+    height: int,
+    status: int,
+    timeline: bool = False,
 ) -> Layout:
     """Return the layout after a splitter was pulled to (x, y); all lengths at scale 1."""
+    if splitter == "timeline":
+        below = max(MIN_STRIP, layout.bottom - layout.timeline - SPLITTER) if layout.show_bottom else 0
+        wanted = round(min(max(height - status - y - below - SPLITTER, MIN_TIMELINE), MAX_TIMELINE))
+        bottom = min(below + wanted + SPLITTER, MAX_STRIP) if layout.show_bottom else layout.bottom
+        return replace(layout, timeline=wanted, bottom=bottom)  # what is left of the strip stays as it is
     if splitter == "bottom":
         strip = height - status - y
         if strip < 0.5 * FOLD_BELOW:
             return replace(layout, show_bottom=False)
+        strip += layout.timeline + SPLITTER if timeline else 0  # that it gives to the timeline
         return replace(layout, show_bottom=True, bottom=round(min(max(strip, MIN_STRIP), MAX_STRIP)))
     column = x if splitter == "left" else width - x
     if column < FOLD_BELOW:
@@ -189,6 +221,7 @@ def _checked(data: dict[str, Any]) -> Layout:
         left=min(max(layout.left, MIN_COLUMN), MAX_COLUMN),
         right=min(max(layout.right, MIN_COLUMN), MAX_COLUMN),
         bottom=min(max(layout.bottom, MIN_STRIP), MAX_STRIP),
+        timeline=min(max(layout.timeline, MIN_TIMELINE), MAX_TIMELINE),
         font_scale=min(max(layout.font_scale, 0.7), 3.0),
     )
 

@@ -83,6 +83,11 @@ class Viewport:
         """The frame that is shown."""
         return self.canvas.frame
 
+    @property
+    def drawlist(self) -> int | str:
+        """What the picture stands in, once it is built; others may draw over it."""
+        return self._drawlist
+
     # --- widgets ----------------------------------------------------------------------------------------------
 
     def build(self, parent: int | str) -> None:

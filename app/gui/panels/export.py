@@ -152,11 +152,7 @@ class ExportPanel(BasePanel):
             self.allow(name, reason or None, tip)
 
     def _why_not(self, session: Session) -> str | None:
-        if (
-            session.export.kind == "path"
-            and commands.with_scene(session) is None
-            and getattr(session, "path", None) is None
-        ):
+        if session.export.kind == "path" and commands.with_scene(session) is None and session.path is None:
             return "There is no camera path yet: press K in some views, or choose a ready-made path."
         return commands.with_scene(session)
 
