@@ -86,10 +86,7 @@ def _select_all(app: AppActions) -> None:
 
 
 def _preset(name: str, explanation: str) -> Command:
-    label, help_text = (
-        f"{name.replace('-', ' ').capitalize()} path",
-        f"Begin with a ready-made path. {explanation}",
-    )
+    label, help_text = f"{name.replace('-', ' ').capitalize()} path", f"Begin with a ready-made path. {explanation}"
     return Command(f"path_{name}", label, "Path", "", help_text, _do("preset", name), with_scene)
 
 

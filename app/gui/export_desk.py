@@ -35,6 +35,7 @@ class ExportDesk:
 
     def __init__(self, parts: Parts) -> None:
         self._parts, self.session, self._exports = parts, parts.session, parts.exports
+        self._stills: list[Still] = []  # on their way
         self._estimated_s = -1e9
         self._shown: tuple[Any, ...] = ()
 
@@ -71,6 +72,11 @@ class ExportDesk:
         shown = tuple((row.job_id, row.state, row.serial) for row in self.session.jobs)
         changed, self._shown = shown != self._shown, shown
         return changed
+
+    def close(self) -> None:
+        """Forget pictures that are on their way; exports are ended, and keep what they have, by the window."""
+        for still in self._stills:
+            still.cancel()
 
     # --- exports ----------------------------------------------------------------------------------------------
 
@@ -168,7 +174,9 @@ class ExportDesk:
         def told(text: str, failed: bool) -> None:
             emit(Logged("error" if failed else "info", text[:1].upper() + text[1:]))
 
-        Still(file, camera, self.record(camera), self._parts.send, told, **look).start()
+        still = Still(file, camera, self.record(camera), self._parts.send, told, **look)
+        self._stills = [*(s for s in self._stills if not s.wait(0.0)), still]
+        still.start()
         reports.note(f"rendering {camera.width} x {camera.height} into {file}")
 
     def _copy(self, text_of: Callable[[ViewRecord], str], what: str) -> None:

@@ -43,11 +43,7 @@ class PathDesk:
         self.player = PathPlayer(parts.session, viewport.controller, self._size)
         self.store = PathStore(parts.session, note)
         self.tool = PathTool(
-            parts.session,
-            self.editor,
-            self._look_through,
-            self._looks_along,
-            lambda: viewport.layers.frustum_size,
+            parts.session, self.editor, self._look_through, self._looks_along, lambda: viewport.layers.frustum_size
         )
         self._bars = FrameBars(viewport)
         self._scene: SceneOpened | None = None
@@ -212,9 +208,7 @@ class PathDesk:
 
     def _preset(self, kind: str) -> None:
         scene, export = self._session.scene, self._session.export
-        suggested = presets.suggest(
-            [view.camera for view in scene.views], scene.up, export.frames, export.turns
-        )
+        suggested = presets.suggest([view.camera for view in scene.views], scene.up, export.frames, export.turns)
         preset = replace(suggested, radius=export.radius, height=export.height)
         path = presets.preset_path(kind, preset, export.frames / export.fps)
         self.editor.become(f"{kind.replace('-', ' ').capitalize()} path", path, [])

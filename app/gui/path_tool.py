@@ -73,7 +73,9 @@ class PathTool:
         if gizmo is not None:
             self._handle = pick_handle(gizmo, camera, x, y, GRAB_PX)
         if self._handle is None:
-            self._hovered = pick_key(self._session.path, self._aspect(), self._size(), camera, x, y, KEY_PX)
+            self._hovered = pick_key(
+                self._session.path, self._aspect(), self._size(), camera, x, y, KEY_PX
+            )
         return self._handle is not None or self._hovered is not None
 
     def unhover(self) -> None:

@@ -94,9 +94,7 @@ def snapped(time_s: float, fps: float) -> float:
     return round(time_s * fps) / fps
 
 
-def key_near(
-    scale: TimeScale, times_s: Sequence[float] | np.ndarray, x: float, reach_px: float
-) -> int | None:
+def key_near(scale: TimeScale, times_s: Sequence[float] | np.ndarray, x: float, reach_px: float) -> int | None:
     """Return the key drawn nearest to a place, None if none is within reach."""
     if len(times_s) == 0:
         return None

@@ -46,9 +46,7 @@ class _Grab:
 class TimelineMouse:
     """Presses, moves and releases become actions, by `do`."""
 
-    def __init__(
-        self, session: Session, strip: Strip, do: Callable[[str, Any], None], reach_px: float
-    ) -> None:
+    def __init__(self, session: Session, strip: Strip, do: Callable[[str, Any], None], reach_px: float) -> None:
         self._session, self._strip, self._do, self._reach = session, strip, do, reach_px
         self._grab: _Grab | None = None
 
@@ -143,9 +141,7 @@ class TimelineMouse:
     def _move_keys(self, grab: _Grab, x: float) -> None:
         """Move the selected keys, so that the one in hand stands on a frame; with Ctrl copies of them."""
         path, key = grab.path, grab.key
-        chosen = (
-            self._session.timeline.selected if key in self._session.timeline.selected else frozenset([key])
-        )
+        chosen = self._session.timeline.selected if key in self._session.timeline.selected else frozenset([key])
         if path.style.constant_speed and not chosen & {0, len(path.keys) - 1}:
             self._do("path.tell", EVEN)
             return

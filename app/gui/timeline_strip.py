@@ -116,9 +116,7 @@ class TimelineStrip:
         for tick in ticks(scale, float(self._session.export.fps), px(LABEL_PX)):
             x = scale.x(tick.time_s)
             top = self.ruler - (px(7) if tick.label else px(4))
-            dpg.draw_line(
-                [x, top], [x, self.ruler], color=theme.MUTED if tick.label else theme.DISABLED, parent=layer
-            )
+            dpg.draw_line([x, top], [x, self.ruler], color=theme.MUTED if tick.label else theme.DISABLED, parent=layer)
             if tick.label:
                 dpg.draw_line([x, self.ruler], [x, height], color=theme.LINE, parent=layer)
                 place = [x + px(4), px(3)]
@@ -138,9 +136,7 @@ class TimelineStrip:
         ys = low - speed * (low - self.ruler - self._px(5))
         line = np.stack([xs, ys], axis=1).tolist()
         for a, b in zip(line, line[1:]):
-            dpg.draw_quad(
-                a, b, [b[0], low], [a[0], low], color=(0, 0, 0, 0), fill=CURVE, thickness=0, parent=layer
-            )
+            dpg.draw_quad(a, b, [b[0], low], [a[0], low], color=(0, 0, 0, 0), fill=CURVE, thickness=0, parent=layer)
         dpg.draw_polyline(line, color=CURVE_LINE, thickness=1, parent=layer)
 
     def _draw_keys(self, layer: int | str) -> None:
@@ -177,10 +173,5 @@ class TimelineStrip:
         dpg.draw_line([x, 0], [x, self.height], color=PLAYHEAD, thickness=px(1.5), parent=layer)
         tip = self.ruler
         dpg.draw_triangle(
-            [x - px(5), tip - px(9)],
-            [x + px(5), tip - px(9)],
-            [x, tip],
-            color=PLAYHEAD,
-            fill=PLAYHEAD,
-            parent=layer,
+            [x - px(5), tip - px(9)], [x + px(5), tip - px(9)], [x, tip], color=PLAYHEAD, fill=PLAYHEAD, parent=layer
         )
