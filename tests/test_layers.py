@@ -50,6 +50,7 @@ FLOORS = (
         "octree_adapt",
         "region",
         "sh",
+        "shots",
         "softness",
         "voxel_grid",
     ),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from app.gui.export_desk import ExportDesk
 from app.gui.path_desk import PathDesk
 from engine.messages import Event
 
@@ -33,4 +34,4 @@ class Desk(Protocol):
         """The window is being closed."""
 
 
-DESKS: tuple[Callable[[Parts], Desk], ...] = (PathDesk,)  # in the order of their turns
+DESKS: tuple[Callable[[Parts], Desk], ...] = (PathDesk, ExportDesk)  # in the order of their turns
