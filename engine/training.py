@@ -309,7 +309,10 @@ class Opener:
         spec = dataclasses.replace(spec, method=model.name, values=options.flatten(method.config))
         training = Training(scene, method, self._place(spec))
         training.seconds = training.saved_seconds = stored.seconds
-        return training, [*log, Logged("info", f"Opened {path}; what is trained on goes into {training.run.path}.")]
+        return training, [
+            *log,
+            Logged("info", f"Opened {path}; what is trained on goes into {training.run.path}."),
+        ]
 
     def beside(self, path: str, training: Training) -> tuple[Training, list[Logged]]:
         """Load the newest checkpoint of another run of the scene that is open; photos are not read again."""

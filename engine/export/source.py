@@ -67,23 +67,28 @@ class VoxelSet:
         """Return the same voxels with colours of a lower degree."""
         return replace(self, sh=np.ascontiguousarray(self.sh[:, : n_coefficients(degree)]))
 
-    def picture(self, camera: Camera, want: frozenset[str] = frozenset()) -> Buffers:
+    def picture(
+        self, camera: Camera, want: frozenset[str] = frozenset(), supersample: float | None = None
+    ) -> Buffers:
         """Return a view, as the method SVRaster draws it."""
         from engine.methods.svraster import view
         from engine.methods.svraster.config import SVRasterConfig
         from engine.methods.svraster.schedule import rays_per_pixel_side
 
-        config, seen_from = build(SVRasterConfig, self.values), camera
-        if not np.array_equal(self.engine_from_octree, np.eye(4)):
-            octree_from_engine = np.linalg.inv(self.engine_from_octree)
-            seen_from = camera.moved(move_pose(octree_from_engine, camera.world_from_cam))
+        config = build(SVRasterConfig, self.values)
         voxels = view.Voxels(self.octree, *self._drawn, config.model.samples_per_voxel, self.degree)
-        rays = rays_per_pixel_side(config, self.step)
-        seen = view.render_view(voxels, seen_from, want, rays, self.background, self._room)
+        rays = rays_per_pixel_side(config, self.step) if supersample is None else supersample
+        seen = view.render_view(voxels, self.seen_by(camera), want, rays, self.background, self._room)
         lengths = {
             name: getattr(seen, name) * np.float32(self.scale) for name in want & {"depth_z", "depth_median"}
         }
         return replace(seen, **lengths)
+
+    def seen_by(self, camera: Camera) -> Camera:
+        """Return a camera of the engine in the octree's units."""
+        if np.array_equal(self.engine_from_octree, np.eye(4)):
+            return camera
+        return camera.moved(move_pose(np.linalg.inv(self.engine_from_octree), camera.world_from_cam))
 
     @cached_property
     def _drawn(self) -> tuple[Any, Any]:
