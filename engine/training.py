@@ -18,6 +18,7 @@ from engine.datasets.recognise import BUILT_IN
 from engine.datasets.scene import Points, Scene
 from engine.errors import CheckpointError, UserError
 from engine.export import compact
+from engine.export.source import as_svraster
 from engine.findings import Finding
 from engine.messages import (
     Beside,
@@ -303,7 +304,7 @@ class Opener:
         except UserError as error:
             scene = compact.scene_without_photos(stored, path, error)
             log = [Logged("warning", scene.warnings[0])]
-        model = compact.as_svraster(stored.voxels, scene, spec.seed)
+        model = as_svraster(stored.voxels, scene, spec.seed)
         method = self._factory(model.name, scene, stored.voxels.values, spec.seed)
         method.load_state(*model.state())
         spec = dataclasses.replace(spec, method=model.name, values=options.flatten(method.config))

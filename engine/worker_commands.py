@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import messages as m
-from engine import worker_beside, worker_modes
+from engine import worker_beside, worker_modes, worker_scenes
 from engine.errors import UserError
 from engine.messages import TrainState
 from engine.training import Report, Training
@@ -201,11 +201,13 @@ def _start_job(core: Core, command: m.StartJob) -> None:
 
 def _cancel_job(core: Core, command: m.CancelJob) -> None:
     core.jobs.cancel(command.job_id)
+    core.scenes.cancel(command.job_id)
 
 
 def _stop(core: Core, command: m.Stop) -> None:
     core.stopped = True
     core.jobs.cancel()
+    core.scenes.stop()
     _save_if_needed(core)
 
 
@@ -244,6 +246,8 @@ _HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
     m.GetBoxes: ("The wireframe could not be made", True, _boxes),
     m.StartJob: ("The export could not start", False, _start_job),
     m.CancelJob: ("The export could not be cancelled", False, _cancel_job),
+    m.EstimateExport: ("The sizes of an export could not be found out", True, worker_scenes.estimate_export),
+    m.ExportScene: ("The scene could not be exported", True, worker_scenes.export_scene),
     m.Stop: ("The last save failed", False, _stop),
 }
 # What a model in inference mode can do as it is, or what replaces it; for any other command it is brought back first.

@@ -8,7 +8,6 @@ of points and meshes follow from how many cells a few views show, and are marked
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from engine.export.options import ExportOptions
 from engine.export.pictures import PointCloud, cameras_for, drawn, half_edge
 from engine.export.source import VoxelSet
 from engine.export.write import Source, compact_bytes, of_degree
+from engine.messages import FormatEstimate
 from engine.metrics import psnr
 
 VIEWS = 4  # that the loss is measured on
@@ -26,21 +26,6 @@ _ROUGH_VIEWS = 8  # that cells are counted in
 _GLB_BYTES = 16 + 2 * 12  # a vertex with its colour, and two triangles for each
 _VERTICES = 1.2  # of a mesh, for each cell that pictures show a surface in
 _LATER = "InfNeRF is baked into voxels when it is written, which takes a while; size and loss are known then."
-
-
-@dataclass(frozen=True)
-class FormatEstimate:
-    """What a format would be. `bytes` None: not known; `rough`: about so many. `loss_db` is of PSNR, None: no pictures.
-
-    `problem` says why the format cannot be written, `note` what else there is to know.
-    """
-
-    format: str
-    bytes: int | None = None
-    rough: bool = False
-    loss_db: float | None = None
-    note: str = ""
-    problem: str = ""
 
 
 def estimate(source: Source, options: ExportOptions | None = None) -> tuple[FormatEstimate, ...]:

@@ -69,5 +69,5 @@ def format_of(path: str | Path, format_id: str | None = None) -> Format:
     chosen = find(format_id)
     if suffix not in chosen.suffixes:
         wanted = " or ".join(chosen.suffixes)
-        raise UserError(f"Cannot export to {path}: a name for {chosen.title.lower()} must end in {wanted}.")
+        raise UserError(f"Cannot export to {path}: a name for the format {chosen.id} must end in {wanted}.")
     return chosen

@@ -124,10 +124,7 @@ def voxels_of(method: Method, report: Progress | None = None, bake_options: Any 
     if method.name == "plenoxels":
         return _of_plenoxels(method)
     if method.name == "infnerf":
-        from engine.export.voxels import voxels_of as as_method
-        from engine.methods.infnerf.bake import bake
-
-        return _of_svraster(as_method(bake(method, bake_options, report), method.scene))
+        return _of_infnerf(method, bake_options, report)
     raise UserError(f"{method_title(method.name)} has no voxels to write; export its pictures instead.")
 
 
@@ -163,11 +160,30 @@ def _of_svraster(method: Any) -> VoxelSet:
     )  # fmt: skip
 
 
+def _of_infnerf(method: Any, bake_options: Any, report: Progress | None) -> VoxelSet:
+    from engine.methods.infnerf.bake import bake
+    from engine.methods.svraster.background import Background
+
+    baked = bake(method, bake_options, report)
+    rgb = Background(method.scene.background).rgb
+    return VoxelSet(
+        baked.octree, baked.density, baked.sh, rgb, _plain_values(round(baked.sh.shape[1] ** 0.5) - 1)
+    )
+
+
+def _plain_values(degree: int) -> dict[str, Any]:
+    """Return options of SVRaster for voxels that another method made."""
+    from engine.methods.svraster.config import SVRasterConfig
+
+    values = {"model.sh_degree": degree, "model.initial_level": 1}
+    values |= {f"schedule.sh{d}_from": 0 for d in (1, 2, 3)}
+    return flatten(build(SVRasterConfig, values))
+
+
 def _of_plenoxels(method: Plenoxels) -> VoxelSet:
     """Return the cells that hold any density. Colours are the means of a cell's corners, by their densities."""
     from engine.methods.infnerf.bake import raw_density
     from engine.methods.plenoxels.view import Lattice, fits
-    from engine.methods.svraster.config import SVRasterConfig
 
     grid = method.grid
     if method.space.forward_facing or not fits(grid):
@@ -186,16 +202,13 @@ def _of_plenoxels(method: Plenoxels) -> VoxelSet:
     octree, carry = octree.keep((density[octree.corner_idx] > 0.0).any(axis=1))
     rows, density = rows[carry.point_from[:, 0]], np.maximum(density[carry.point_from[:, 0]], 0.0)
     origin = grid.world_from_grid((-lattice.low + 0.5 * (1 << lattice.level)).astype(np.float64))
-    degree = grid.degree
-    values = {"model.sh_degree": degree, "model.supersample": 1, "model.initial_level": 1}
-    values |= {f"schedule.sh{d}_from": 0 for d in (1, 2, 3)}
     lost = "" if method.spheres is None else "The surroundings of Plenoxels are no voxels and stay behind."
     return VoxelSet(
         octree,
         np.maximum(raw_density(density / lattice.per_unit), LEAST_RAW).astype(np.float32),
         _mean_colours(grid.coefficients, rows, density, octree.corner_idx),
         np.full(3, method.background, np.float32),
-        flatten(build(SVRasterConfig, values)),
+        _plain_values(grid.degree),
         engine_from_octree=similarity(1.0 / lattice.per_unit, origin),
         lost=lost,
     )
