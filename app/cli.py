@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The command line: nerfviewer [SCENE] | import | train | eval | render | export | bench | diagnose |
-doctor.
+"""The command line: nerfviewer [SCENE] | import | train | eval | render | path | export | bench |
+diagnose | doctor.
 
 Each command is a dataclass of flags and a function; the options of scenes and of the method are added to the flags
 from their declarations. Exit codes: 0 done, 1 something failed, 2 something was asked for that cannot be, 130 Ctrl-C.
@@ -31,6 +31,7 @@ from app.command_flags import (
     ExportFlags,
     ImportFlags,
     ModelFlags,
+    PathFlags,
     RenderFlags,
     TrainFlags,
     WindowFlags,
@@ -311,18 +312,46 @@ def _eval(arguments: Any, argv: list[str]) -> int:
 
 def _render(arguments: Any, argv: list[str]) -> int:
     from app.headless_render import RenderTask, render
+    from app.paths import path_frame
+    from app.view.presets import PRESETS
 
-    kinds = ("spiral", "orbit", "zoom-out", "path")
+    kinds = (*PRESETS, "path", "view")
     chosen = [kind for kind in kinds if getattr(arguments, kind.replace("-", "_"))]
     if len(chosen) != 1:
         came = " and ".join(f"--{kind}" for kind in chosen) or "none"
-        raise UserError(f"render needs one of --spiral, --orbit, --zoom-out and --path FILE, got {came}.")
-    _check_above_zero("frames", arguments.frames)
-    _check_above_zero("fps", arguments.fps)
+        wanted = ", ".join(f"--{kind}" for kind in PRESETS)
+        raise UserError(f"render needs one of {wanted}, --path FILE and --view VIEW, got {came}.")
+    for name in ("frames", "fps", "ngp_scale"):
+        _check_above_zero(name, getattr(arguments, name))
     size = _size(arguments.size)
+    frame = path_frame(arguments.ngp_scale, arguments.ngp_offset, arguments.dataparser)
     kind, path = chosen[0], arguments.path
     return render(
-        RenderTask(arguments.run, arguments.output, kind, path, size, arguments.fps, arguments.frames)
+        RenderTask(
+            arguments.run,
+            arguments.output,
+            kind,
+            path,
+            size,
+            arguments.fps,
+            arguments.frames,
+            frame,
+            arguments,
+        )
+    )
+
+
+def _path(arguments: Any, argv: list[str]) -> int:
+    from app.paths import Conversion, convert, path_frame
+
+    for name in ("ngp_scale", "fps", "samples"):
+        _check_above_zero(name, getattr(arguments, name))
+    frame = path_frame(arguments.ngp_scale, arguments.ngp_offset, arguments.dataparser)
+    size = _size(arguments.size)
+    return convert(
+        Conversion(
+            arguments.file, arguments.output, arguments.format, frame, size, arguments.fps, arguments.samples
+        )
     )
 
 
@@ -424,6 +453,7 @@ _COMMANDS: dict[str, tuple[type, Callable[[Any, list[str]], int]]] = {
     "train": (TrainFlags, _train),
     "eval": (EvalFlags, _eval),
     "render": (RenderFlags, _render),
+    "path": (PathFlags, _path),
     "export": (ExportFlags, _export),
     "bench": (BenchFlags, _bench),
     "diagnose": (DiagnoseFlags, _diagnose),

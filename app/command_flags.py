@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from app.output_flags import OutputFlags
+
 Help = tyro.conf.arg
 
 
@@ -139,8 +141,25 @@ class EvalFlags(DeviceFlags):
 
 
 @dataclass(frozen=True)
-class RenderFlags(DeviceFlags):
-    """Render a camera path of a run: --spiral, --orbit, --zoom-out or --path FILE."""
+class PathFrameFlags(CommonFlags):
+    """Flags of commands that read camera paths of other programs, whose files do not say where they lie."""
+
+    ngp_scale: Annotated[
+        float, Help(help='"scale" of the transforms.json that a path of instant-ngp belongs to.')
+    ] = 0.33
+    ngp_offset: Annotated[
+        tuple[float, float, float],
+        Help(metavar="X Y Z", help='"offset" of the transforms.json that a path of instant-ngp belongs to.'),
+    ] = (0.5, 0.5, 0.5)
+    dataparser: Annotated[
+        Path | None,
+        Help(metavar="FILE", help="The dataparser_transforms.json that a path of nerfstudio belongs to."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class RenderFlags(OutputFlags, DeviceFlags, PathFrameFlags):
+    """Render a camera path of a run: --spiral, --orbit and so on, --path FILE, or one picture: --view."""
 
     run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
     spiral: Annotated[
@@ -151,13 +170,54 @@ class RenderFlags(DeviceFlags):
         tyro.conf.FlagCreatePairsOff[bool],
         Help(help="From close by to far above: shows level of detail at work."),
     ] = False
-    path: Annotated[Path | None, Help(metavar="FILE", help="A camera path that the window saved.")] = None
+    figure_eight: Annotated[
+        tyro.conf.FlagCreatePairsOff[bool],
+        Help(help="To and fro before the scene in the shape of an eight."),
+    ] = False
+    dolly_zoom: Annotated[
+        tyro.conf.FlagCreatePairsOff[bool],
+        Help(help="Back while the lens closes in: the scene keeps its size, what is behind it grows."),
+    ] = False
+    fly_along: Annotated[
+        tyro.conf.FlagCreatePairsOff[bool],
+        Help(help="Along the places from which the photos were taken."),
+    ] = False
+    path: Annotated[
+        Path | None,
+        Help(metavar="FILE", help="A camera path of the window, instant-ngp, nerfstudio or COLMAP."),
+    ] = None
     size: Annotated[str, Help(metavar="WxH", help="Size of the pictures.")] = "960x540"
     fps: Annotated[float, Help(help="Frames per second.")] = 30.0
-    frames: Annotated[int, Help(help="How many frames a spiral, an orbit or a zoom-out has.")] = 120
+    frames: Annotated[int, Help(help="How many frames there are, but of --path.")] = 120
     output: Annotated[
         Path, Help(aliases=["-o"], metavar="FILE.mp4|DIR/", help="A video, or a folder of pictures.")
     ] = tyro.MISSING
+
+
+@dataclass(frozen=True)
+class PathFlags(PathFrameFlags):
+    """Tell what a camera path holds: of the window, instant-ngp, nerfstudio, or the images.txt of COLMAP; or convert it."""
+
+    file: Annotated[
+        tyro.conf.Positional[Path], Help(metavar="FILE", help="A camera path; its content tells its format.")
+    ] = tyro.MISSING
+    output: Annotated[
+        Path | None, Help(aliases=["-o"], metavar="FILE.json", help="Write the path here, in --format.")
+    ] = None
+    format: Annotated[
+        Literal["nerfviewer", "instant-ngp", "nerfstudio"], Help(help="The format to write.")
+    ] = "nerfviewer"
+    size: Annotated[str, Help(metavar="WxH", help="Size of nerfstudio's pictures, if FILE has none.")] = (
+        "1280x720"
+    )
+    fps: Annotated[float, Help(help="Frames per second of nerfstudio, if FILE has none.")] = 30.0
+    samples: Annotated[
+        float | None,
+        Help(
+            metavar="N",
+            help="Keys per second for instant-ngp, which then follows the path; the path's own keys otherwise.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

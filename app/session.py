@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from app.undo import UndoStack
+from engine.cameras import Camera
 from engine.findings import Finding
 from engine.messages import (
     AdaptPreviewed,
@@ -50,17 +53,60 @@ class ViewSettings:
 
 @dataclass
 class ExportSettings:
-    """What the next video is: the form of the export panel, which the menu's export commands use too."""
+    """What the next export is: the form of the export panel, which the menu's export commands use too."""
 
-    kind: str = "spiral"  # of `app.view.presets.PRESETS`
+    kind: str = "spiral"  # of `app.view.presets.PRESETS`, or "path": the camera path that is open
     radius: float = 1.0  # engine units, across
     height: float = 0.4  # engine units, along the scene's up
     turns: float = 1.0
-    frames: int = 120
+    frames: int = 120  # of a preset; a path has its duration
     fps: int = 30
     width: int = 960
     height_px: int = 540
     file: str = ""  # "": named after the kind, in the run folder
+    format: str = "mp4"  # of `app.jobs.orders.FORMATS`
+    quality: str = "high"  # of `engine.export.sequence.QUALITIES`
+    supersample: int = 1
+    moments: int = 1  # sub-frames of motion blur; 1: none
+    shutter: float = 0.5  # share of a frame's time that the shutter is open
+    depth: str = "none"  # "none", "16-bit PNG" or "float32 .npy", beside the colours
+    normals: bool = False
+    projection: str = "normal"  # of `engine.shots.PROJECTIONS`
+    eye_distance: float = 0.03  # engine units, of the stereo projections
+    focus: float = 0.0  # engine units: what is so far lies in the screen's plane; 0: eyes look in parallel
+    mode: str = "colour"  # of VIEW_MODES
+    meanwhile: str = "continues"  # what training does: "continues" or "waits"
+    model: str = "as it is now"  # "as it is now": a copy; or "as it trains": the live model
+
+
+@dataclass
+class TimelapseSettings:
+    """What the next time-lapse of training is."""
+
+    views: str = "current view"  # or "held-out views", "chosen views"
+    cameras: list[Camera] = field(default_factory=list)  # the chosen views
+    every: str = "seconds"  # or "growing steps"
+    seconds: float = 2.0  # of training, between two pictures
+    growth: float = 1.1  # of the step, from one picture to the next
+    format: str = "mp4"
+    fps: int = 10
+
+
+@dataclass
+class JobRow:
+    """One export as the panel shows it; its job changes it, the panel reads it."""
+
+    job_id: str
+    title: str
+    path: str
+    state: str = "waiting"  # "rendering", "finished", "cancelled" or "failed"
+    done: int = 0
+    total: int = 0  # 0: until it is stopped
+    eta_s: float | None = None
+    detail: str = ""
+    bytes: int = 0  # of the model's copy
+    serial: int = 0  # of `picture`
+    picture: np.ndarray | None = None  # [h,w,3] uint8, the latest frame, small
 
 
 @dataclass
@@ -110,6 +156,9 @@ class Session:
     progress: Progress | None = None  # the long step under way: loading, compiling, evaluating
     last_error: Failed | None = None  # until training goes on or another scene is opened
     export: ExportSettings = field(default_factory=ExportSettings)
+    timelapse: TimelapseSettings = field(default_factory=TimelapseSettings)
+    export_estimate: tuple[float, float] | None = None  # seconds and bytes of what the panel describes
+    jobs: list[JobRow] = field(default_factory=list)  # exports, in the order in which they are rendered
     view: ViewSettings = field(default_factory=ViewSettings)
     undo: UndoStack = field(default_factory=UndoStack)  # edits of everything that can be edited
     legend: tuple[float, float, str] | None = None  # of the frame on screen (`Frame.legend`)

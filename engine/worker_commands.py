@@ -14,6 +14,7 @@ from engine.errors import UserError
 from engine.messages import TrainState
 from engine.training import Report, Training
 from engine.worker_meter import resident_bytes
+from engine.worker_source import ModelSource
 from engine.worker_survey import Survey
 
 if TYPE_CHECKING:
@@ -196,7 +197,14 @@ def _start_job(core: Core, command: m.StartJob) -> None:
     if core.training is None:
         core.jobs.refuse(command.job, UserError("There is nothing to render yet; open a scene first."))
     else:
-        core.jobs.start(command.job)
+        try:
+            core.jobs.start(command.job, ModelSource(core.training, command.job))
+        except Exception as error:  # whoever waits for the pictures must hear of it
+            core.jobs.refuse(command.job, error)
+
+
+def _order_jobs(core: Core, command: m.OrderJobs) -> None:
+    core.jobs.order(command.job_ids)
 
 
 def _cancel_job(core: Core, command: m.CancelJob) -> None:
@@ -245,6 +253,7 @@ _HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
     m.SaveCheckpoint: ("The checkpoint could not be saved", True, _save),
     m.GetBoxes: ("The wireframe could not be made", True, _boxes),
     m.StartJob: ("The export could not start", False, _start_job),
+    m.OrderJobs: ("The exports could not be put in order", False, _order_jobs),
     m.CancelJob: ("The export could not be cancelled", False, _cancel_job),
     m.EstimateExport: ("The sizes of an export could not be found out", True, worker_scenes.estimate_export),
     m.ExportScene: ("The scene could not be exported", True, worker_scenes.export_scene),

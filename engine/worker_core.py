@@ -13,10 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from engine import memory, options, worker_commands, worker_memory, worker_modes
-from engine.cameras import Camera
 from engine.cpu.crew import spent_and_waited_s
 from engine.diagnosis import diagnose
 from engine.errors import Interrupted, UserError, cause_chain
@@ -30,7 +27,6 @@ from engine.messages import (
     Failed,
     Frame,
     Progress,
-    RenderJob,
     RunFolderChanged,
     SceneOpened,
     StateChanged,
@@ -55,7 +51,7 @@ from engine.worker_jobs import JobRunner
 from engine.worker_meter import Meter, resident_bytes
 from engine.worker_scenes import SceneExports, training_now
 from engine.worker_survey import Survey
-from engine.worker_views import render_frame, render_job_frame
+from engine.worker_views import render_frame
 
 STATS_EVERY_S = 0.1
 REST_S = 0.5  # without a moving view: the camera rests
@@ -102,7 +98,7 @@ class Core:
         self.evaluation: Evaluation | None = None
         self._evaluated: list[Training] = []  # the model under evaluation, then those that wait for theirs
         self.survey: Survey | None = None
-        self.jobs = JobRunner(self._render_job, clock)
+        self.jobs = JobRunner(clock, self._job_failed)
         self.scenes = SceneExports(outputs.events.put, lambda: training_now(self))
         self.meter = Meter(clock())
         self.timings = {"load": 0.0, "compile": 0.0, "evaluate": 0.0, "train": 0.0, "cpu": 0.0}
@@ -141,7 +137,7 @@ class Core:
             self.meter.record("job", self.clock(), seconds)
         elif self.survey is not None and self.survey.due(trainee is not None):
             self._survey_one(self.survey)
-        elif trainee is not None:
+        elif trainee is not None and not self.jobs.holds:
             self._train(trainee)
         elif self.inbox.has_request:
             self._view()
@@ -305,15 +301,9 @@ class Core:
         """Render what a viewport asked for of one of the models; `scale` is the legend of a frame to compare it with."""
         return render_frame(training.method, training.scene_now(), request, self.clock, scale)
 
-    def _render_job(self, job: RenderJob, camera: Camera) -> np.ndarray:
-        if self.training is None:
-            raise UserError("There is nothing to render yet; open a scene first.")
-        try:
-            return render_job_frame(self.training.method, job, camera)
-        except Exception as error:
-            if memory.ran_out(error) is not None:  # the job ends by itself, the training would go on
-                self.fail("The export stopped", error)
-            raise
+    def _job_failed(self, error: Exception) -> None:
+        if memory.ran_out(error) is not None:  # the job ends by itself, the training would go on
+            self.fail("The export stopped", error)
 
     def start_evaluation(self, *trainings: Training) -> None:
         """Begin to compare the held-out views with their photos, model by model; training waits until that is done."""
@@ -448,8 +438,8 @@ class Core:
         return replace(self.training.opened(), beside=self.beside.describe())
 
     def install(self, training: Training) -> None:
-        """Make a training the open one. Jobs that showed another model end: half of each would be in one video."""
-        self.jobs.abandon(UserError("The model was replaced while it was being shown; export again."))
+        """Make a training the open one. Jobs that show the model itself end: half of each would be in one video."""
+        self.jobs.replaced(UserError("The model was replaced while it was being shown; export again."))
         if self.training is None or training.scene is not self.training.scene:
             put_beside(self, None)
         if self.training is None or training.key != self.training.key:

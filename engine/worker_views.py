@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A view request becomes a frame; a job's camera becomes a picture. No state, no threads."""
+"""A view request becomes a frame. No state, no threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.cameras import Camera
 from engine.datasets.scene import Scene
-from engine.messages import DeviceFrame, Frame, RenderJob, ViewRequest
+from engine.messages import DeviceFrame, Frame, ViewRequest
 from engine.methods.common import Buffers, Method, StructureStats
 from engine.render.error_overlay import lay_over, nearest_view
 from engine.render.visualise import Legend, picture, resized_photo, wanted_buffers
@@ -103,15 +103,6 @@ def device_frame(rgba: torch.Tensor, depth_z: torch.Tensor) -> DeviceFrame:
     height, width = depth_z.shape
     addresses = rgba.data_ptr(), depth_z.data_ptr()
     return DeviceFrame(width, height, *addresses, rgba.device.index, read_on, download, ready.synchronize)
-
-
-def render_job_frame(method: Method, job: RenderJob, camera: Camera) -> np.ndarray:
-    """Render one frame of a job as rgb [H,W,3] uint8."""
-    want = wanted_buffers(job.mode)
-    buffers = method.render(camera, want, supersample=job.supersample, background=job.background)
-    finest = _finest_level(method.structure()) if job.mode == "level" else 16
-    rgba, _ = picture(buffers, job.mode, job.colour_map, max_level=finest)
-    return np.ascontiguousarray(rgba[..., :3])
 
 
 def photo_through(scene: Scene, index: int | None, camera: Camera, buffers: Buffers) -> np.ndarray | None:

@@ -49,6 +49,7 @@ FLOORS = (
         "octree",
         "octree_adapt",
         "sh",
+        "shots",
         "softness",
         "voxel_grid",
     ),

@@ -18,10 +18,10 @@ from app.gui.dialogs import Dialogs
 from app.gui.exports import Exports
 from app.gui.import_dialog import ImportDialog
 from app.gui.reports import Reports
-from app.gui.surfaces import SurfaceError
 from app.gui.text_size import TextSize
 from app.gui.viewport import Viewport
 from app.session import Session
+from app.view.view_record import holds_view
 from engine import messages
 from engine.datasets.recognise import BUILT_IN
 from engine.methods.common import method_names, method_title
@@ -51,11 +51,8 @@ class Actions:
         self.leaving = False
         self._parts = parts
         self._last_folder = str(Path.cwd())
-        exports = parts.exports
         self._actions: dict[str, Callable[[Any], None]] = {
             "goto_view": self.goto_view,
-            "export_video": lambda values: self._start_export(lambda: exports.start_with(values)),
-            "cancel_export": exports.cancel,
             "open": self.open_path,
             "undo": lambda _: self._take_back(self.session.undo.undo, "undone"),
             "redo": lambda _: self._take_back(self.session.undo.redo, "done again"),
@@ -113,26 +110,8 @@ class Actions:
         self._parts.dialogs.confirm(question, button, then)
 
     def export(self, kind: str) -> None:
-        """Start a video of a kind with the settings of the export panel."""
-        self.session.export.kind = kind
-        self._start_export(lambda: self._parts.exports.start(self.session.export))
-
-    def screenshot(self) -> None:
-        """Save the viewport's picture beside the run."""
-        from PIL import Image
-
-        folder = Path(self.session.scene.run_folder if self.session.scene else ".")
-        path, n = folder / "screenshot.png", 1
-        while path.exists():
-            n += 1
-            path = folder / f"screenshot-{n}.png"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(self._parts.viewport.picture()).save(path)
-        except (OSError, SurfaceError) as error:
-            self._parts.reports.failed(f"Cannot save {path}", error)
-            return
-        self._parts.reports.note(f"saved {path}")
+        """Start an export of a preset or the path with the settings of the export panel."""
+        self.do("export.preset", kind)
 
     def export_views(self) -> None:
         """Ask for a file and write the table of views into it."""
@@ -189,6 +168,9 @@ class Actions:
         from engine.datasets.recognise import NotASceneError, recognise
 
         self._last_folder = str(Path(path).parent)
+        if holds_view(path):
+            self.do("export.open_view", path)
+            return
         found = recognise(path)
         if found.kind == "run":
             self.send(messages.OpenRun(str(found.path)))
@@ -221,12 +203,6 @@ class Actions:
             ("Smaller text", lambda: self._zoom_text(1 / 1.1), None),
             ("Reset layout", self._reset_layout, None),
         ]
-
-    def _start_export(self, start: Callable[[], Path]) -> None:
-        try:
-            self._parts.reports.note(f"exporting to {start()}")
-        except Exception as error:
-            self._parts.reports.failed("The export did not start", error)
 
     def _zoom_text(self, factor: float) -> None:
         scale = self._parts.text_size.zoom(factor)

@@ -11,14 +11,12 @@ from engine.errors import UserError
 from engine.export.compact import is_compact
 from engine.export.source import Progress
 from engine.export.write import Source
-from engine.messages import OpenRun
 from engine.runs import open_run
 
 
 def opened(run: str | Path, report: Progress, only: str = "") -> training.Training:
     """Return the newest checkpoint of a run on its scene, or raise UserError in one sentence; `only` names a method."""
     path = Path(run).expanduser()
-    root = path.parent
     if not is_compact(path):
         folder = open_run(path)
         if only and folder.spec.method != only:
@@ -29,8 +27,7 @@ def opened(run: str | Path, report: Progress, only: str = "") -> training.Traini
             raise UserError(f"{run} has no checkpoint yet; train it first.")
     elif only:
         raise UserError(f"{run} holds voxels, and only {only} runs can be exported so.")
-    opener = training.Opener(training.load_scene, training.make_method, root, None)
-    return opener.run(OpenRun(str(path)), report)[0]
+    return training.open_trained(path, report)
 
 
 def source_of(run: str | Path, bake_options: Any, report: Progress) -> Source:

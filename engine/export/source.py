@@ -109,7 +109,7 @@ class VoxelSet:
 
 def frozen(method: Method) -> Method:
     """Return a copy on the processor that goes its own way. Called where the method lives, between two steps."""
-    if not method.card and hasattr(method, "frozen"):
+    if not method.card:
         return method.frozen().method
     tensors, header = method.state()
     copy = method_class(method.name)(method.scene, method.config, getattr(method, "seed", 0))

@@ -5,32 +5,59 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.cameras import Camera
 from engine.messages.base import Command
+from engine.shots import Shot
+
+
+@dataclass(frozen=True)
+class Every:
+    """When a time-lapse takes its next picture: after so many seconds of training, or when steps have grown by a factor."""
+
+    seconds: float = 0.0
+    growth: float = 0.0  # above 1; where this is set, `seconds` does not count
 
 
 @dataclass(frozen=True, eq=False)
 class RenderJob:
-    """Frames to render beside training, and the bounded queue they come through.
+    """Pictures to render beside training, and the bounded queue they come through.
 
-    The worker puts (index, rgb [H,W,3] uint8) into `frames` in order, then None when it will send no more; it renders only
-    while the queue has room and spends at most `share` of its time while training runs. Whoever takes the frames (`app/jobs`)
-    emits JobProgress and JobEnded through `Worker.emit`. Setting `cancelled` makes the worker stop and send None.
-    A failure is put as an exception object in place of a frame, followed by None.
+    The worker puts a `Began`, then (index, Developed) in order into `frames`, then None when it will send no more; it renders
+    only while the queue has room and spends at most `share` of its time while training runs; with `pauses`, training waits
+    until the job is over. Jobs are rendered one after the other. What is rendered is a copy of the model made when the job
+    comes, or with `live` the model as it is by then. Indices in `skip` are left out. With `every`, a time-lapse, the first
+    shot is taken again and again of the live model, until the job is cancelled or the model replaced.
+
+    Whoever takes the pictures (`app/jobs`) emits JobProgress and JobEnded through `Worker.emit`. Setting `cancelled` makes
+    the worker stop and send None. A failure is put as an exception object in place of a picture, followed by None.
     """
 
     job_id: str
-    cameras: tuple[Camera, ...]
+    shots: Sequence[Shot]
+    layers: frozenset[str] = frozenset({"colour"})  # and "depth", "normal"
     supersample: float = 1.0
     background: tuple[float, float, float] | None = None
     mode: str = "colour"
     colour_map: str = "turbo"
     share: float = 0.5
+    live: bool = False
+    pauses: bool = False
+    skip: frozenset[int] = frozenset()
+    every: Every | None = None
     frames: queue.Queue[Any] = field(default_factory=lambda: queue.Queue(maxsize=4))
     cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True)
+class Began:
+    """The first that a job sends: which model it shows, and the bytes of the copy that was made of it (0: live)."""
+
+    method: str
+    step: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -218,7 +245,7 @@ class GetBoxes(Command):
 
 @dataclass(frozen=True)
 class StartJob(Command):
-    """Render a list of cameras beside training; frames come through `RenderJob.frames`."""
+    """Render a film beside training; pictures come through `RenderJob.frames`."""
 
     job: RenderJob
 
@@ -252,6 +279,14 @@ class ExportScene(Command):
     format: str
     path: str
     options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OrderJobs(Command):
+    """Render waiting jobs in another order: those named first, in that order, then the others."""
+
+    job_ids: tuple[str, ...]
+    supersedes = "order of jobs"
 
 
 @dataclass(frozen=True)

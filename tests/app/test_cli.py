@@ -22,6 +22,7 @@ from app import headless_render
 from app.cli import main
 from app.display import NoWindowError
 from app.flags import given, help_text, with_options
+from app.view.presets import PRESETS
 from engine import options, runs
 from engine.datasets.options import SceneOptions
 from engine.datasets.scene import View
@@ -236,7 +237,7 @@ def test_a_failing_training_ends_with_its_causes(
         (["render", "nowhere", "--spiral", "-o", "a.mp4"], "nowhere is not a run folder"),
         (
             ["render", "run", "-o", "a.mp4"],
-            "render needs one of --spiral, --orbit, --zoom-out and --path FILE, got none.",
+            "--fly-along, --path FILE and --view VIEW, got none.",
         ),
         (["render", "run", "--orbit", "--spiral", "-o", "a.mp4"], "got --spiral and --orbit."),
         (["render", "run", "--orbit", "--size", "9", "-o", "a.mp4"], "--size must be WIDTHxHEIGHT"),
@@ -336,7 +337,7 @@ def test_a_name_that_the_code_page_lacks_is_printed_in_another_way(monkeypatch: 
     assert b"\\u6f22\\u5b57-4.png" in page.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["--spiral", "--orbit", "--zoom-out"])
+@pytest.mark.parametrize("kind", [f"--{name}" for name in PRESETS])
 def test_render_writes_the_pictures_asked_for(kind: str) -> None:
     assert train("--max-steps", "5") == 0
     assert main(["render", str(only_run()), kind, "--frames", "3", "--size", "32x18", "-o", "pictures/"]) == 0

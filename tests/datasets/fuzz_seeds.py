@@ -233,7 +233,7 @@ def camera_path(folder: Path) -> Seed:
     file = folder / "flight.json"
     keys = [Key(float(i), pose, 0.8) for i, pose in enumerate(_poses())]
     write_path(file, CameraPath(keys), np.eye(4))
-    return Seed("camera_path", folder, (file,), lambda: read_path(file, np.eye(4)))
+    return Seed("camera_path", folder, (file,), lambda: read_path(file, np.eye(4)).path)
 
 
 def pictures(folder: Path) -> Seed:

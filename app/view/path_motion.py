@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""The motion through the keys of a camera path: worked out once per path, then asked for many moments at once.
+
+Two steps lead from a time to a pose. A monotone cubic per segment says how far along the curves of position and
+rotation the camera is (and what its field of view is); the curves' own cubics say where that is. At constant
+speed a table comes first, from time to the moment of an even motion.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from app.view.path_spline import (
+    LEAST_GAP,
+    Sides,
+    centripetal_gaps,
+    cubic,
+    hermite,
+    slopes,
+    tangents,
+    turning_cubics,
+)
+from app.view.rotations import matrices_from_vectors, rotation_vectors
+
+_STEPS = 24  # of the table for constant speed, per segment
+
+
+class Motion:
+    """A smooth motion through `poses [n,4,4]` with fields of view `fovs [n]` at `times`.
+
+    `times` has n entries, or n + 1 where the motion leads back to the first key; `easings [n]` are of
+    `path.EASINGS`. `key_times_s [n]` are when the keys are passed.
+    """
+
+    def __init__(
+        self,
+        times: np.ndarray,
+        poses: np.ndarray,
+        fovs: np.ndarray,
+        easings: np.ndarray,
+        tension: float,
+        constant_speed: bool,
+    ) -> None:
+        n, m = len(poses), len(times) - 1
+        self._fovs, self._ends, self._cut = fovs, np.arange(1, m + 1) % n, easings[:m] == "hold"
+        self._sides = Sides.of(n, self._cut)
+        self.key_times_s, self._clock, self._table = times[:n], times, None
+        rotations, places, ends = poses[:, :3, :3], poses[:, :3, 3], self._ends
+        chords = places[ends] - places[:m]
+        turns = rotation_vectors(rotations[:m].transpose(0, 2, 1) @ rotations[ends])
+        lengths, angles = np.linalg.norm(chords, axis=1), np.linalg.norm(turns, axis=1)
+        self._gaps = np.stack([centripetal_gaps(lengths), centripetal_gaps(angles)], axis=1)
+        moving, turning = self._gaps.T
+        rates = tangents(chords, moving, self._sides, tension)
+        along = hermite(places[:m], places[ends], rates[:m] * moving[:, None], rates[ends] * moving[:, None])
+        rates = tangents(turns, turning, self._sides, tension)
+        self._curves = np.concatenate([along, turning_cubics(turns, turning, rates, ends)], axis=2)
+        self._middles = rotations[:m] @ matrices_from_vectors(0.5 * turns)
+        if constant_speed:
+            zooms = np.abs(fovs[ends] - fovs[:m])
+            spread = angles.sum() + zooms.sum()
+            # A turn of twice the path's mean rate counts as much as the way.
+            self._metre = 0.5 * lengths.sum() / spread if spread > 0.0 and lengths.any() else 1.0
+            self._even(times, np.maximum(lengths, self._metre * np.maximum(angles, zooms)))
+        else:
+            self._timing = self._timed(easings)
+
+    def at(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return poses [n,4,4] and fields of view [n] at times [n] between the first and the last."""
+        if self._table is None:
+            return self._pose(times)
+        stamps, cubics = self._table
+        i, s = _placed(stamps, times)
+        return self._pose(cubic(cubics[i], s)[:, 0])
+
+    def _timed(self, easings: np.ndarray | None = None) -> np.ndarray:
+        """Return cubics [m,4,3] over the clock's segments: the share of the curves' ways, and the field of view."""
+        h, ends, sides = np.diff(self._clock), self._ends, self._sides
+        m = len(h)
+        start = np.zeros((m, 3))
+        start[:, 2] = self._fovs[:m]
+        end = np.ones((m, 3))
+        end[:, 2] = self._fovs[ends]
+        size = np.ones((m, 3))  # of the rises, in what is continuous at the keys: knots, not shares
+        size[:, :2] = self._gaps
+        even = None if easings is None else easings == "linear"
+        rates = slopes((end - start) * size / h[:, None], h, sides, even)
+        if easings is not None:
+            rates[(easings == "ease") | (easings == "hold")] = 0.0
+        scale = h[:, None] / size
+        timing = hermite(start, end, rates[:m] * scale, rates[ends] * scale)
+        timing[self._cut, 1:] = 0.0
+        return timing
+
+    def _even(self, times: np.ndarray, measures: np.ndarray) -> None:
+        """Time the motion by its length: `measures [m]` are about those of the segments.
+
+        The length of a step is the way, or the turn or the zoom where that is more, so that a turn on the spot
+        takes its time. The clock of an even motion is close to the length already; the table mends the rest.
+        """
+        cut, m, gaps_s = self._cut, len(self._cut), np.diff(times)
+        moving_s = gaps_s[~cut].sum()
+        if not measures[~cut].any():  # nothing moves anywhere: the keys keep their times
+            self._timing = self._timed()
+            return
+        self._clock = np.append(0.0, np.cumsum(np.maximum(measures, LEAST_GAP * measures.max())))
+        self._timing = self._timed()
+        share = np.arange(_STEPS) / _STEPS
+        clock = (self._clock[:-1, None] + np.diff(self._clock)[:, None] * share).ravel()
+        clock = np.append(clock, self._clock[-1])
+        poses, fovs = self._pose(clock)
+        turned = np.linalg.norm(np.diff(poses[:, :3, :3], axis=0), axis=(1, 2)) / np.sqrt(2.0)
+        way = np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1)
+        way = np.maximum(way, self._metre * np.maximum(turned, np.abs(np.diff(fovs))))
+        held = np.repeat(cut, _STEPS)
+        steps_s = np.maximum(way * (moving_s / way[~held].sum()), 1e-9 * moving_s)
+        steps_s[held] = np.repeat(gaps_s[cut] / _STEPS, _STEPS)
+        stamps = times[0] + np.append(0.0, np.cumsum(steps_s))
+        stamps[-1] = times[-1]  # to the last bit, as people ask for this moment
+        self._table = (stamps, self._clock_over(stamps, clock))
+        self.key_times_s = stamps[: _STEPS * m + 1 : _STEPS][: len(self._fovs)]
+
+    def _clock_over(self, stamps: np.ndarray, clock: np.ndarray) -> np.ndarray:
+        """Return cubics [steps,4,1] that lead from time to the clock, rising throughout."""
+        h, closed = np.diff(stamps), len(self._fovs) == len(self._cut)
+        n = len(h) if closed else len(h) + 1
+        rates = slopes((np.diff(clock) / h)[:, None], h, Sides.of(n, np.zeros(len(h), dtype=bool)))
+        after = np.arange(1, len(h) + 1) % n
+        leave, arrive = rates[: len(h)] * h[:, None], rates[after] * h[:, None]
+        return hermite(clock[:-1, None], clock[1:, None], leave, arrive)
+
+    def _pose(self, clock: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        i, s = _placed(self._clock, clock)
+        timing = cubic(self._timing[i], s)
+        curve = cubic(self._curves[i], np.repeat(timing[:, :2], 3, axis=1))
+        poses = np.zeros((len(clock), 4, 4))
+        poses[:, :3, :3] = self._middles[i] @ matrices_from_vectors(curve[:, 3:])
+        poses[:, :3, 3] = curve[:, :3]
+        poses[:, 3, 3] = 1.0
+        return poses, timing[:, 2]
+
+
+def _placed(edges: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the segment between `edges` of each value [n], and the share [n,1] of it that lies behind."""
+    i = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
+    low = edges[i]
+    return i, ((values - low) / (edges[i + 1] - low))[:, None]
