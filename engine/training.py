@@ -17,6 +17,8 @@ from engine.datasets.box import text_of_centre, with_box
 from engine.datasets.recognise import BUILT_IN
 from engine.datasets.scene import Points, Scene
 from engine.errors import CheckpointError, UserError
+from engine.export import compact
+from engine.export.source import as_svraster
 from engine.findings import Finding
 from engine.messages import (
     Beside,
@@ -297,7 +299,12 @@ class Opener:
         return Training(scene, method, self._place(spec))
 
     def run(self, command: OpenRun, report: Report) -> tuple[Training, list[Logged]]:
-        """Load the scene of a run and the newest checkpoint that can be read; log what had to be skipped."""
+        """Load the scene of a run and the newest checkpoint that can be read; log what had to be skipped.
+
+        A compact file of voxels is opened like a run; what is trained on from there goes into a new folder.
+        """
+        if compact.is_compact(command.path):
+            return self._compact(command.path, report)
         run = runs.open_run(command.path)
 
         def load() -> Scene:
@@ -305,6 +312,28 @@ class Opener:
             return self._loader(run.spec.scene, run.spec.options, report)
 
         return self._resume(run, load)
+
+    def _compact(self, path: str, report: Report) -> tuple[Training, list[Logged]]:
+        """Open a compact file; where its photos are missing, its voxels are drawn in their place."""
+        stored = compact.read(path)
+        spec = stored.spec
+        log = []
+        try:
+            report("loading", 0, 0)
+            scene = self._loader(spec.scene, spec.options, report)
+        except UserError as error:
+            scene = compact.scene_without_photos(stored, path, error)
+            log = [Logged("warning", scene.warnings[0])]
+        model = as_svraster(stored.voxels, scene, spec.seed)
+        method = self._factory(model.name, scene, stored.voxels.values, spec.seed)
+        method.load_state(*model.state())
+        spec = dataclasses.replace(spec, method=model.name, values=options.flatten(method.config))
+        training = Training(scene, method, self._place(spec))
+        training.seconds = training.saved_seconds = stored.seconds
+        return training, [
+            *log,
+            Logged("info", f"Opened {path}; what is trained on goes into {training.run.path}."),
+        ]
 
     def beside(self, path: str, training: Training) -> tuple[Training, list[Logged]]:
         """Load the newest checkpoint of another run of the scene that is open; photos are not read again."""

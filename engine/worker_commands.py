@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import messages as m
-from engine import worker_beside, worker_modes, worker_structure
+from engine import worker_beside, worker_modes, worker_scenes, worker_structure
 from engine.errors import UserError
 from engine.messages import TrainState
 from engine.methods.inspection import inspection_of
@@ -196,11 +196,13 @@ def _order_jobs(core: Core, command: m.OrderJobs) -> None:
 
 def _cancel_job(core: Core, command: m.CancelJob) -> None:
     core.jobs.cancel(command.job_id)
+    core.scenes.cancel(command.job_id)
 
 
 def _stop(core: Core, command: m.Stop) -> None:
     core.stopped = True
     core.jobs.cancel()
+    core.scenes.stop()
     _save_if_needed(core)
 
 
@@ -248,6 +250,8 @@ _HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
     m.StartJob: ("The export could not start", False, _start_job),
     m.OrderJobs: ("The exports could not be put in order", False, _order_jobs),
     m.CancelJob: ("The export could not be cancelled", False, _cancel_job),
+    m.EstimateExport: ("The sizes of an export could not be found out", True, worker_scenes.estimate_export),
+    m.ExportScene: ("The scene could not be exported", True, worker_scenes.export_scene),
     m.Stop: ("The last save failed", False, _stop),
 }
 # What a model in inference mode can do as it is, or what replaces it; for any other command it is brought back first.

@@ -49,6 +49,7 @@ from engine.worker_beside import (
 )
 from engine.worker_jobs import JobRunner
 from engine.worker_meter import Meter, resident_bytes
+from engine.worker_scenes import SceneExports, training_now
 from engine.worker_survey import Survey
 from engine.worker_views import render_frame
 
@@ -98,6 +99,7 @@ class Core:
         self._evaluated: list[Training] = []  # the model under evaluation, then those that wait for theirs
         self.survey: Survey | None = None
         self.jobs = JobRunner(clock, self._job_failed)
+        self.scenes = SceneExports(outputs.events.put, lambda: training_now(self))
         self.meter = Meter(clock())
         self.timings = {"load": 0.0, "compile": 0.0, "evaluate": 0.0, "train": 0.0, "cpu": 0.0}
         self.save_due = False

@@ -326,6 +326,30 @@ class CancelJob(Command):
 
 
 @dataclass(frozen=True)
+class EstimateExport(Command):
+    """Ask what the open model would be in each format of scene export; the answer is ExportEstimated.
+
+    `options` are those of ExportOptions by dotted name. A question that is not answered yet is given up.
+    """
+
+    options: dict[str, Any] = field(default_factory=dict)
+    supersedes = "estimate export"
+
+
+@dataclass(frozen=True)
+class ExportScene(Command):
+    """Write the open model, as it is now, into a file; `format` is an id of engine/export/formats.py.
+
+    SceneExportProgress tells how far it is, SceneExported its end; CancelJob gives it up.
+    """
+
+    job_id: str
+    format: str
+    path: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class OrderJobs(Command):
     """Render waiting jobs in another order: those named first, in that order, then the others."""
 

@@ -15,6 +15,8 @@ from engine.messages.base import Command, Event, TrainState
 from engine.methods.common import AdaptReport, Histogram, PickedVoxel, StructureStats
 from engine.region import Region
 
+ESTIMATE = "estimate"  # the job id of EstimateExport
+
 
 @dataclass(frozen=True)
 class StateChanged(Event):
@@ -318,6 +320,55 @@ class JobEnded(Event):
     job_id: str
     outcome: str
     detail: str
+
+
+@dataclass(frozen=True)
+class ExportEstimated(Event):
+    """The answer to EstimateExport about the model `key` at a step: what each format would be."""
+
+    formats: tuple[FormatEstimate, ...]
+    key: int
+    step: int
+
+
+@dataclass(frozen=True)
+class SceneExportProgress(Event):
+    """A scene export got further; `total` 0 means unknown."""
+
+    job_id: str
+    stage: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class SceneExported(Event):
+    """A scene export is over: `outcome` is "finished", "cancelled" or "failed".
+
+    `detail` says what was written into `path`, or why nothing was.
+    """
+
+    job_id: str
+    outcome: str
+    detail: str
+    path: str = ""
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class FormatEstimate:
+    """What a scene would be in a format. `bytes` None: not known; `rough`: about so many. `loss_db` is of PSNR, None: no
+    pictures are made of that format.
+
+    `problem` says why the format cannot be written, `note` what else there is to know.
+    """
+
+    format: str
+    bytes: int | None = None
+    rough: bool = False
+    loss_db: float | None = None
+    note: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)
