@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from app.inspection import Inspection
 from app.undo import UndoStack
 from engine.findings import Finding
 from engine.messages import (
@@ -111,6 +112,7 @@ class Session:
     last_error: Failed | None = None  # until training goes on or another scene is opened
     export: ExportSettings = field(default_factory=ExportSettings)
     view: ViewSettings = field(default_factory=ViewSettings)
+    inspect: Inspection = field(default_factory=Inspection)
     undo: UndoStack = field(default_factory=UndoStack)  # edits of everything that can be edited
     legend: tuple[float, float, str] | None = None  # of the frame on screen (`Frame.legend`)
     wire_drawn: tuple[int, int] | None = None  # boxes of the wireframe: how many are drawn, of how many

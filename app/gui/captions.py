@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from app.gui import theme
+from app.gui import inspect_captions, theme
 from app.gui.annotations import Annotations, Chip
 from app.gui.layout import Rect
 from app.session import Session
@@ -15,6 +15,7 @@ from engine.messages import Frame, SceneOpened
 from engine.render.colour_maps import colour_table
 
 LEGEND_STEPS = 48
+CHIP_STEP = 31  # from one line at the top left to the next
 
 
 class Captions:
@@ -58,6 +59,8 @@ class Captions:
         chips = []
         if index is not None and index < len(scene.views):
             chips.append(Chip(place_of_view(scene, index), px(14), px(14)))
+        for text, colour in inspect_captions.lines(self._session):
+            chips.append(Chip(text, px(14), px(14) + len(chips) * px(CHIP_STEP), colour))
         if hovered is not None:
             info = scene.views[hovered]
             pixels, _ = shown.project(info.camera.position[None])

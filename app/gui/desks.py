@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from app.gui.inspect_desk import InspectDesk
 from engine.messages import Event
 
 if TYPE_CHECKING:
@@ -29,4 +30,4 @@ class Desk(Protocol):
         """Take a turn, `dt` seconds after the last one; return whether the window must be drawn anew."""
 
 
-DESKS: tuple[Callable[[Parts], Desk], ...] = ()  # in the order of their turns
+DESKS: tuple[Callable[[Parts], Desk], ...] = (InspectDesk,)  # in the order of their turns

@@ -72,14 +72,11 @@ class Drag:
         return self._scaled(camera, x, y)
 
     def _across(self, camera: Camera, x: float, y: float) -> Box:
-        _, depth = camera.project(self.start.centre[None])
-        step = np.array([(x - self.x) / camera.fx, (y - self.y) / camera.fy, 0.0])
-        step *= 1.0 if camera.orthographic else depth[0]
-        return Box(self.start.centre + camera.world_from_cam[:3, :3] @ step, self.start.edge)
+        return Box(across(self.start.centre, camera, x - self.x, y - self.y), self.start.edge)
 
     def _along(self, axis: int, camera: Camera, x: float, y: float) -> Box:
-        before = _place_on_axis(self.start.centre, axis, camera, self.x, self.y)
-        now = _place_on_axis(self.start.centre, axis, camera, x, y)
+        before = place_on_line(self.start.centre, np.eye(3)[axis], camera, self.x, self.y)
+        now = place_on_line(self.start.centre, np.eye(3)[axis], camera, x, y)
         if before is None or now is None:
             return self.start
         centre = self.start.centre.copy()
@@ -94,17 +91,29 @@ class Drag:
         return Box(self.start.centre, float(np.clip(edge, MIN_EDGE, MAX_EDGE)))
 
 
-def _place_on_axis(origin: np.ndarray, axis: int, camera: Camera, x: float, y: float) -> float | None:
-    """Return how far along an axis through `origin` the line of sight of a pixel passes closest; None if they align."""
+def sight_of(camera: Camera, x: float, y: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the line of sight of a pixel: a point [3] on it and its unit direction [3]."""
     local = np.array([(x - camera.cx) / camera.fx, (y - camera.cy) / camera.fy, 1.0])
     rotation = camera.world_from_cam[:3, :3]
     eye, sight = camera.position, rotation @ local
     if camera.orthographic:
         eye, sight = eye + rotation @ [local[0], local[1], 0.0], camera.forward
-    sight = sight / np.linalg.norm(sight)
-    along = np.eye(3)[axis]
+    return eye, sight / np.linalg.norm(sight)
+
+
+def place_on_line(origin: np.ndarray, along: np.ndarray, camera: Camera, x: float, y: float) -> float | None:
+    """Return how far along a line through `origin` the line of sight of a pixel passes closest; None if they align."""
+    eye, sight = sight_of(camera, x, y)
     cosine = float(along @ sight)
     if 1.0 - cosine**2 < _LEAST_ACROSS**2:
         return None
     to_eye = eye - origin
     return float((to_eye @ along - cosine * (to_eye @ sight)) / (1.0 - cosine**2))
+
+
+def across(start: np.ndarray, camera: Camera, dx: float, dy: float) -> np.ndarray:
+    """Return where a point goes that moves across the picture by some pixels."""
+    _, depth = camera.project(start[None])
+    step = np.array([dx / camera.fx, dy / camera.fy, 0.0])
+    step *= 1.0 if camera.orthographic else depth[0]
+    return start + camera.world_from_cam[:3, :3] @ step
