@@ -84,6 +84,11 @@ def free_caches() -> None:
         torch.cuda.empty_cache()
 
 
+def host_free_bytes() -> int:
+    """Return what memory of the computer is free."""
+    return _host_memory()[0]
+
+
 def _host_memory() -> tuple[int, int]:
     import psutil
 

@@ -29,7 +29,9 @@ from engine.messages import (
     ViewInfo,
 )
 from engine.methods.common import Method
+from engine.methods.inspection import inspection_of
 from engine.monitor import VITALS, Monitor
+from engine.snapshots import Ring
 from engine.tally import Tally
 
 MAX_DRAWN_POINTS = 200_000  # of the sparse points, sent to a front end
@@ -78,6 +80,7 @@ class Training:
         self.findings: tuple[Finding, ...] = ()  # what goes wrong, as last told
         self.excluded: frozenset[int] = frozenset()  # training views that are left out
         self.key = next(_keys)  # tells models of one process apart
+        self.ring = Ring()  # what edits of its structure can be undone
         self.losses: tuple[tuple[str, float], ...] = ()  # of the last step
         self.psnr = float("nan")
         self.evaluate_at = math.inf  # training seconds
@@ -179,9 +182,15 @@ class Training:
         self.exclude((i for i in resumed.header.get("excluded", ()) if i < len(self.scene.train)), True)
         self.unsaved = False
 
+    def came_back(self) -> None:
+        """Note that the method is in a state of earlier or later: the next save forgets what lies beyond its step."""
+        self.resumed_from = step = self.method.step
+        self.monitor.begin(self.seconds, [r for r in self.monitor.records if r.get("step", 0) <= step])
+        self.unsaved = True
+
     def opened(self) -> SceneOpened:
         """Describe the scene and the model for a front end."""
-        scene = self.scene_now()
+        scene, tools = self.scene_now(), inspection_of(self.method)
         views = [ViewInfo(v.name, v.camera, False) for v in scene.train.views]
         views += [ViewInfo(v.name, v.camera, True) for v in scene.test.views]
         xyz, rgb = _drawn_points(scene.points)
@@ -212,6 +221,11 @@ class Training:
             options=dict(self.run.spec.options),
             findings=self.findings,
             inference=self.resting,
+            can=tools.can,
+            cannot=tools.cannot,
+            train_region=tools.train_region,
+            undo_labels=self.ring.undo_labels,
+            redo_labels=self.ring.redo_labels,
         )
 
     def history(self) -> HistoryRead:

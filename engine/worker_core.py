@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine import memory, options, worker_commands, worker_memory, worker_modes
+from engine import memory, options, worker_commands, worker_memory, worker_modes, worker_structure
 from engine.cameras import Camera
 from engine.cpu.crew import spent_and_waited_s
 from engine.diagnosis import diagnose
@@ -169,6 +169,7 @@ class Core:
         event = worker_memory.event(what, error, cause, self.training)  # says what was free before this
         memory.free_caches()
         stop_beside(self)
+        worker_structure.forget(self)
         if self.state is TrainState.TRAINING:
             self.pause("Memory ran out.", look=False)
         if (what, _NO_MEMORY) not in self._told:

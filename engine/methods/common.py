@@ -19,6 +19,7 @@ from engine.errors import UserError
 
 VIEW_MODES = ("colour", "depth", "normal", "alpha", "error", "level", "size", "samples", "soft", "node")
 VALUE_MODES = ("density", "age", "weight", "priority")  # view modes as well, of a number that each voxel has
+LOGARITHMIC_MODES = ("size", "density", "weight", "priority")  # their colours stand for factors
 # What a method may be able to do with its structure; a front end disables what it cannot, and says why.
 CAPABILITIES = (
     *VALUE_MODES, "levels", "crop", "slice", "preview_boxes", "pick", "details", "train_region", "delete_region",
@@ -156,7 +157,9 @@ class Method(Protocol):
     - `node_use()`, the NodeUse of the last view, None before the first;
     - `slow_views = True`, if views may take seconds: its `interrupt` is None or a function that `render` calls every few
       milliseconds; where that says True, `render` raises `engine.errors.Interrupted`;
-    - `rest()`, or `rest_in(folder)`, which drops what only training needs, until `load_state`.
+    - `rest()`, or `rest_in(folder)`, which drops what only training needs, until `load_state`;
+    - `inspection`, an `engine.methods.inspection.Inspection`: what a person can do with its structure; then `render` takes
+      `shown`, an `engine.region.Shown`, as well.
     """
 
     name: str
@@ -179,7 +182,8 @@ class Method(Protocol):
         supersample: float | None = None,
         background: tuple[float, float, float] | None = None,
     ) -> Buffers:
-        """Render a view. `want` names optional fields of Buffers; `background` None takes the scene's own.
+        """Render a view. `want` names optional fields of Buffers, or one of VALUE_MODES for Buffers.value, None where the
+        method does not know it; `background` None takes the scene's own.
 
         `supersample` rays a pixel side are averaged; None takes what the method is evaluated with.
         """
