@@ -165,3 +165,10 @@ class Numbers:
     def text(self) -> str:
         """Return the numbers as lines to paste elsewhere."""
         return "\n".join(f"{name}\t{value}" for name, value in self.rows)
+
+
+def along_in_data(plane: SlicePlane, data_from_engine: np.ndarray) -> tuple[float, float]:
+    """Return where the plane at offset 0 stands along its normal in the data's units, and how long an engine unit is there."""
+    scale = float(np.cbrt(np.linalg.det(data_from_engine[:3, :3])))
+    along = data_from_engine[:3, :3] @ np.array(plane.along) / scale
+    return float(along @ data_from_engine[:3, 3]), scale

@@ -28,6 +28,7 @@ from engine.messages import (
     SceneOpened,
     SetTrainRegion,
     StructureUndone,
+    TrainRegionChanged,
     VoxelPicked,
 )
 from engine.region import Region
@@ -46,6 +47,7 @@ class InspectDesk:
         self._parts, self._session, self._send = parts, parts.session, parts.send
         self._edits = structure_undo.StructureEdits(parts.session.undo, parts.send)
         self._merging = ""  # what the last edit of the look may be merged with
+        self._asked: tuple[Region | None, Region | None] | None = None  # what was trained, what is to be
         self._place: Any = None  # path, kind and box of the scene that the look belongs to
         tool = (self._session, self._change, self._seal, self._reach_px)
         region, plane = RegionTool(*tool), SliceTool(*tool)
@@ -89,11 +91,14 @@ class InspectDesk:
         if isinstance(event, StructureUndone):
             self._parts.viewport.structure_changed()
             self._parts.reports.note(structure_undo.sentence(event))
+        elif isinstance(event, TrainRegionChanged):
+            self._trains(event.region)
         elif isinstance(event, VoxelPicked) and event.voxel is None:
             self._parts.reports.note("there is no voxel")
         elif isinstance(event, VoxelPicked):
             self._parts.columns.fold("inspect", False)
         elif isinstance(event, Failed):
+            self._asked = None
             self._session.inspect.preview &= self._session.preview is not None
 
     def update(self, dt: float) -> bool:
@@ -256,15 +261,22 @@ class InspectDesk:
         self._parts.reports.note(f"copied: {what}")
 
     def _train_region(self, region: Region | None) -> None:
-        """Train only a region from now on, or everything again; undone by asking for the one of before."""
-        before = self._session.inspect.train_region
+        """Train only a region from now on, or everything again."""
+        self._asked = (self._session.inspect.train_region, region)
+        self._send(SetTrainRegion(region))
+
+    def _trains(self, region: Region | None) -> None:
+        """The worker trains a region, or everything: an edit, if it was asked for here and not by undoing."""
+        asked, self._asked = self._asked, None
+        if asked is None:
+            return
+        before = asked[0]
         label = "Train everything" if region is None else "Train only here"
-        self._seal()
         edit = Edit(
             label,
             lambda: self._send(SetTrainRegion(before)),
             lambda: self._send(SetTrainRegion(region)),
             _TRAINED,
         )
+        self._seal()
         self._session.undo.push(edit)
-        self._send(SetTrainRegion(region))

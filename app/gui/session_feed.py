@@ -35,6 +35,7 @@ from engine.messages import (
     TrainState,
     ViewsExcluded,
 )
+from engine.methods.common import VALUE_MODES
 
 CURVE_LIMIT = 2000  # points a curve may hold: more than a plot has pixels, and 20 curves stay below 4 MB
 WARNING_LIMIT = 100
@@ -182,6 +183,8 @@ def _open(session: Session, scene: SceneOpened) -> None:
     front = known.get(scene.key) or BesideModel(Beside(scene.key, scene.method, scene.run_folder))
     session.curves, session.evaluated = front.curves, front.evaluated
     _set_beside(session, scene.beside, known)
+    if session.view.mode in VALUE_MODES and scene.why_not(session.view.mode):
+        session.view.mode = "colour"
     if scene.key in known:  # it was beside: nothing else has changed
         return
     session.view.edit_box, session.view.show_points = False, True
@@ -220,8 +223,10 @@ def _go_back(session: Session, step: int) -> None:
         session.curves.clear()
         session.evaluated, session.findings, session.inference = None, (), False
         return
-    for name, points in session.curves.items():
+    for name, points in list(session.curves.items()):
         session.curves[name] = [point for point in points if point.step <= step]
+        if not session.curves[name]:
+            del session.curves[name]
 
 
 def _seconds(session: Session) -> float:

@@ -102,4 +102,9 @@ def region_of_text(text: str, data_from_engine: np.ndarray) -> Region:
         raise UserError(
             "Cannot paste a region: the clipboard holds other text. Copy a region first, with Copy in the Region panel."
         ) from error
+    return in_engine(region, data_from_engine)
+
+
+def in_engine(region: Region, data_from_engine: np.ndarray) -> Region:
+    """Return a region of the data's coordinates in engine units."""
     return region.mapped(np.linalg.inv(data_from_engine))
