@@ -148,7 +148,7 @@ class Numbers:
             ("Voxel", f"{voxel.index:,}"),
             ("Level", str(voxel.level)),
             ("Edge", f"{scale * voxel.edge:.5g}"),
-            ("Centre", "  ".join(f"{x:.4g}" for x in centre)),
+            ("Centre", "  ".join(f"{x:.3f}" for x in centre)),
             ("Density", f"{voxel.density / scale:.4g} per unit"),
             ("Opacity", f"{100.0 * voxel.alpha:.1f} % on this ray"),
             ("Share", f"{100.0 * voxel.contribution:.1f} % of the pixel"),

@@ -86,10 +86,11 @@ class UndoStack:
         self._done = [edit for edit in self._done if edit.merge_key != merge_key]
         self._undone = [edit for edit in self._undone if edit.merge_key != merge_key]
 
-    def count(self, merge_key: str) -> tuple[int, int]:
-        """Return how many edits of one kind can be undone, and how many done again."""
+    def labels(self, merge_key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return what edits of one kind can be undone, and what can be done again, each beginning with the next."""
         done, undone = (
-            sum(edit.merge_key == merge_key for edit in one) for one in (self._done, self._undone)
+            tuple(edit.label for edit in reversed(edits) if edit.merge_key == merge_key)
+            for edits in (self._done, self._undone)
         )
         return done, undone
 

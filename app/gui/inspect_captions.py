@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from app.gui import formats, theme
 from app.gui.inspect_layers import DROP, SPLIT
+from app.inspection import Numbers
 from app.session import Session
+from engine.messages import SceneOpened
+from engine.methods.common import PickedVoxel
 
 Line = tuple[str, theme.Colour]
 
@@ -34,6 +37,12 @@ def lines(session: Session) -> list[Line]:
     return found
 
 
+def of_voxel(voxel: PickedVoxel, scene: SceneOpened) -> str:
+    """Return what stands beside the picked voxel in the picture; all its numbers are in the Inspect panel."""
+    rows = dict(Numbers.of(voxel, scene.data_from_engine).rows)
+    return f"voxel {rows['Voxel']}   level {rows['Level']}   density {rows['Density']}"
+
+
 def _preview(session: Session) -> list[Line]:
     """Return the legend of the boxes: how many would go and how many would be split."""
     if session.preview is None:
@@ -46,5 +55,6 @@ def _preview(session: Session) -> list[Line]:
     ):
         drawn = 0 if boxes is None else len(boxes)
         some = f", {formats.count(drawn)} drawn" if 0 < drawn < count else ""
-        rows.append((f"would {word} {formats.count(count)} {unit}{some}", colour))
+        where = " in the region" if preview.region is not None else ""
+        rows.append((f"would {word} {formats.count(count)} {unit}{where}{some}", colour))
     return rows

@@ -96,7 +96,7 @@ class InspectDesk:
         elif isinstance(event, VoxelPicked) and event.voxel is None:
             self._parts.reports.note("there is no voxel")
         elif isinstance(event, VoxelPicked):
-            self._parts.columns.fold("inspect", False)
+            self._parts.columns.reveal("inspect")
         elif isinstance(event, Failed):
             self._asked = None
             self._session.inspect.preview &= self._session.preview is not None
@@ -240,7 +240,7 @@ class InspectDesk:
 
     def _toggle_crop_outside(self) -> None:
         look = self._session.inspect.look
-        self._change("Crop what I see", self._with(crop_outside=not look.crop_outside))
+        self._change("Crop the other way", self._with(crop_outside=not look.crop_outside))
 
     def _copy_region(self) -> None:
         look, scene = self._session.inspect.look, self._session.scene

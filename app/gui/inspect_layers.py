@@ -11,7 +11,7 @@ import numpy as np
 
 from app.gl.overlays import OverlayPass
 from app.gui import region_gizmo, theme
-from app.gui.inspect_tools import RegionTool, SliceTool, frame_lines, handle_place
+from app.gui.inspect_tools import RegionTool, SliceTool, frame_lines, grips
 from app.session import Session
 from app.view.frusta import AXIS_COLOURS, box_segments
 from engine.messages import AdaptPreviewed
@@ -20,11 +20,12 @@ from engine.region import Region
 # Told apart by people who do not see red or green, too: orange and sky blue.
 DROP: theme.Colour = (242, 142, 52, 255)
 SPLIT: theme.Colour = (92, 184, 240, 255)
+SLICE: theme.Colour = (206, 133, 232, 255)
 PICKED: theme.Colour = (255, 238, 110, 255)
 DOT_PX, HELD_PX = 11.0, 15.0
 NAMES = [
-    "slice", "slice handle", "drop boxes", "split boxes", "trained region", "region", "region ring", "region arrows",
-    "region dots", "region held", "picked",
+    "slice", "slice handles", "slice held", "drop boxes", "split boxes", "trained region", "region", "region ring",
+    "region arrows", "region dots", "region held", "picked",
 ]  # fmt: skip
 
 
@@ -118,17 +119,19 @@ class InspectLayers:
             place = places[[region_gizmo.DOTS.index(held)]]
             self._pass.set_points("region held", place, np.ones(4, np.float32), size_px=HELD_PX, hidden=1.0)
 
-    def _set_slice(self, key: tuple[Any, str, Any] | None) -> None:
-        self._pass.remove("slice handle")
+    def _set_slice(self, key: tuple[Any, int | None, Any] | None) -> None:
+        for name in ("slice", "slice handles", "slice held"):
+            self._pass.remove(name)
         if key is None:
-            self._pass.remove("slice")
             return
         plane, held, up = key
-        lines = frame_lines(plane, np.array(up))
-        self._pass.set_lines("slice", lines, rgba(theme.TEXT, 0.5), width_px=1.4, hidden=0.35)
-        place, colour = handle_place(plane, np.array(up))[None], rgba(theme.TEXT if held else theme.ACCENT)
-        size = HELD_PX if held else DOT_PX
-        self._pass.set_points("slice handle", place, colour, size_px=size, hidden=0.8)
+        places = grips(plane, np.array(up))
+        self._pass.set_lines(
+            "slice", frame_lines(plane, np.array(up)), rgba(SLICE, 0.7), width_px=1.6, hidden=0.35
+        )
+        self._pass.set_points("slice handles", places, rgba(SLICE), size_px=DOT_PX, hidden=0.8)
+        if held is not None:
+            self._pass.set_points("slice held", places[[held]], np.ones(4), size_px=HELD_PX, hidden=1.0)
 
     def _set_picked(self, key: tuple[Any, float] | None) -> None:
         if key is None:

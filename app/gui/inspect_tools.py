@@ -18,7 +18,14 @@ from app.session import Session
 from engine.cameras import Camera
 from engine.messages import Command, PickVoxel
 
-FRAME_HALF = 0.62  # of the slice's frame, engine units: a little more than the scene's box
+FRAME_HALF = 0.55  # of the slice's frame, engine units: a little more than the scene's box
+_GRIPS = (
+    (0.0, 0.0),
+    (0.0, 1.0),
+    (1.0, 0.0),
+    (0.0, -1.0),
+    (-1.0, 0.0),
+)  # in the frame: its middle, its edges' middles
 MOST_OFFSET = 4.0
 Change = Callable[[str, Look, str], None]  # label of the edit, the look after it, what it may be merged with
 
@@ -71,43 +78,45 @@ class RegionTool:
 
 
 class SliceTool:
-    """The handle of the slice, on the edge of its frame."""
+    """The handles of the slice, in the middle of its frame and on its edges: one of them is in the picture."""
 
     def __init__(
         self, session: Session, change: Change, seal: Callable[[], None], reach_px: Callable[[], float]
     ) -> None:
         self._session, self._change, self._seal, self._reach_px = session, change, seal, reach_px
-        self._start: tuple[SlicePlane, float, float] | None = None
-        self.held = ""
+        self._start: tuple[SlicePlane, int, float, float] | None = None
+        self.held: int | None = None  # of `grips`
 
     def hover(self, camera: Camera, x: float, y: float) -> bool:
-        """Show the handle if it is under the mouse."""
+        """Show the handle under the mouse, if there is one."""
         look, scene = self._session.inspect.look, self._session.scene
-        self.held = ""
+        self.held = None
         if scene is not None and look.slicing:
-            pixels, depth = camera.project(handle_place(look.plane, scene.up)[None])
-            near = np.hypot(*(pixels[0] - [x, y])) <= self._reach_px()
-            self.held = "slice" if near and depth[0] > 0.01 else ""
-        return self.held != ""
+            pixels, depth = camera.project(grips(look.plane, scene.up))
+            distance = np.hypot(pixels[:, 0] - x, pixels[:, 1] - y)
+            distance[depth < 0.01] = np.inf
+            if distance.min() <= self._reach_px():
+                self.held = int(np.argmin(distance))
+        return self.held is not None
 
     def unhover(self) -> None:
         """The mouse is elsewhere."""
-        self.held = ""
+        self.held = None
 
     def press(self, camera: Camera, x: float, y: float) -> bool:
         """Take the handle there."""
         if not self.hover(camera, x, y):
             return False
         self._seal()
-        self._start = self._session.inspect.look.plane, x, y
+        self._start = self._session.inspect.look.plane, self.held, x, y
         return True
 
     def drag(self, camera: Camera, x: float, y: float) -> None:
         """Move the plane along its normal so that the handle stays under the mouse."""
         if self._start is None:
             return
-        plane, *taken = self._start
-        grip, along = handle_place(plane, self._session.scene.up), np.array(plane.along)
+        plane, held, *taken = self._start
+        grip, along = grips(plane, self._session.scene.up)[held], np.array(plane.along)
         before, now = (place_on_line(grip, along, camera, *pixel) for pixel in (taken, (x, y)))
         if before is None or now is None:
             return
@@ -168,9 +177,9 @@ def frame_axes(plane: SlicePlane, up: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return level, np.cross(along, level)
 
 
-def handle_place(plane: SlicePlane, up: np.ndarray) -> np.ndarray:
-    """Return where the plane is taken hold of: the middle of its frame's upper edge."""
-    return np.array(plane.point) + FRAME_HALF * frame_axes(plane, up)[1]
+def grips(plane: SlicePlane, up: np.ndarray) -> np.ndarray:
+    """Return where the plane can be taken hold of, [5,3]."""
+    return np.array(plane.point) + FRAME_HALF * np.array(_GRIPS) @ np.array(frame_axes(plane, up))
 
 
 def frame_lines(plane: SlicePlane, up: np.ndarray) -> np.ndarray:

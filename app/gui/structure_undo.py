@@ -56,18 +56,15 @@ class StructureEdits:
             self._push(label)
 
     def _follow(self, event: UndoChanged) -> None:
-        done, undone = self._stack.count(KIND)
-        can_undo, can_redo = len(event.undo_labels), len(event.redo_labels)
-        if (can_undo, can_redo) == (done, undone):
-            return
-        # What was asked for and is not answered yet has moved an edit here, but not there.
+        done, undone = self._stack.labels(KIND)
+        # What was asked for and is not answered yet has moved edits here, but not there.
         ahead = self._undoing - self._redoing
-        new = can_undo - (done + ahead)
-        if new > 0:
-            for label in reversed(event.undo_labels[:new]):
-                self._push(label)
-        else:
-            self._stack.keep(KIND, max(0, can_undo - ahead), max(0, can_redo + ahead))
+        expected = undone[: max(0, ahead)][::-1] + done[max(0, -ahead) :]
+        there = event.undo_labels
+        new = next(n for n in range(len(there) + 1) if there[n:] == expected[: len(there) - n])
+        for label in reversed(there[:new]):
+            self._push(label)
+        self._stack.keep(KIND, max(0, len(there) - ahead), max(0, len(event.redo_labels) + ahead))
 
     def _push(self, label: str) -> None:
         self._stack.seal()

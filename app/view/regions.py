@@ -15,7 +15,7 @@ from engine.region import Region
 LEAST_HALF, MOST_HALF = 1e-3, 64.0  # engine units
 VOXELS_AROUND = 4.0  # edges of the picked voxel on each side of it
 _SAMPLES = 4000  # pixels that "what I see" looks at
-_OUTLIERS = 2.0  # per cent of them left out at each side: a few specks would blow the box up
+_OUTLIERS = 0.5  # per cent of them left out at each side: a few specks would blow the box up
 _MARGIN = 1.05
 
 

@@ -12,7 +12,9 @@ from dataclasses import replace
 import dearpygui.dearpygui as dpg
 
 from app import commands
+from app.gui import formats
 from app.gui.panels.base import COLOURS, BasePanel
+from app.gui.structure_undo import KIND
 from app.session import Session
 from app.view import regions
 from engine.errors import UserError
@@ -60,7 +62,7 @@ class RegionPanel(BasePanel):
         self._checkbox("crop_outside")
         self._heading("Train", "changes what is learned from now on")
         self._checkbox("train_region")
-        self._heading("Edit", "changes the model; undo brings it back")
+        self._heading("Edit", "changes the model; can be undone")
         with self.columns(3):
             self.button("preview_region", "Preview")
             self.button("prune_region", "Prune")
@@ -68,6 +70,7 @@ class RegionPanel(BasePanel):
         with self.columns(2):
             self.button("delete_outside")
             self.button("delete_inside")
+        dpg.add_text("", tag=self.tag("undo"), color=COLOURS["quiet"], wrap=0)
 
     def _heading(self, title: str, text: str) -> None:
         with dpg.group(horizontal=True):
@@ -86,6 +89,7 @@ class RegionPanel(BasePanel):
         for command_id in TOGGLES:
             self.put(command_id, bool(commands.find(command_id).checked(session)))
         self.configure("region_handles", label="Hide handles" if session.inspect.handles else "Handles")
+        self._show_undo(session)
         region, scene = session.inspect.look.region, session.scene
         shown = region is not None and scene is not None
         self.configure("box", show=shown)
@@ -95,6 +99,13 @@ class RegionPanel(BasePanel):
         self.put("centre", tuple(round(x, 4) for x in there.centre))
         self.put("size", tuple(round(2.0 * x, 4) for x in there.half))
         self.put("angle", round(math.degrees(regions.angle_rad(region, scene.up)), 2))
+
+    def _show_undo(self, session: Session) -> None:
+        """Say what it costs that edits of the model can be undone."""
+        count, held = sum(map(len, session.undo.labels(KIND))), session.inspect.undo_bytes
+        text = f"{count} edit{'s' if count != 1 else ''} kept to be undone, {formats.size(held)}"
+        self.configure("undo", show=held > 0)
+        self.put("undo", text)
 
     # --- what a person changes ----------------------------------------------------------------------------
 
