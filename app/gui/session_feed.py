@@ -111,6 +111,8 @@ def apply_stats(session: Session, stats: Stats) -> None:
     _follow_beside(session, stats)
     if before is not None and stats.step < before.step:
         _go_back(session, stats.step)
+        if session.curves.get(PSNR):  # there it was drawn already
+            return
     elif before is not None and stats.step == before.step and session.curves:
         return
     if not session.curves.get(VOXELS):

@@ -61,32 +61,22 @@ class InspectPanel(BasePanel):
                 for command_id, label in AXES.items():
                     self.button(command_id, label)
             with self.form(0.34):
-                for name, label, low, high, tip in (
-                    (
-                        "offset",
-                        "At",
-                        -REACH,
-                        REACH,
-                        "Where the plane stands, in the units of the scene's files.",
-                    ),
-                    (
-                        "thickness",
-                        "Slab",
-                        0.0,
-                        THICKEST,
-                        "How thick a slab is shown behind the plane; 0: all of it.",
-                    ),
-                ):
-                    with self.field(label, name, tip):
-                        dpg.add_slider_float(
-                            tag=self.tag(name), min_value=low, max_value=high, format="%.3f", width=-1,
-                            callback=lambda s, value, name=name: self._move(name, value),
-                        )  # fmt: skip
-                    self.edited(name, lambda value: self.context.do("inspect.seal", None))
+                self._slider("offset", "At", "Where the plane stands, in the units of the scene's files.")
+                self._slider("thickness", "Slab", "How thick a slab is shown behind the plane; 0: all of it.")
             dpg.add_checkbox(
                 label="Hide the other side", tag=self.tag("other"),
-                callback=lambda s, value: self._flip(value),
+                callback=lambda: self._flip(dpg.get_value(self.tag("other"))),
             )  # fmt: skip
+
+    def _slider(self, name: str, label: str, tip: str) -> None:
+        """Add a row that moves the plane; its range is set with the scene's units."""
+        tag = self.tag(name)
+        with self.field(label, name, tip):
+            dpg.add_slider_float(
+                tag=tag, max_value=1.0, format="%.3f", width=-1,
+                callback=lambda: self._move(name, dpg.get_value(tag)),
+            )  # fmt: skip
+        self.edited(name, lambda value: self.context.do("inspect.seal", None))
 
     def checkbox(self, command_id: str, label: str) -> None:
         """Add a box to tick for a command that switches something on and off."""

@@ -51,7 +51,7 @@ class RegionPanel(BasePanel):
             with self.field("Angle", "angle", "Turn about the scene's up, in degrees."):
                 dpg.add_slider_float(
                     tag=self.tag("angle"), min_value=-180.0, max_value=180.0, format="%.1f deg", width=-1,
-                    clamped=True, callback=lambda s, degrees: self._turn(degrees),
+                    clamped=True, callback=lambda: self._turn(dpg.get_value(self.tag("angle"))),
                 )  # fmt: skip
             self.edited("angle", lambda value: self.context.do("inspect.seal", None))
         with self.columns(2):
