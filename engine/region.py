@@ -47,9 +47,15 @@ class Region:
         return cls(0.5 * (low + high), 0.5 * (high - low))  # type: ignore[arg-type]
 
     def contains(self, points: np.ndarray) -> np.ndarray:
-        """Return bool [N]: which of the points [N,3] lie in the box, its faces included."""
-        inside = np.abs((np.asarray(points) - self._middle) @ self._axes) <= np.array(self.half)
-        return inside.all(axis=-1)
+        """Return bool [N]: which of the points [N,3] lie in the box, its faces included; computed in the points' precision."""
+        points = np.asarray(points)
+        kind = points.dtype if points.dtype == np.float32 else np.float64  # a million points: twice as fast
+        inside = np.ones(len(points), dtype=bool)
+        for axis, middle, half in zip(self._axes.T, self._middle @ self._axes, self.half, strict=True):
+            along = points @ axis.astype(kind)
+            along -= along.dtype.type(middle)
+            inside &= np.abs(along, out=along) <= half
+        return inside
 
     def hit_by(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
         """Return bool [N]: which rays from `origins` along `directions` [N,3] pass through the box, ahead of their start."""
@@ -117,8 +123,11 @@ class Slice:
 
     def shows(self, points: np.ndarray) -> np.ndarray:
         """Return bool [N]: which of the points [N,3] are shown."""
-        height = (np.asarray(points) - np.array(self.point)) @ np.array(self.normal)
-        return (height <= 0.0) & ((self.thickness == 0.0) | (height >= -self.thickness))
+        points, normal = np.asarray(points), np.array(self.normal)
+        kind = points.dtype if points.dtype == np.float32 else np.float64
+        height = points @ normal.astype(kind)
+        height -= height.dtype.type(np.array(self.point) @ normal)
+        return (height <= 0.0) if self.thickness == 0.0 else (height <= 0.0) & (height >= -self.thickness)
 
 
 @dataclass(frozen=True)

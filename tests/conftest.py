@@ -38,11 +38,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep preferences, caches and runs of the person who runs the tests out of the tests' reach."""
-    home = tmp_path_factory.mktemp("folders")
+    """Keep preferences, caches and runs of the person who runs the tests out of the tests' reach.
+
+    The processes of one run share a cache: what one has compiled the other need not.
+    """
+    home, cache = tmp_path_factory.mktemp("folders"), tmp_path_factory.getbasetemp() / "cache"
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        cache = tmp_path_factory.getbasetemp().parent / "cache"
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+        for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
             patch.setenv(name, str(home / name.lower()))
+        patch.setenv("XDG_CACHE_HOME", str(cache))
         yield
 
 

@@ -108,7 +108,7 @@ class Histogram:
 class PickedVoxel:
     """The numbers of one voxel, and what it does in the pixel it was picked at.
 
-    `densities` are raw, at the corners 4 x + 2 y + z; `density` is their mean after activation, in 1 / engine units;
+    `densities` are raw, at the corners 4 x + 2 y + z; `density` is that in its middle, per engine unit;
     `colour_dc` is without what depends on the view, `colour` as it is seen. `weight`, `priority` and `age` (steps) are None
     where the method does not know them. `alpha` is its opacity along the ray, `contribution` its share of the pixel, `depth`
     the distance along the ray to where the ray enters it.

@@ -14,7 +14,6 @@ from engine.cpu.shade import GROUP
 from engine.methods.common import PickedVoxel
 from engine.methods.svraster import schedule
 from engine.methods.svraster.voxel_values import values_of
-from engine.octree import Octree
 from engine.region import Shown
 from engine.sh import rgb_from_sh, view_directions
 
@@ -35,16 +34,17 @@ def ray_of_pixel(camera: Camera, x: float, y: float) -> tuple[np.ndarray, np.nda
 
 
 def voxels_along(
-    octree: Octree, origin: np.ndarray, direction: np.ndarray, t_near: float, shown: Shown
+    path: np.ndarray,
+    level: np.ndarray,
+    root_size: float,
+    origin: np.ndarray,
+    direction: np.ndarray,
+    t_near: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the shown voxels int64 [n] that a ray crosses, nearest first, and where it enters and leaves them [n,2]."""
+    """Return the leaves int64 [n] that a ray crosses, nearest first, and where it enters and leaves them [n,2]."""
     voxels, spans = np.empty(MOST, dtype=np.int32), np.empty((MOST, 2))
-    n = walk_ray(origin, direction, octree.path, octree.level, octree.root_size, t_near, voxels, spans)
-    found = voxels[:n].astype(np.int64)
-    if shown.everything:
-        return found, spans[:n]
-    drawn = shown.mask(octree.center[found], octree.level[found])
-    return found[drawn], spans[:n][drawn]
+    n = walk_ray(origin, direction, path, level, root_size, t_near, voxels, spans)
+    return voxels[:n].astype(np.int64), spans[:n]
 
 
 def weights_along(alpha: np.ndarray) -> np.ndarray:
@@ -71,7 +71,9 @@ def pick(model: SVRaster, camera: Camera, x: float, y: float, shown: Shown) -> P
     """Return the voxel that weighs most in a pixel."""
     octree = model.octree
     origin, direction, t_near = ray_of_pixel(camera, x, y)
-    found, spans = voxels_along(octree, origin, direction, t_near, shown)
+    found, spans = voxels_along(octree.path, octree.level, octree.root_size, origin, direction, t_near)
+    drawn = shown.mask(octree.center[found], octree.level[found])
+    found, spans = found[drawn], spans[drawn]
     if not len(found):
         return None
     samples = model.config.model.samples_per_voxel
@@ -112,7 +114,7 @@ def _numbers(
         edge=float(octree.size[voxel]),
         level=int(octree.level[voxel]),
         densities=tuple(corners.tolist()),
-        density=float(DENSITY_SCALE * exp_linear(corners).mean()),
+        density=float(DENSITY_SCALE * exp_linear(corners.mean())),
         colour_dc=tuple(rgb_from_sh(sh, towards, 0)[0].tolist()),
         colour=tuple(rgb_from_sh(sh, towards, degree)[0].tolist()),
         alpha=alpha,

@@ -74,7 +74,8 @@ def load_into(model: SVRaster, tensors: dict[str, np.ndarray], header: dict[str,
     n = len(tensors["octree.path"])
     # earlier versions did not count: every voxel is as old as the run
     model.born = np.array(tensors["born"]) if "born" in tensors else np.zeros(n, dtype=np.int32)
-    region = header.get("train_region")
+    # a card trains everything; SceneOpened says so
+    region = None if model.card else header.get("train_region")
     cameras = [view.camera for view in model.scene.train.views]
     model.region = None if region is None else TrainRegion(Region.from_json(region), cameras)
     model.exposure.held = region is not None

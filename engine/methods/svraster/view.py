@@ -66,12 +66,12 @@ def render_view(
 
 def buffers_of(
     raster: Callable[[np.ndarray | None, int], tuple[np.ndarray, np.ndarray]],
-    octree: Octree,
+    octree: Octree | None,  # for levels and sizes
     camera: Camera,
     want: frozenset[str],
     background: np.ndarray,  # [3]
     room: Workspace,
-    value: np.ndarray | None = None,  # [V]
+    value: np.ndarray | None = None,  # [V], of points [G] where colours are
 ) -> Buffers:
     """Return a view as it was asked for. `raster` makes image [H,W,4] and planes [n,H,W] at any size.
 
@@ -92,8 +92,10 @@ def buffers_of(
     opacity = np.maximum(1.0 - trans, _TINY)
     fields = _fields(planes, trans, opacity, want)
     if "level" in want or "size" in want or value is not None:
-        values = room.take("values", (len(octree.path), 1, 3), np.float32)
-        values[:, 0, 0], values[:, 0, 1] = octree.level, octree.size
+        values = room.take("values", (len(octree.path if value is None else value), 1, 3), np.float32)
+        values[:, 0, :2] = 0.0
+        if octree is not None:
+            values[:, 0, 0], values[:, 0, 1] = octree.level, octree.size
         values[:, 0, 2] = 0.0 if value is None else value
         scalars, _ = picture_of(values, 0)
         scalars = scalars[..., 1:] / opacity[..., None]

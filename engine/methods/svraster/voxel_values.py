@@ -53,13 +53,18 @@ def histograms_of(model: SVRaster, levels: tuple[int, ...]) -> tuple[Histogram, 
     for name in VALUE_MODES:
         values = values_of(model, name)
         if values is not None:
-            made.append(_histogram(name, values, model.octree.level, row_of_level, len(levels)))
+            made.append(histogram(name, values, model.octree.level, row_of_level, len(levels)))
     return tuple(made)
 
 
-def _histogram(
-    name: str, values: np.ndarray, level: np.ndarray, row_of_level: np.ndarray, rows: int
+def histogram(
+    name: str,
+    values: np.ndarray,  # float32 [V]
+    level: np.ndarray,  # int8 [V]
+    row_of_level: np.ndarray,  # int64 [17], -1 for levels that have no row
+    rows: int,
 ) -> Histogram:
+    """Return how one number of voxels is distributed, a row for each of some levels."""
     logarithmic = name in LOGARITHMIC_MODES
     picked = values[:: max(1, len(values) // _SAMPLES)].astype(np.float64)
     if logarithmic:
