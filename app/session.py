@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from app.inspection import Inspection
 from app.undo import UndoStack
 from app.view.path import CameraPath
 from engine.cameras import Camera
@@ -172,6 +173,7 @@ class Session:
     export_estimate: tuple[float, float] | None = None  # seconds and bytes of what the panel describes
     jobs: list[JobRow] = field(default_factory=list)  # exports, in the order in which they are rendered
     view: ViewSettings = field(default_factory=ViewSettings)
+    inspect: Inspection = field(default_factory=Inspection)
     undo: UndoStack = field(default_factory=UndoStack)  # edits of everything that can be edited
     path: CameraPath | None = None  # the camera path that is open, engine units of `scene`
     playhead_s: float = 0.0  # the moment of the path that the timeline stands at

@@ -7,7 +7,7 @@ window implements. Each menu has a file of its own. `python -m app.readme` refre
 
 from __future__ import annotations
 
-from app.commands import compare, edit, export, file, help, path, structure, train, view
+from app.commands import compare, edit, export, file, help, path, region, structure, train, view
 from app.commands.base import AppActions, Command, always, in_view, with_scene
 
 __all__ = [
@@ -31,6 +31,7 @@ _FILES = {
     "Train": train,
     "View": view,
     "Structure": structure,
+    "Region": region,
     "Compare": compare,
     "Path": path,
     "Export": export,

@@ -81,6 +81,17 @@ def with_scene(session: Session) -> str | None:
     return "Open a scene first." if session.scene is None else None
 
 
+def can(
+    capability: str, first: Callable[[Session], str | None] = with_scene
+) -> Callable[[Session], str | None]:
+    """Return what says why a command cannot run that needs a capability of the open model, after what `first` says."""
+
+    def reason(session: Session) -> str | None:
+        return first(session) or session.scene.why_not(capability) or None
+
+    return reason
+
+
 def in_view(session: Session) -> str | None:
     """Return why a command that needs the camera in a capture view cannot run."""
     if session.scene is not None and session.view.view_index is None:

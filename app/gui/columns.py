@@ -146,6 +146,18 @@ class Columns:
         """Close or open the header of a panel."""
         dpg.set_value(self._headers[panel_id], not folded)
 
+    def reveal(self, panel_id: str) -> None:
+        """Open a panel's header and scroll its column so that it begins at the top, unless it can be read already."""
+        header = self._headers[panel_id]
+        was_open, window = dpg.get_value(header), dpg.get_item_parent(header)
+        dpg.set_value(header, True)
+        state, frame = dpg.get_item_state(header), dpg.get_item_state(window)
+        if "rect_min" not in state or "rect_size" not in frame or not frame.get("visible", False):
+            return
+        top = state["rect_min"][1] - dpg.get_item_pos(window)[1]
+        if not was_open or not 0 <= top < 0.5 * frame["rect_size"][1]:
+            dpg.set_y_scroll(window, max(0.0, dpg.get_y_scroll(window) + top - self._look.sizes.px(8)))
+
     def folded(self) -> tuple[str, ...]:
         """Return the panels whose header is closed."""
         return tuple(name for name, header in self._headers.items() if not dpg.get_value(header))

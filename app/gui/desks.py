@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from app.gui.export_desk import ExportDesk
+from app.gui.inspect_desk import InspectDesk
 from app.gui.path_desk import PathDesk
 from engine.messages import Event
 
@@ -34,4 +35,8 @@ class Desk(Protocol):
         """The window is being closed."""
 
 
-DESKS: tuple[Callable[[Parts], Desk], ...] = (PathDesk, ExportDesk)  # in the order of their turns
+DESKS: tuple[Callable[[Parts], Desk], ...] = (
+    PathDesk,
+    InspectDesk,
+    ExportDesk,
+)  # in the order of their turns

@@ -50,6 +50,7 @@ def key_names() -> dict[int, str]:
         dpg.mvKey_Decimal: ".",
         dpg.mvKey_Slash: "/",
         dpg.mvKey_Tab: "Tab",
+        dpg.mvKey_Escape: "Esc",
         dpg.mvKey_F1: "?",
         dpg.mvKey_Comma: ",",
         dpg.mvKey_Spacebar: "Space",

@@ -65,7 +65,7 @@ class Layout:
     show_bottom: bool = True
     font_scale: float = 1.0
     # "compare" opens by itself once there is a second model
-    folded: tuple[str, ...] = ("compare", "memory", "nodes", "objective")
+    folded: tuple[str, ...] = ("compare", "inspect", "memory", "nodes", "objective", "region")
     recent: tuple[str, ...] = field(default=())
 
     def with_recent(self, path: str) -> Layout:

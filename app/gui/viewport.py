@@ -364,6 +364,7 @@ class Viewport:
     def _ask_for_picture(self) -> None:
         view, stats = self.session.view, self.session.stats
         beside = view.ground_truth == "beside" and self.session.beside is not None
+        shown = self.session.inspect.shown(self.session.scene)
         settings = (
             view.mode,
             view.colour_map,
@@ -371,6 +372,7 @@ class Viewport:
             (view.mode == "error" or view.show_errors) and view.view_index,
             beside,
             view.show_errors,
+            shown,
         )
         if settings != self._settings:
             self._settings = settings
@@ -385,7 +387,7 @@ class Viewport:
                 ViewRequest(
                     decision.serial, camera, view.mode, view.colour_map, decision.scale, decision.moving,
                     view.background, view.view_index, self.canvas.takes_device_frames, beside,
-                    view.show_errors,
+                    view.show_errors, shown.levels, shown.crop, shown.crop_outside, shown.slice,
                 )
             )  # fmt: skip
 
