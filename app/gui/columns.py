@@ -41,6 +41,7 @@ class Columns:
         self.layout = layout
         self.windows: dict[str, int | str] = {}
         self.places: lay.Places | None = None
+        self.covered = False
         self._look, self._panels, self._report = look, panels, report
         self._headers: dict[str, int | str] = {}
         self._cells: dict[
@@ -210,6 +211,11 @@ class Columns:
 
     # --- places -----------------------------------------------------------------------------------------------
 
+    def cover(self, covered: bool) -> None:
+        """Hide everything between menu and status bar, for a page that stands there, or bring it back."""
+        if covered != self.covered:
+            self.covered, self.places = covered, None
+
     def place(self, width: int, height: int, menu: int, panels: bool, timeline: bool = False) -> lay.Places:
         """Put every window where it belongs; return the places."""
         status = self._look.sizes.px(STATUS_HEIGHT)
@@ -220,7 +226,7 @@ class Columns:
         self.places = places
         for name, window in self.windows.items():
             rect = getattr(places, name)
-            show = rect.width > 1 and rect.height > 1
+            show = rect.width > 1 and rect.height > 1 and (name == "status" or not self.covered)
             dpg.configure_item(window, show=show)
             if show:
                 dpg.configure_item(window, pos=[rect.x, rect.y], width=rect.width, height=rect.height)
@@ -228,8 +234,8 @@ class Columns:
         return places
 
     def _draw_lines(self, places: lay.Places, width: int, height: int, menu: int, panels: bool) -> None:
-        for line in self._lines.values():
-            dpg.configure_item(line, show=panels)
+        for name, line in self._lines.items():
+            dpg.configure_item(line, show=panels and (name in ("menu", "status") or not self.covered))
         if not panels:
             return
         low = places.viewport.y + places.viewport.height + places.splitters["bottom"].height - 1
@@ -237,7 +243,7 @@ class Columns:
             rect = places.splitters[name]
             x = rect.x + rect.width // 2
             dpg.configure_item(self._lines[name], p1=[x, menu], p2=[x, low])
-        dpg.configure_item(self._lines["timeline"], show="timeline" in places.splitters)
+        dpg.configure_item(self._lines["timeline"], show="timeline" in places.splitters and not self.covered)
         for name in places.splitters.keys() & {"bottom", "timeline"}:
             y = places.splitters[name].y + places.splitters[name].height // 2
             dpg.configure_item(self._lines[name], p1=[0, y], p2=[width, y])
@@ -246,7 +252,7 @@ class Columns:
 
     def pull(self, x: float, y: float, down: bool, started: bool) -> bool:
         """Let the mouse move the splitters; return whether one is being pulled."""
-        if self.places is None or not self.places.splitters:
+        if self.places is None or not self.places.splitters or self.covered:
             self._pulled = None
             return False
         over = next((name for name, rect in self.places.splitters.items() if rect.contains(x, y)), None)

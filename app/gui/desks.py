@@ -14,6 +14,7 @@ from app.gui.palette import Palette
 from app.gui.path_desk import PathDesk
 from app.gui.run_desk import RunDesk
 from app.gui.settings_window import SettingsWindow
+from app.gui.start_desk import StartDesk
 from app.gui.window_desk import WindowDesk
 from engine.messages import Event
 
@@ -41,6 +42,7 @@ DESKS: tuple[Callable[[Parts], Desk], ...] = (  # in the order of their turns
     WindowDesk,
     Palette,
     SettingsWindow,
+    StartDesk,
     RunDesk,
     PathDesk,
 )

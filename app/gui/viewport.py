@@ -65,7 +65,8 @@ class Viewport:
         self._tool: Tool | None = None  # that has the mouse
         self.moved = False  # in the last `update`
         self.request_waiting: Callable[[], bool] = lambda: False  # whether the last one was not begun yet
-        self._request, self._send, self._photos, self._clock = request, send, photos, clock
+        self.photos = photos
+        self._request, self._send, self._clock = request, send, clock
         self._look = look
         self._frame_times: deque[float] = deque(maxlen=120)
         self._settings: Any = None
@@ -149,7 +150,7 @@ class Viewport:
                 )
         self._box_drag = self.layers.handle = None
         self.layers.open_scene(scene)
-        self._photos.clear()
+        self.photos.clear()
         self._wire_key = self.hovered = None
         self.canvas.clear()
         self.scheduler.expect(scene.slow_views)
