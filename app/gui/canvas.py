@@ -253,7 +253,7 @@ class Canvas:
             until = 2.0 if self.other_shown else -1.0
         self._picture.draw(target, width, height, (x / width, y / height, w / width, h / height), until)
         only_photo = until > 1.0 and not whole
-        if self.frame is not None and not only_photo:
+        if self.frame is not None and not only_photo and not self._session.timeline.preview:
             shown = self.frame.request.camera
             left = round(split * width) if mode == "split" and not self.blinking else 0
             names = self._layers.names()

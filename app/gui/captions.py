@@ -55,7 +55,7 @@ class Captions:
             )
             return annotations.chips([]) | annotations.split(None, 0, 0, ("", "")) | changed
         rotation = opengl_from_opencv(shown.world_from_cam)[:3, :3]
-        changed = annotations.gizmo(rotation, rect.width, 0)
+        changed = annotations.gizmo(None if self._session.timeline.preview else rotation, rect.width, 0)
         chips = self._chips(scene, shown, rect, hovered)
         if blinks is not None:
             chips.append(self._turn(sides[0] if blinks else sides[1], rect))

@@ -23,6 +23,7 @@ MAX_FRUSTA = 600  # more are thinned out; a picture of nothing but frusta helps 
 LEVEL_COLOURS = (theme.SCENE_ACCENT, *theme.PLOT_COLOURS[1:6])
 AXES_LENGTH = 0.25
 POINT_PX = 3.0  # at distance 1
+BEHIND_PATH = 0.45  # of their opacity that the photos' frusta keep beside a camera path
 HANDLE_PX, HELD_HANDLE_PX = 11.0, 15.0
 
 
@@ -91,16 +92,11 @@ class OverlayLayers:
             return False
         view = session.view
         flagged = frozenset(flag.view for flag in session.survey.flags) if session.survey else frozenset()
+        behind = session.timeline.shown and session.path is not None  # a camera path is what one looks at
         key: Any = "off"
         if view.show_frusta:
-            levels = self._levels(session)
-            key = (
-                self._inside(eye),
-                session.excluded,
-                flagged,
-                levels,
-                session.settings.appearance.safe_colours,
-            )
+            levels, safe = self._levels(session), session.settings.appearance.safe_colours
+            key = self._inside(eye), session.excluded, flagged, levels, safe, behind
         changed = self._update("frusta", key, self._set_frusta)
         changed |= self._update("hover", hovered if view.show_frusta else None, self._set_hover)
         changed |= self._update("points", view.show_points, self._set_points)
@@ -152,7 +148,7 @@ class OverlayLayers:
         if key == "off":
             self._pass.remove("frusta")
             return
-        inside, excluded, flagged, levels, safe = key
+        inside, excluded, flagged, levels, safe, behind = key
         table = np.array([_rgba((*rgb, 255), 0.95) for rgb in quality.table(safe)])
         chosen = [n for n in range(len(self.cameras)) if n not in inside]
         segments = frusta.frustum_segments([self.cameras[n] for n in chosen], self.frustum_size)
@@ -169,6 +165,7 @@ class OverlayLayers:
                 colours[row] = _rgba(
                     theme.SCENE_HELD_OUT if self._scene.views[view].held_out else theme.SCENE_ACCENT, 0.7
                 )
+        colours[:, 3] *= BEHIND_PATH if behind else 1.0
         colours = np.repeat(colours, frusta.LINES_PER_FRUSTUM, axis=0)
         self._pass.set_lines("frusta", segments, colours, width_px=1.2, hidden=0.1)
 

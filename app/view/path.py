@@ -155,7 +155,9 @@ class CameraPath:
     def _inside(self, times: np.ndarray) -> np.ndarray:
         start, seconds = self._times[0], self.duration_s
         return (
-            start + np.mod(times - start, seconds) if self.closed else np.clip(times, start, self._times[-1])
+            start + np.mod(times - start, seconds)
+            if self.closed
+            else np.minimum(np.maximum(times, start), self._times[-1])
         )
 
 

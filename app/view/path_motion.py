@@ -142,6 +142,6 @@ class Motion:
 
 def _placed(edges: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the segment between `edges` of each value [n], and the share [n,1] of it that lies behind."""
-    i = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
+    i = np.searchsorted(edges[1:-1], values, side="right")
     low = edges[i]
     return i, ((values - low) / (edges[i + 1] - low))[:, None]
