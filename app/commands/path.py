@@ -76,24 +76,22 @@ def _smoothed(app: AppActions) -> None:
     app.do("path.edit", PathChange("Smooth path", lambda path: path_edit.smoothed(path, indices=chosen)))
 
 
-def _toggle_timeline(app: AppActions) -> None:
-    state = app.session.timeline
-    state.shown = not state.shown
-
-
 def _select_all(app: AppActions) -> None:
     app.do("path.select", (range(len(app.session.path.keys)), "only"))
 
 
 def _preset(name: str, explanation: str) -> Command:
-    label, help_text = f"{name.replace('-', ' ').capitalize()} path", f"Begin with a ready-made path. {explanation}"
+    label, help_text = (
+        f"{name.replace('-', ' ').capitalize()} path",
+        f"Begin with a ready-made path. {explanation}",
+    )
     return Command(f"path_{name}", label, "Path", "", help_text, _do("preset", name), with_scene)
 
 
 COMMANDS: tuple[Command, ...] = (
     Command("toggle_timeline", "Timeline", "Path", "J",
             "Show the timeline of the camera path and the path in the scene, or hide both.",
-            _toggle_timeline, always, lambda session: session.timeline.shown),
+            _do("toggle"), always, lambda session: session.timeline.shown),
     Command("path_add_key", "Add key", "Path", "K",
             "Make what you see now a key of the camera path: at the playhead if that stands between keys, "
             "else behind the last key.",
@@ -176,6 +174,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("path_save_as", "Save camera path as", "Path", "",
             "Write the path into another file, as this program, instant-ngp or nerfstudio reads it.",
             _do("save_as"), with_path),
+    Command("export_path", "Export this path", "Path", "Ctrl+Shift+E",
+            "Render a video along the camera path, with the settings of the Export panel.",
+            lambda app: app.export("path"), with_motion),
     Command("path_close", "Close camera path", "Path", "",
             "Put the path away and begin with none; undo brings it back.",
             _do("close"), with_path),

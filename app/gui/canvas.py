@@ -208,7 +208,7 @@ class Canvas:
         x, y, w, h = (0.0, 0.0, width, height) if mode == "beside" else camera.photo_rect(width, height)
         until = {"off": -1.0, "photo": 2.0}.get(mode, split)
         self._picture.draw(target, width, height, (x / width, y / height, w / width, h / height), until)
-        if self.frame is not None and mode != "photo":
+        if self.frame is not None and mode != "photo" and not self._session.timeline.preview:
             shown = self.frame.request.camera
             left = round(split * width) if mode == "split" else 0
             names = self._layers.names()

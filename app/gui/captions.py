@@ -41,7 +41,7 @@ class Captions:
             changed = annotations.gizmo(None, 0, 0)
             return annotations.chips([]) | annotations.split(None, 0, 0, ("", "")) | changed
         rotation = opengl_from_opencv(shown.world_from_cam)[:3, :3]
-        changed = annotations.gizmo(rotation, rect.width, 0)
+        changed = annotations.gizmo(None if self._session.timeline.preview else rotation, rect.width, 0)
         changed |= annotations.chips(self._chips(scene, shown, rect, hovered))
         split = view.split * rect.width if sides is not None else None
         changed |= annotations.split(split, rect.width, rect.height, sides or ("", ""))

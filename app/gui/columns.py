@@ -174,12 +174,13 @@ class Columns:
             dpg.configure_item(line, show=panels)
         if not panels:
             return
-        low = places.viewport.y + places.viewport.height + places.splitters["bottom"].height - 1
+        low = places.viewport.y + places.viewport.height + places.splitters["left"].width - 1
         for name in ("left", "right"):
             rect = places.splitters[name]
             x = rect.x + rect.width // 2
             dpg.configure_item(self._lines[name], p1=[x, menu], p2=[x, low])
-        dpg.configure_item(self._lines["timeline"], show="timeline" in places.splitters)
+        for name in ("bottom", "timeline"):
+            dpg.configure_item(self._lines[name], show=name in places.splitters)
         for name in places.splitters.keys() & {"bottom", "timeline"}:
             y = places.splitters[name].y + places.splitters[name].height // 2
             dpg.configure_item(self._lines[name], p1=[0, y], p2=[width, y])
@@ -201,7 +202,7 @@ class Columns:
             right, bottom = self.places.status.width, self.places.status.y + self.places.status.height
             self.layout = lay.dragged(
                 self.layout, self._pulled, x / scale, y / scale, right / scale, bottom / scale, STATUS_HEIGHT,
-                "timeline" in self.places.splitters,
+                self.places.viewport.y / scale if "timeline" in self.places.splitters else 0,
             )  # fmt: skip
         for name in ("left", "right", "timeline", "bottom"):
             hot = name in (self._pulled, over if not down else None)

@@ -30,6 +30,7 @@ MIN_STRIP, MAX_STRIP = 110, 520
 MIN_TIMELINE, MAX_TIMELINE = 112, 320
 FOLD_BELOW = 120  # dragged narrower than this, a column folds away
 MIN_VIEWPORT = 160
+VIEWPORT_SHARE = 0.5  # of the height between menu and status bar that the timeline leaves at least
 SPLITTER = 5
 MAX_RECENT = 8
 
@@ -98,8 +99,8 @@ def arrange(
 ) -> Places:
     """Return the rectangles for a window of `width x height` pixels with a menu bar and a status bar of these heights.
 
-    `panels` False leaves only the viewport. The viewport keeps at least MIN_VIEWPORT pixels, the columns give way. The
-    timeline takes its place from the bottom strip as far as it can, so that the viewport stays as large as it was.
+    `panels` False leaves only the viewport. The viewport keeps at least MIN_VIEWPORT pixels, the columns give way. Where
+    timeline and bottom strip together would leave it less than half the height, the strip gives way to the timeline.
     """
     if not panels:
         none = Rect(0, 0, 0, 0)
@@ -117,8 +118,8 @@ def arrange(
     strip = round(layout.timeline * scale) if timeline else 0
     strip = max(0, min(strip, inner - least - 2 * bar))
     taken = strip + bar if strip else 0
-    bottom = min(bottom, max(round(MIN_STRIP * scale), bottom - taken))
-    bottom = max(0, min(bottom, inner - taken - least - bar))
+    crowded = strip > 0 and bottom > 0 and inner - bottom - bar - taken < VIEWPORT_SHARE * inner
+    bottom = 0 if crowded else max(0, min(bottom, inner - taken - least - bar))
     middle = max(1, inner - bottom - taken - bar)
     below = menu + middle + taken + bar
     places = Places(
@@ -136,31 +137,33 @@ def arrange(
     )
     if strip:
         places.splitters["timeline"] = Rect(0, menu + middle, width, bar)
+    if crowded:
+        del places.splitters["bottom"]
     return places
 
 
 def dragged(
-    layout: Layout,
-    splitter: str,
-    x: float,
-    y: float,
-    width: int,
-    height: int,
-    status: int,
-    timeline: bool = False,
+    layout: Layout, splitter: str, x: float, y: float, width: int, height: int, status: int, menu: float = 0
 ) -> Layout:
-    """Return the layout after a splitter was pulled to (x, y); all lengths at scale 1."""
+    """Return the layout after a splitter was pulled to (x, y); all lengths at scale 1.
+
+    `menu` is the menu bar's height while the timeline is shown: it and the strip then leave the viewport its share.
+    """
     if splitter == "timeline":
-        below = max(MIN_STRIP, layout.bottom - layout.timeline - SPLITTER) if layout.show_bottom else 0
-        wanted = round(min(max(height - status - y - below - SPLITTER, MIN_TIMELINE), MAX_TIMELINE))
-        bottom = min(below + wanted + SPLITTER, MAX_STRIP) if layout.show_bottom else layout.bottom
-        return replace(layout, timeline=wanted, bottom=bottom)  # what is left of the strip stays as it is
+        below = layout.bottom + SPLITTER if layout.show_bottom else SPLITTER
+        room = (1.0 - VIEWPORT_SHARE) * (height - menu - status) - SPLITTER
+        if room - below < MIN_TIMELINE:  # the strip has given way already
+            below = SPLITTER
+        wanted = min(height - status - y - below - SPLITTER, room - below, MAX_TIMELINE)
+        return replace(layout, timeline=int(max(wanted, MIN_TIMELINE)))
     if splitter == "bottom":
         strip = height - status - y
         if strip < 0.5 * FOLD_BELOW:
             return replace(layout, show_bottom=False)
-        strip += layout.timeline + SPLITTER if timeline else 0  # that it gives to the timeline
-        return replace(layout, show_bottom=True, bottom=round(min(max(strip, MIN_STRIP), MAX_STRIP)))
+        if menu:
+            room = (1.0 - VIEWPORT_SHARE) * (height - menu - status) - layout.timeline - 2 * SPLITTER
+            strip = min(strip, room)
+        return replace(layout, show_bottom=True, bottom=int(min(max(strip, MIN_STRIP), MAX_STRIP)))
     column = x if splitter == "left" else width - x
     if column < FOLD_BELOW:
         return replace(layout, **{f"show_{splitter}": False})

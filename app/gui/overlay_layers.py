@@ -22,6 +22,7 @@ MAX_FRUSTA = 600  # more are thinned out; a picture of nothing but frusta helps 
 LEVEL_COLOURS = (theme.ACCENT, *theme.PLOT_COLOURS[1:6])
 AXES_LENGTH = 0.25
 POINT_PX = 3.0  # at distance 1
+BEHIND_PATH = 0.45  # of their opacity that the photos' frusta keep beside a camera path
 HANDLE_PX, HELD_HANDLE_PX = 11.0, 15.0
 
 
@@ -83,7 +84,8 @@ class OverlayLayers:
             return False
         view = session.view
         flagged = frozenset(flag.view for flag in session.survey.flags) if session.survey else frozenset()
-        key = (self._inside(eye), session.excluded, flagged) if view.show_frusta else "off"
+        behind = session.timeline.shown and session.path is not None  # a camera path is what one looks at
+        key = (self._inside(eye), session.excluded, flagged, behind) if view.show_frusta else "off"
         changed = self._update("frusta", key, self._set_frusta)
         changed |= self._update("hover", hovered if view.show_frusta else None, self._set_hover)
         changed |= self._update("points", view.show_points, self._set_points)
@@ -124,7 +126,7 @@ class OverlayLayers:
         if key == "off":
             self._pass.remove("frusta")
             return
-        inside, excluded, flagged = key
+        inside, excluded, flagged, behind = key
         chosen = [n for n in range(len(self.cameras)) if n not in inside]
         segments = frusta.frustum_segments([self.cameras[n] for n in chosen], self.frustum_size)
         colours = np.empty((len(chosen), 4), dtype=np.float32)
@@ -138,6 +140,7 @@ class OverlayLayers:
                 colours[row] = _rgba(
                     theme.HELD_OUT if self._scene.views[view].held_out else theme.ACCENT, 0.7
                 )
+        colours[:, 3] *= BEHIND_PATH if behind else 1.0
         colours = np.repeat(colours, frusta.LINES_PER_FRUSTUM, axis=0)
         self._pass.set_lines("frusta", segments, colours, width_px=1.2, hidden=0.1)
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dearpygui.dearpygui as dpg
 import numpy as np
 
+from app.gui import clipboard
 from app.gui.chooser import Choice
 from app.gui.path_editor import PathEditor, key_at
 from app.gui.path_frame import FrameBars
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from app.gui.actions import Parts
 
 OPENED = (".*", ".json", ".txt")  # a COLMAP model is text
-RECORD_TOLERANCE = 0.004  # engine units that a recorded path may be off the way that was flown
+# How far a recorded path may be off the way that was flown: engine units, and a turn. More keys can hardly be edited.
+RECORD_TOLERANCE, RECORD_TURN_RAD = 0.01, np.radians(1.5)
 
 
 class PathDesk:
@@ -43,10 +44,15 @@ class PathDesk:
         self.player = PathPlayer(parts.session, viewport.controller, self._size)
         self.store = PathStore(parts.session, note)
         self.tool = PathTool(
-            parts.session, self.editor, self._look_through, self._looks_along, lambda: viewport.layers.frustum_size
+            parts.session,
+            self.editor,
+            self._look_through,
+            self._looks_along,
+            lambda: viewport.layers.frustum_size,
         )
         self._bars = FrameBars(viewport)
         self._scene: SceneOpened | None = None
+        self._followers: list[Callable[[], bool]] = []  # what is drawn anew in every turn that changes it
         viewport.tools.append(self.tool)
         viewport.layers.sources.append(self.tool)
 
@@ -77,7 +83,9 @@ class PathDesk:
             "tell": note,
         }
         return {f"path.{name}": self._told(name, act) for name, act in own.items()} | {
-            "path.preview": lambda _: self._preview()
+            "path.preview": lambda _: self._turn("preview"),
+            "path.each_turn": self._followers.append,
+            "path.toggle": lambda _: self._turn("shown"),
         }
 
     def _told(self, name: str, act: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -115,7 +123,11 @@ class PathDesk:
         self._scene = self._session.scene
         moved = self.player.update(dt)
         self.store.update(dt)
-        return moved | self._bars.refresh(self.player.aspect)
+        moved |= self._bars.refresh(self.player.aspect)
+        if self._session.timeline.shown and self._session.view.show_panels:
+            for draw in self._followers:
+                moved |= draw()
+        return moved
 
     def close(self) -> None:
         """Keep what was edited last."""
@@ -149,11 +161,11 @@ class PathDesk:
     def _copy(self) -> None:
         session = self._session
         chosen = sorted(session.timeline.selected)
-        dpg.set_clipboard_text(keys_to_text(session.path, chosen, session.scene.data_from_engine))
+        clipboard.copy(keys_to_text(session.path, chosen, session.scene.data_from_engine))
         self._parts.reports.note(f"{len(chosen)} key{'s' if len(chosen) > 1 else ''} copied")
 
     def _paste(self) -> None:
-        self.editor.paste(keys_from_text(dpg.get_clipboard_text(), self._session.scene.data_from_engine))
+        self.editor.paste(keys_from_text(clipboard.paste(), self._session.scene.data_from_engine))
 
     def _split(self, time_s: float | None) -> None:
         self.editor.split(self._session.playhead_s if time_s is None else time_s)
@@ -188,9 +200,10 @@ class PathDesk:
         else:
             self.player.play()
 
-    def _preview(self) -> None:
+    def _turn(self, switch: str) -> None:
         state = self._session.timeline
-        state.preview = not state.preview
+        setattr(state, switch, not getattr(state, switch))
+        self._parts.viewport.canvas.changed = True
 
     def _record(self) -> None:
         if not self._session.timeline.recording:
@@ -201,14 +214,16 @@ class PathDesk:
         if len(samples) < 2:
             self._parts.reports.note("nothing was recorded: the camera did not move")
             return
-        path = from_recording(samples, RECORD_TOLERANCE)
+        path = from_recording(samples, RECORD_TOLERANCE, RECORD_TURN_RAD)
         self.editor.become("Record path", path, [])
         self._session.playhead_s = path.start_s
         self._parts.reports.note(f"recorded {path.duration_s:.1f} s as {len(path.keys)} keys")
 
     def _preset(self, kind: str) -> None:
         scene, export = self._session.scene, self._session.export
-        suggested = presets.suggest([view.camera for view in scene.views], scene.up, export.frames, export.turns)
+        suggested = presets.suggest(
+            [view.camera for view in scene.views], scene.up, export.frames, export.turns
+        )
         preset = replace(suggested, radius=export.radius, height=export.height)
         path = presets.preset_path(kind, preset, export.frames / export.fps)
         self.editor.become(f"{kind.replace('-', ' ').capitalize()} path", path, [])
@@ -247,7 +262,9 @@ class PathDesk:
 
         choice = Choice("Format", FORMATS, self.store.format, choose)
         then = lambda file: self._write(file, self.store.format)  # noqa: E731
-        self._parts.dialogs.save("Save the camera path", self._folder(), "path", SUFFIX, then, choice)
+        file = self._session.path_file
+        name = Path(file).stem if file else f"{self._session.scene.name} path"
+        self._parts.dialogs.save("Save the camera path", self._folder(), name, SUFFIX, then, choice)
 
     def _write(self, file: str, format: str) -> None:
         try:

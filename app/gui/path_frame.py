@@ -47,5 +47,7 @@ class FrameBars:
         )
         for low, high in bars:
             if high[0] - low[0] > 0.5 and high[1] - low[1] > 0.5:
-                dpg.draw_rectangle(list(low), list(high), color=BAR, fill=BAR, thickness=0, parent=self._layer)
+                dpg.draw_rectangle(
+                    list(low), list(high), color=BAR, fill=BAR, thickness=0, parent=self._layer
+                )
         dpg.draw_rectangle([x, y], [x + w, y + h], color=EDGE, parent=self._layer)

@@ -22,9 +22,9 @@ from app.view.path_gizmo import Drag, KeyGizmo, pick_handle, pick_key
 from engine.cameras import Camera
 
 LAYERS = ["path", "path keys", "path playhead", "path gizmo"]
-GIZMO_SHARE = 0.16  # of the distance from the eye: it looks equally large everywhere
+GIZMO_SHARE = 0.12  # of the distance from the eye: it looks equally large everywhere
 CLEAR = 2.5  # frustum sizes about the eye in which nothing is drawn
-GRAB_PX, KEY_PX = 9.0, 14.0
+GRAB_PX, KEY_PX, CLICK_PX = 9.0, 14.0, 3.0
 DOUBLE_CLICK_S = 0.45
 
 
@@ -73,9 +73,7 @@ class PathTool:
         if gizmo is not None:
             self._handle = pick_handle(gizmo, camera, x, y, GRAB_PX)
         if self._handle is None:
-            self._hovered = pick_key(
-                self._session.path, self._aspect(), self._size(), camera, x, y, KEY_PX
-            )
+            self._hovered = pick_key(self._session.path, self._aspect(), self._size(), camera, x, y, KEY_PX)
         return self._handle is not None or self._hovered is not None
 
     def unhover(self) -> None:
@@ -96,6 +94,11 @@ class PathTool:
         """Move or turn the selected keys."""
         if self._drag is None or self._before is None:
             return
+        if (
+            max(abs(x - self._drag.x), abs(y - self._drag.y)) < CLICK_PX
+            and self._session.path is self._before
+        ):
+            return
         moved = self._drag.moved(camera, x, y)
         change = moved @ np.linalg.inv(self._drag.start.world_from_cam)
         path, chosen = self._before, sorted(self._session.timeline.selected)
@@ -106,7 +109,10 @@ class PathTool:
         self._editor.become(label, path, merge=label)
 
     def release(self) -> None:
-        """Let go: what follows is another edit."""
+        """Let go: what follows is another edit. A handle that was not moved was a click on its key."""
+        chosen = self._session.timeline.selected
+        if self._drag is not None and self._session.path is self._before and len(chosen) == 1:
+            self._click_key(min(chosen))
         self._drag = self._before = None
         self._session.undo.seal()
 
@@ -115,7 +121,11 @@ class PathTool:
         self.hover(camera, x, y)
         if self._hovered is None:
             return False
-        key, now = self._hovered, self._clock()
+        self._click_key(self._hovered)
+        return True
+
+    def _click_key(self, key: int) -> None:
+        now = self._clock()
         again = self._clicked[0] == key and now - self._clicked[1] < DOUBLE_CLICK_S
         self._clicked = (key, now)
         ctrl, shift = self._modifiers()
@@ -123,7 +133,6 @@ class PathTool:
             self._look_through(key)
         else:
             self._editor.select([key], "toggle" if ctrl else "to" if shift else "only")
-        return True
 
     def _aspect(self) -> float:
         return self._session.export.width / max(1, self._session.export.height_px)

@@ -84,7 +84,7 @@ def label_step(least_s: float) -> float:
 def time_label(time_s: float, step_s: float) -> str:
     """Return a time with as many places as a step needs."""
     if step_s >= 15.0:
-        return f"{int(round(time_s)) // 60}:{int(round(time_s)) % 60:02d}"
+        return f"{round(time_s) // 60}:{round(time_s) % 60:02d}"
     places = 0 if step_s >= 1.0 else 1 if step_s >= 0.1 else 2
     return f"{time_s:.{places}f} s"
 
@@ -94,7 +94,9 @@ def snapped(time_s: float, fps: float) -> float:
     return round(time_s * fps) / fps
 
 
-def key_near(scale: TimeScale, times_s: Sequence[float] | np.ndarray, x: float, reach_px: float) -> int | None:
+def key_near(
+    scale: TimeScale, times_s: Sequence[float] | np.ndarray, x: float, reach_px: float
+) -> int | None:
     """Return the key drawn nearest to a place, None if none is within reach."""
     if len(times_s) == 0:
         return None

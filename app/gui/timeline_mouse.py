@@ -41,12 +41,15 @@ class _Grab:
     ctrl: bool = False
     shift: bool = False
     moved: bool = False
+    chosen: frozenset[int] = frozenset()  # the keys that move along
 
 
 class TimelineMouse:
     """Presses, moves and releases become actions, by `do`."""
 
-    def __init__(self, session: Session, strip: Strip, do: Callable[[str, Any], None], reach_px: float) -> None:
+    def __init__(
+        self, session: Session, strip: Strip, do: Callable[[str, Any], None], reach_px: float
+    ) -> None:
         self._session, self._strip, self._do, self._reach = session, strip, do, reach_px
         self._grab: _Grab | None = None
 
@@ -79,6 +82,8 @@ class TimelineMouse:
             self._grab = _Grab("keys", x, scale, path, key, ctrl, shift)
             if key not in self._session.timeline.selected and not ctrl and not shift:
                 self._do("path.select", ([key], "only"))
+            selected = self._session.timeline.selected
+            self._grab.chosen = selected if key in selected else frozenset([key])
         else:
             self._grab = _Grab("band", x, scale, path, ctrl=ctrl or shift)
 
@@ -106,6 +111,8 @@ class TimelineMouse:
             self._do("path.select", ([grab.key], "toggle" if grab.ctrl else "to" if grab.shift else "only"))
         elif grab.what == "keys":
             self._session.undo.seal()
+            if grab.ctrl and self._session.path is not grab.path:
+                self._do("path.select", (new_keys(grab.path, self._session.path), "only"))
         elif grab.what == "band":
             chosen: list[int] = []
             if self._strip.band is not None:
@@ -115,6 +122,7 @@ class TimelineMouse:
 
     def double_click(self, x: float, y: float) -> None:
         """Look through a key; on the track between keys, put one in."""
+        self._grab, self._strip.band = None, None  # what the second press took
         path = self._session.path
         if path is None or y < self._strip.ruler:
             return
@@ -141,7 +149,9 @@ class TimelineMouse:
     def _move_keys(self, grab: _Grab, x: float) -> None:
         """Move the selected keys, so that the one in hand stands on a frame; with Ctrl copies of them."""
         path, key = grab.path, grab.key
-        chosen = self._session.timeline.selected if key in self._session.timeline.selected else frozenset([key])
+        chosen = (
+            self._session.timeline.selected if key in self._session.timeline.selected else frozenset([key])
+        )
         if path.style.constant_speed and not chosen & {0, len(path.keys) - 1}:
             self._do("path.tell", EVEN)
             return
@@ -152,6 +162,12 @@ class TimelineMouse:
         else:
             function, label = (lambda _: path_edit.retime(path, chosen, delta_s, grab.shift)), "Move in time"
         self._do("path.edit", PathChange(label, function, merge=f"{label} {id(grab)}"))
+
+
+def new_keys(before: CameraPath, after: CameraPath) -> list[int]:
+    """Return the keys of a path that stand at times where another one has none."""
+    old = {key.time_s for key in before.keys}
+    return [i for i, key in enumerate(after.keys) if key.time_s not in old]
 
 
 def copied(path: CameraPath, indices: frozenset[int], delta_s: float) -> CameraPath:

@@ -229,7 +229,7 @@ class Viewport:
                 self._wanted_box(), camera, x * scale, y * scale, HANDLE_GRAB_PX * scale
             )
         taken = self.layers.handle is not None or self._hover_tools(camera, x * scale, y * scale)
-        if not view.show_frusta or taken:
+        if not view.show_frusta or taken or self.session.timeline.preview:
             self.hovered = None
             return
         self.hovered = pick_camera(

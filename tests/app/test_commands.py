@@ -12,6 +12,7 @@ import pytest
 from app import commands
 from app.session import BesideModel, Session
 from app.undo import Edit
+from app.view.path import CameraPath, Key
 from engine import messages
 from engine.cameras import Camera
 from engine.messages import SceneOpened, Stats, TrainState, ViewInfo
@@ -94,6 +95,8 @@ def open_session() -> Session:
     session.view.view_index = 1
     session.staged = {"model.degree": 3}
     session.box = (0.1, 0.0, 0.0), 0.5
+    session.path = CameraPath([Key(float(t), np.eye(4), 0.8) for t in range(3)])
+    session.playhead_s, session.timeline.selected = 0.5, frozenset({1})
     for label in ("Move key", "Delete key"):
         session.undo.push(Edit(label, lambda: None, lambda: None))
     session.undo.undo()

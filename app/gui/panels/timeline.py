@@ -11,8 +11,7 @@ import dearpygui.dearpygui as dpg
 import numpy as np
 
 from app import commands
-from app.gui import theme
-from app.gui.panels.base import COLOURS, BasePanel
+from app.gui.panels.base import BasePanel
 from app.gui.path_tool import pressed_modifiers
 from app.gui.timeline_mouse import REACH_PX, TimelineMouse
 from app.gui.timeline_strip import TimelineStrip
@@ -69,9 +68,15 @@ class TimelinePanel(BasePanel):
             callback=self._choose_preset,
         )  # fmt: skip
         tips = "\n".join(f"{LABEL_OF[name]}: {text}" for name, text in LABELS.items())
-        self.explain("preset", f"Begin with a ready-made path; its size is that of the Export panel.\n\n{tips}")
+        self.explain(
+            "preset", f"Begin with a ready-made path; its size is that of the Export panel.\n\n{tips}"
+        )
         self.button("path_record", "Record", px(64))
-        for command_id, label in (("path_loop", "Loop"), ("path_even_speed", "Even speed"), ("path_preview", "Frame")):
+        for command_id, label in (
+            ("path_loop", "Loop"),
+            ("path_even_speed", "Even speed"),
+            ("path_preview", "Preview"),
+        ):
             self._tick(command_id, label)
         self.button("export_path", "Export", px(64))
         self.button("toggle_timeline", "Hide", px(48))
@@ -90,16 +95,38 @@ class TimelinePanel(BasePanel):
                 self._number("at", self._set_time, format="%.2f s", max_value=36000.0, **drag)
             with self.field("Field of view", "fov", "Vertical, in degrees, of the selected keys."):
                 low, high = FOV_DEG
-                self._number("fov", self._set_fov, format="%.1f°", **{**drag, "speed": 0.1, "min_value": low, "max_value": high})
+                self._number(
+                    "fov",
+                    self._set_fov,
+                    format="%.1f°",
+                    **{**drag, "speed": 0.1, "min_value": low, "max_value": high},
+                )
             with self.field("Easing", "easing-field", EASING_TIP):
                 dpg.add_combo([*EASINGS], tag=self.tag("easing"), width=-1, callback=self._set_easing)
         with dpg.group(tag=self.tag("of path")), self.form(0.36):
             with self.field("Duration", "duration", "Seconds from beginning to end; all keys move along."):
                 self._number("duration", self._set_duration, format="%.2f s", max_value=36000.0, **drag)
-            with self.field("Tension", "tension", "0: round curves through the keys. 1: straight from key to key, stopping at each."):
-                self._number("tension", partial(self._set_style, "tension"), format="%.2f", **{**drag, "speed": 0.005, "max_value": 1.0})
-            with self.field("Way back", "loop_s", "Seconds that a loop takes from its last key back to its first."):
-                self._number("loop_s", partial(self._set_style, "loop_s"), format="%.2f s", max_value=3600.0, **{**drag, "min_value": 0.05})
+            with self.field(
+                "Tension",
+                "tension",
+                "0: round curves through the keys. 1: straight from key to key, stopping at each.",
+            ):
+                self._number(
+                    "tension",
+                    partial(self._set_style, "tension"),
+                    format="%.2f",
+                    **{**drag, "speed": 0.005, "max_value": 1.0},
+                )
+            with self.field(
+                "Way back", "loop_s", "Seconds that a loop takes from its last key back to its first."
+            ):
+                self._number(
+                    "loop_s",
+                    partial(self._set_style, "loop_s"),
+                    format="%.2f s",
+                    max_value=3600.0,
+                    **{**drag, "min_value": 0.05},
+                )
 
     def _number(self, name: str, act: Callable[[float], None], **look: Any) -> None:
         dpg.add_drag_float(tag=self.tag(name), callback=lambda s, value: act(value), **look)
@@ -107,7 +134,9 @@ class TimelinePanel(BasePanel):
 
     # --- what is asked for ------------------------------------------------------------------------------------
 
-    def _change(self, label: str, function: Callable[[CameraPath], CameraPath | None], merge: str = "") -> None:
+    def _change(
+        self, label: str, function: Callable[[CameraPath], CameraPath | None], merge: str = ""
+    ) -> None:
         self.context.do("path.edit", PathChange(label, function, merge))
 
     def _choose_preset(self, sender: Any, label: str) -> None:
@@ -116,7 +145,9 @@ class TimelinePanel(BasePanel):
 
     def _set_time(self, value: float) -> None:
         (i,) = self.context.session.timeline.selected
-        self._change("Move in time", lambda path: path_edit.retime(path, [i], value - path.keys[i].time_s), "at")
+        self._change(
+            "Move in time", lambda path: path_edit.retime(path, [i], value - path.keys[i].time_s), "at"
+        )
 
     def _set_fov(self, value: float) -> None:
         chosen, fov = self.context.session.timeline.selected, float(np.radians(value))
@@ -143,7 +174,9 @@ class TimelinePanel(BasePanel):
         self.put("time", f"{session.playhead_s:6.2f} / {end_s:.2f} s")
         self.configure("path_play", label="Pause" if state.playing else "Play")
         self.configure("path_record", label="Stop" if state.recording else "Record")
-        self.allow_commands(session, "path_play", "path_previous_key", "path_next_key", "toggle_timeline", *ASIDE)
+        self.allow_commands(
+            session, "path_play", "path_previous_key", "path_next_key", "toggle_timeline", *ASIDE
+        )
         for command_id in ("path_loop", "path_even_speed", "path_preview"):
             self.allow_commands(session, command_id)
             self.put(command_id, commands.find(command_id).checked(session))
@@ -180,14 +213,14 @@ class TimelinePanel(BasePanel):
         self.configure("inspector", width=self.px(INSPECTOR_PX))
         self.strip.resize(max(wide, 50), max(height - self.px(TOOLBAR_PX + 2 * PADDING_PX - 6), 40))
 
-    def _drawn(self) -> None:
-        """Once a frame while the strip is on the screen."""
+    def _drawn(self) -> bool:
+        """Draw the strip, once a turn of the window's loop; return whether it looks otherwise now."""
         path = self.context.session.path
         whole = path is not None and not self._in_sight(path) and not self.mouse.busy
         if (path is None) != (self._fitted is None) or whole:
             self.strip.fit()
         self._fitted = path
-        self.strip.draw()
+        return self.strip.draw()
 
     def _in_sight(self, path: CameraPath) -> bool:
         """Whether a path that has become another one still ends where it can be seen, or nobody asked for more."""
@@ -198,9 +231,7 @@ class TimelinePanel(BasePanel):
     # --- the mouse --------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
-        with dpg.item_handler_registry() as seen:
-            dpg.add_item_visible_handler(callback=self._drawn)
-        dpg.bind_item_handler_registry(self.strip.drawlist, seen)
+        self.context.do("path.each_turn", self._drawn)
         with dpg.handler_registry():
             dpg.add_mouse_click_handler(callback=lambda s, button: self._press(button))
             dpg.add_mouse_double_click_handler(button=0, callback=self._double_click)
