@@ -444,7 +444,10 @@ class Core:
             self._run_folder = str(training.run.path)  # SceneOpened says so
         if self.training is not None and self.training is not self.beside.training:
             self.forget_evaluation(self.training)
+        replaced = self.training is not None
         self.training, self.save_due = training, False
+        if replaced:  # the model before may have been large, and fragments of it stay with the allocator
+            memory.free_caches()
         self.survey = None
         self._told.clear()
         self._cannot_save = False
