@@ -320,19 +320,29 @@ def _render(arguments: Any, argv: list[str]) -> int:
     from app.paths import path_frame
     from app.view.presets import PRESETS
 
-    kinds = (*PRESETS, "path")
+    kinds = (*PRESETS, "path", "view")
     chosen = [kind for kind in kinds if getattr(arguments, kind.replace("-", "_"))]
     if len(chosen) != 1:
         came = " and ".join(f"--{kind}" for kind in chosen) or "none"
         wanted = ", ".join(f"--{kind}" for kind in PRESETS)
-        raise UserError(f"render needs one of {wanted} and --path FILE, got {came}.")
+        raise UserError(f"render needs one of {wanted}, --path FILE and --view VIEW, got {came}.")
     for name in ("frames", "fps", "ngp_scale"):
         _check_above_zero(name, getattr(arguments, name))
     size = _size(arguments.size)
     frame = path_frame(arguments.ngp_scale, arguments.ngp_offset, arguments.dataparser)
     kind, path = chosen[0], arguments.path
     return render(
-        RenderTask(arguments.run, arguments.output, kind, path, size, arguments.fps, arguments.frames, frame)
+        RenderTask(
+            arguments.run,
+            arguments.output,
+            kind,
+            path,
+            size,
+            arguments.fps,
+            arguments.frames,
+            frame,
+            arguments,
+        )
     )
 
 

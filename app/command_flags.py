@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from app.output_flags import OutputFlags
+
 Help = tyro.conf.arg
 
 
@@ -160,8 +162,8 @@ class PathFrameFlags(CommonFlags):
 
 
 @dataclass(frozen=True)
-class RenderFlags(DeviceFlags, PathFrameFlags):
-    """Render a camera path of a run: --spiral, --orbit and so on, or --path FILE."""
+class RenderFlags(OutputFlags, DeviceFlags, PathFrameFlags):
+    """Render a camera path of a run: --spiral, --orbit and so on, --path FILE, or one picture: --view."""
 
     run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
     spiral: Annotated[

@@ -11,6 +11,7 @@ import numpy as np
 from app.settings import Settings
 from app.undo import UndoStack
 from app.view.path import CameraPath
+from engine.cameras import Camera
 from engine.findings import Finding
 from engine.messages import (
     AdaptPreviewed,
@@ -96,7 +97,7 @@ class TimelapseSettings:
     """What the next time-lapse of training is."""
 
     views: str = "current view"  # or "held-out views", "chosen views"
-    chosen: tuple[int, ...] = ()  # into SceneOpened.views
+    cameras: list[Camera] = field(default_factory=list)  # the chosen views
     every: str = "seconds"  # or "growing steps"
     seconds: float = 2.0  # of training, between two pictures
     growth: float = 1.1  # of the step, from one picture to the next

@@ -274,6 +274,12 @@ def _told_scene(spec: runs.RunSpec) -> str:
     return " ".join([spec.scene, *(f"{name}={value}" for name, value in sorted(spec.options.items()))])
 
 
+def open_trained(path: str | Path, report: Report | None = None) -> Training:
+    """Return the newest checkpoint of a run on its scene: `.scene` and `.method`. Raises UserError in one sentence."""
+    opener = Opener(load_scene, make_method, Path(path).parent, None)
+    return opener.run(OpenRun(str(path)), report or (lambda stage, done, total: None))[0]
+
+
 class Opener:
     """Makes a Training of a scene or of a run. What loads is injected, so that tests load nothing."""
 

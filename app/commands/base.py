@@ -39,10 +39,7 @@ class AppActions(Protocol):
         """Ask a question; call `then` if the person presses `button`."""
 
     def export(self, kind: str) -> None:
-        """Start a "spiral", "orbit" or "zoom-out" video with the other settings of `session.export`."""
-
-    def screenshot(self) -> None:
-        """Save the viewport's picture."""
+        """Start an export of a preset or of the "path", with the other settings of `session.export`."""
 
     def export_views(self) -> None:
         """Ask for a file and write the table of views into it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from app.gui.export_desk import ExportDesk
 from app.gui.palette import Palette
 from app.gui.path_desk import PathDesk
 from app.gui.run_desk import RunDesk
@@ -45,4 +46,5 @@ DESKS: tuple[Callable[[Parts], Desk], ...] = (  # in the order of their turns
     StartDesk,
     RunDesk,
     PathDesk,
+    ExportDesk,
 )

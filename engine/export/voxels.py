@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from engine import options, training
 from engine.errors import UserError
-from engine.messages import OpenRun
 from engine.runs import RunFolder, RunSpec, is_run, open_run
 
 if TYPE_CHECKING:
@@ -52,8 +51,7 @@ def open_infnerf(run: str | Path, report: Progress) -> training.Training:
         raise UserError(f"{run} holds a {folder.spec.method} run, and only {NAME} runs can be exported so.")
     if not folder.checkpoints():
         raise UserError(f"{run} has no checkpoint yet; train it first.")
-    opener = training.Opener(training.load_scene, training.make_method, folder.path.parent, None)
-    return opener.run(OpenRun(str(folder.path)), report)[0]
+    return training.open_trained(folder.path, report)
 
 
 def voxels_of(baked: Baked, scene: Scene, seed: int = 0) -> SVRaster:

@@ -52,9 +52,6 @@ class FakeApp:
     def export(self, kind: str) -> None:
         self.calls.append(("export", kind))
 
-    def screenshot(self) -> None:
-        self.calls.append(("screenshot",))
-
     def export_views(self) -> None:
         self.calls.append(("export_views",))
 
