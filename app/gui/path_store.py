@@ -116,8 +116,10 @@ class PathStore:
 
 
 def _folder_of(scene: SceneOpened | None) -> Path | None:
-    folder = None if scene is None or not scene.run_folder else Path(scene.run_folder)
-    return folder if folder is not None and folder.is_dir() else None
+    if scene is None or not scene.run_folder or scene.followed:  # another process writes a followed run
+        return None
+    folder = Path(scene.run_folder)
+    return folder if folder.is_dir() else None
 
 
 def _keep(file: Path, path: CameraPath | None, data_from_engine: np.ndarray) -> None:

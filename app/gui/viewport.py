@@ -57,7 +57,7 @@ class Viewport:
         self.controller = CameraController(_default_home())
         self.scheduler = FrameScheduler(clock)
         self.layers = OverlayLayers()
-        self.canvas = Canvas(session, self.layers, photos)
+        self.canvas = Canvas(session, self.layers, photos, clock)
         self.rect = Rect(0, 0, 1, 1)
         self.pixel_scale = 1.0  # physical pixels per unit of `rect`
         self.hovered: int | None = None  # one of `layers.cameras`
@@ -65,7 +65,8 @@ class Viewport:
         self._tool: Tool | None = None  # that has the mouse
         self.moved = False  # in the last `update`
         self.request_waiting: Callable[[], bool] = lambda: False  # whether the last one was not begun yet
-        self._request, self._send, self._photos, self._clock = request, send, photos, clock
+        self.photos = photos
+        self._request, self._send, self._clock = request, send, clock
         self._look = look
         self._frame_times: deque[float] = deque(maxlen=120)
         self._settings: Any = None
@@ -114,6 +115,14 @@ class Viewport:
         self.scheduler.resized(*self._pixels())
         self.canvas.place(rect, *self._pixels())
 
+    def restyle(self) -> None:
+        """Draw all that is not the scene again: colours or sizes are others."""
+        self.canvas.restyle()
+        if self._captions is not None:
+            self._captions.restyle()
+        rect, self.rect = self.rect, Rect(0, 0, 1, 1)
+        self.place(rect)
+
     def picture(self) -> np.ndarray:
         """Return the viewport as it is shown, [height,width,3] uint8."""
         return self.canvas.picture()
@@ -141,7 +150,7 @@ class Viewport:
                 )
         self._box_drag = self.layers.handle = None
         self.layers.open_scene(scene)
-        self._photos.clear()
+        self.photos.clear()
         self._wire_key = self.hovered = None
         self.canvas.clear()
         self.scheduler.expect(scene.slow_views)
@@ -327,12 +336,16 @@ class Viewport:
         shown = self._shown_camera()
         redraw = self.canvas.present(self.controller.camera, self.hovered, shown.position)
         pointed_at = self.layers.view_of(self.hovered)
-        sides = self._sides() if self.canvas.split else None
-        return redraw | self._captions.refresh(self.frame, shown, self.rect, pointed_at, sides)
+        sides = self._sides() if self.canvas.split or self.canvas.blinking else None
+        blinks = self.canvas.other_shown if self.canvas.blinking else None
+        quality = self.layers.quality if self.session.view.show_frusta else None
+        return redraw | self._captions.refresh(
+            self.frame, shown, self.rect, pointed_at, sides, blinks, self.canvas.legend, quality
+        )
 
     def _sides(self) -> tuple[str, str]:
-        """Return what is left and what is right of the split line."""
-        if self.canvas.photo_mode() == "beside" and self.session.beside is not None:
+        """Return what is left and what is right of the split line, or what is shown in turn."""
+        if self.canvas.photo_mode() in ("beside", "difference") and self.session.beside is not None:
             front, beside = model_names(self.session)
             return beside, front
         return "photo", "render"
@@ -363,7 +376,8 @@ class Viewport:
 
     def _ask_for_picture(self) -> None:
         view, stats = self.session.view, self.session.stats
-        beside = view.ground_truth == "beside" and self.session.beside is not None
+        difference = view.ground_truth == "difference"
+        beside = (difference or view.ground_truth == "beside") and self.session.beside is not None
         shown = self.session.inspect.shown(self.session.scene)
         settings = (
             view.mode,
@@ -373,6 +387,8 @@ class Viewport:
             beside,
             view.show_errors,
             shown,
+            difference,
+            (difference or view.mode == "error" or view.show_errors) and view.error_top,
         )
         if settings != self._settings:
             self._settings = settings
@@ -387,7 +403,8 @@ class Viewport:
                 ViewRequest(
                     decision.serial, camera, view.mode, view.colour_map, decision.scale, decision.moving,
                     view.background, view.view_index, self.canvas.takes_device_frames, beside,
-                    view.show_errors, shown.levels, shown.crop, shown.crop_outside, shown.slice,
+                    view.show_errors, shown.levels, shown.crop, shown.crop_outside, shown.slice, difference and beside,
+                    view.error_top,
                 )
             )  # fmt: skip
 
