@@ -55,7 +55,6 @@ class ViewSettings:
     show_box: bool = True
     show_axes: bool = True
     show_points: bool = True  # the capture's sparse points; put away when training starts
-    safe_colours: bool = False  # those that people with any colour vision tell apart
     edit_box: bool = False  # the handles of the foreground box are out
     show_wireframe: bool = False
     show_errors: bool = False  # the error map of the training view one is in, or of the nearest

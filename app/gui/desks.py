@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from app.gui.export_desk import ExportDesk
+from app.gui.help_window import HelpWindow
 from app.gui.inspect_desk import InspectDesk
 from app.gui.palette import Palette
 from app.gui.path_desk import PathDesk
@@ -45,6 +46,7 @@ DESKS: tuple[Callable[[Parts], Desk], ...] = (  # in the order of their turns
     Palette,
     SettingsWindow,
     StartDesk,
+    HelpWindow,
     RunDesk,
     PathDesk,
     InspectDesk,

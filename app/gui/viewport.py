@@ -321,6 +321,10 @@ class Viewport:
         """Whether the mouse was over the picture, and nothing floated above it there, in the last frame of the window."""
         return dpg.is_item_hovered(self._drawlist)
 
+    def take_keyboard(self) -> None:
+        """Let no widget have the keyboard."""
+        dpg.focus_item(dpg.get_item_parent(self._drawlist))
+
     def over_split(self, x: float) -> bool:
         """Whether the split line is under the mouse."""
         reach = self._look.sizes.px(SPLIT_GRAB_PX)
