@@ -66,7 +66,7 @@ def _preset(
 
 
 COMMANDS: tuple[Command, ...] = (
-    Command("region_handles", "Region handles", "Region", "R",
+    Command("region_handles", "Region handles", "Region", "Z",
             "Put handles on the region: arrows move it, dots move its faces, the ring turns it.",
             lambda app: app.do("region.handles"), with_scene, lambda session: session.inspect.handles),
     _preset("region_scene", "scene", "Round the scene", "Make the region the box that holds the foreground.", with_scene),
