@@ -62,9 +62,15 @@ def write_path(
         content, notes = nerfstudio.to_json(in_data, frame, size, fps)
     else:
         raise UserError(f"A camera path can be written as {', '.join(FORMATS)}, not as {format!r:.40}.")
+    data = _text(content).encode("utf-8")
+    if len(data) > MAX_BYTES:
+        raise UserError(
+            f"Cannot write the camera path {file}: it would have {len(data) / 2**20:.0f} MiB, and a path has at most "
+            f"{MAX_BYTES >> 20} MiB. Leave keys out, or write fewer frames."
+        )
     try:
         with whole_file(file) as temporary:
-            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+            temporary.write_bytes(data)
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"Cannot write the camera path {file}: {reason}. Choose another place.") from error
@@ -104,6 +110,21 @@ def read_dataparser(file: Path | str) -> PathFrame:
         raise UserError(f"{file} must have a 'transform' that can be undone, got a flat one.")
     scale = above_zero(str(file), "scale", number(str(file), content, "scale"))
     return PathFrame(nerfstudio_transform=matrix, nerfstudio_scale=scale)
+
+
+def _text(content: dict[str, Any]) -> str:
+    """Return JSON with one key or frame a line: legible, and fast to write."""
+
+    def shown(value: Any) -> str:
+        if isinstance(value, list) and value:
+            return "[\n" + ",\n".join(f"  {json.dumps(entry)}" for entry in value) + "\n ]"
+        return json.dumps(value)
+
+    return (
+        "{\n"
+        + ",\n".join(f" {json.dumps(name)}: {shown(value)}" for name, value in content.items())
+        + "\n}\n"
+    )
 
 
 def _read(file: Path, frame: PathFrame) -> FilePath:
