@@ -141,6 +141,11 @@ def _read(file: Path, frame: PathFrame) -> FilePath:
         return native.from_json(name, content)
     if "format" not in content and instant_ngp.recognises(content):
         return instant_ngp.from_json(name, content, frame)
+    if isinstance(content.get("keyframes"), list) and "clip_duration" in content:
+        raise UserError(
+            f"{file} is a timeline of LichtFeld Studio, which is not read, as its lenses have no field of view; "
+            "save the path for nerfstudio or instant-ngp."
+        )
     if "format" not in content and nerfstudio.recognises(content):
         return nerfstudio.from_json(name, content, frame)
     came = (

@@ -336,6 +336,7 @@ def _two() -> dict[str, Any]:
         ),
         (_nerfstudio(keyframes=[], seconds=0), "a 'seconds' above 0, got 0"),
         (_nerfstudio(keyframes=[], camera_path=[7]), "key 1 must be an object, got int"),
+        ({"version": 4, "clip_duration": 9, "keyframes": [{"time": 0}]}, "a timeline of LichtFeld Studio"),
         ({"frames": []}, "is not a camera path of nerfviewer"),
         ({}, "got an empty object"),
         (
