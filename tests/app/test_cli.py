@@ -237,7 +237,7 @@ def test_a_failing_training_ends_with_its_causes(
         (["render", "nowhere", "--spiral", "-o", "a.mp4"], "nowhere is not a run folder"),
         (
             ["render", "run", "-o", "a.mp4"],
-            "--dolly-zoom, --fly-along and --path FILE, got none.",
+            "--fly-along, --path FILE and --view VIEW, got none.",
         ),
         (["render", "run", "--orbit", "--spiral", "-o", "a.mp4"], "got --spiral and --orbit."),
         (["render", "run", "--orbit", "--size", "9", "-o", "a.mp4"], "--size must be WIDTHxHEIGHT"),
