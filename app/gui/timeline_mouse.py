@@ -168,7 +168,7 @@ class TimelineMouse:
             function, label = (lambda _: copied(path, chosen, delta_s)), "Copy keys"
         else:
             function, label = (lambda _: path_edit.retime(path, chosen, delta_s, grab.shift)), "Move in time"
-        self._do("path.edit", PathChange(label, function, merge=f"{label} {id(grab)}"))
+        self._do("path.edit", PathChange(label, function, merge=label))
 
 
 def new_keys(before: CameraPath, after: CameraPath) -> list[int]:

@@ -121,7 +121,9 @@ def test_a_double_click_splits_between_keys_and_looks_through_one(desk):
     for x in (100, 200, 700):
         desk.mouse.press(0, x, TRACK, False, False)
         desk.mouse.double_click(x, TRACK)
+        done = list(desk.done)
         desk.mouse.release()
+        assert desk.done == done, "the second press was part of the double click"
     acts = [entry for entry in desk.done if entry[0] != "path.select"]
     assert acts == [("path.split", 1.0), ("path.look_through", 1)]
 
