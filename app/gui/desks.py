@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from app.gui.export_desk import ExportDesk
+from app.gui.gamepad import GamepadDesk
 from app.gui.help_window import HelpWindow
 from app.gui.inspect_desk import InspectDesk
 from app.gui.palette import Palette
@@ -51,4 +52,5 @@ DESKS: tuple[Callable[[Parts], Desk], ...] = (  # in the order of their turns
     PathDesk,
     InspectDesk,
     ExportDesk,
+    GamepadDesk,
 )
