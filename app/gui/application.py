@@ -235,7 +235,8 @@ class App:
             if event.fatal or not any(word in event.what.lower() for word in _QUIET_FAILURES):
                 self.dialogs.error(event.what, event.chain)
         elif isinstance(event, messages.JobProgress):
-            self.reports.note(f"exporting, {event.done:,} of {event.total:,} frames")
+            of = f" of {event.total:,} frames" if event.total else " pictures of the time-lapse"
+            self.reports.note(f"exporting, {event.done:,}{of}")
         elif isinstance(event, messages.JobEnded):
             self._job_ended(event)
         elif isinstance(event, messages.CheckpointSaved):
@@ -272,7 +273,7 @@ class App:
         elif event.outcome == "finished":
             self.reports.note(f"video written: {event.detail}")
         else:
-            self.reports.note("export cancelled")
+            self.reports.note(event.detail)
 
     def _refresh(self, now: float) -> None:
         period = REFRESH_AWAKE_S if self.pacer.awake else REFRESH_IDLE_S
