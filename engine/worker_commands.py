@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import messages as m
-from engine import worker_beside, worker_modes
+from engine import worker_beside, worker_follow, worker_modes, worker_moments
 from engine.errors import UserError
 from engine.messages import TrainState
 from engine.training import Report, Training
@@ -31,6 +31,8 @@ def obey(core: Core, command: m.Command) -> None:
     try:
         if needs_scene and core.training is None:
             raise UserError("There is no scene yet; open one first.")
+        if command.changes and core.training is not None and core.training.only_shown:
+            raise UserError(core.training.only_shown)
         if needs_scene and type(command) not in _AT_REST:
             worker_modes.wake(core)
         handler(core, command)
@@ -72,12 +74,15 @@ def _open(core: Core, make: Callable[[Any], tuple[Training, list[m.Logged]]], st
     core.install(training)
     core.emit(core.opened())
     if training.method.step > 0:
-        core.emit(training.history())
+        if not training.followed:  # else it is told as it grows
+            core.emit(training.history())
         core.diagnose(training)
     for line in log:
         core.emit(line)
     core.enter(TrainState.PAUSED)
-    if start:
+    if training.followed:
+        worker_follow.follow(core, training)
+    elif start:
         _train(core, m.Train())
 
 
@@ -211,10 +216,15 @@ def _cancel_job(core: Core, command: m.CancelJob) -> None:
     core.jobs.cancel(command.job_id)
 
 
+def _set_autosave(core: Core, command: m.SetAutosave) -> None:
+    core.autosave_s = max(1.0, command.seconds)
+
+
 def _stop(core: Core, command: m.Stop) -> None:
     core.stopped = True
     core.jobs.cancel()
     _save_if_needed(core)
+    core.let_go()
 
 
 def _save_if_needed(core: Core) -> None:
@@ -233,6 +243,9 @@ _HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
     m.Pause: ("Training could not be paused", False, _pause),
     m.Reset: ("The model could not be reset", True, _reset),
     m.SwitchMethod: ("The method could not be changed", True, worker_beside.switch_method),
+    m.ContinueHere: ("The run cannot go on here", True, worker_follow.continue_here),
+    m.KeepBeside: ("The moment could not be kept", True, worker_beside.keep_beside),
+    m.ListCheckpoints: ("The checkpoints could not be listed", True, worker_moments.list_checkpoints),
     m.OpenBeside: ("The run could not be opened beside", True, worker_beside.open_beside),
     m.SwapBeside: ("The models could not be swapped", True, worker_beside.swap_beside),
     m.TrainBeside: ("The model beside could not be trained", True, worker_beside.train_beside),
@@ -247,6 +260,7 @@ _HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
     m.FitMemory: ("The model could not be fitted to the memory", True, worker_modes.fit_memory),
     m.SetMode: ("The mode could not be changed", True, worker_modes.set_mode),
     m.SetCacheBudget: ("The cache could not get that size", True, worker_modes.set_cache_budget),
+    m.SetAutosave: ("The time between checkpoints could not be changed", False, _set_autosave),
     m.Evaluate: ("The evaluation could not start", True, _evaluate),
     m.SaveCheckpoint: ("The checkpoint could not be saved", True, _save),
     m.GetBoxes: ("The wireframe could not be made", True, _boxes),
@@ -264,6 +278,8 @@ _AT_REST = (
     m.Evaluate,
     m.SaveCheckpoint,
     m.GetBoxes,
+    m.ListCheckpoints,
     m.SetMode,
+    m.SetAutosave,
     m.SetCacheBudget,
 )

@@ -39,6 +39,8 @@ def render_frame(
     photo = None
     if request.mode == "error":
         photo = photo_through(scene, request.view_index, camera, buffers)
+        if request.error_top is not None and scale is None:
+            scale = (0.0, request.error_top, "mean error")
     finest = _finest_level(method.structure()) if request.mode == "level" else 16
     rgba, legend = picture(
         buffers, request.mode, request.colour_map, photo=photo, max_level=finest, scale=scale
@@ -67,7 +69,16 @@ def _heated(
     index, cameras = request.view_index, [view.camera for view in scene.train.views]
     if index is None or index >= len(cameras):
         index = nearest_view(cameras, camera)
-    laid = lay_over(rgba, depth_z, camera, errors.of(index), errors.block, cameras[index], request.colour_map)
+    laid = lay_over(
+        rgba,
+        depth_z,
+        camera,
+        errors.of(index),
+        errors.block,
+        cameras[index],
+        request.colour_map,
+        request.error_top,
+    )
     return (rgba, legend, None) if laid is None else (*laid, index)
 
 

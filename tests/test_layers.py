@@ -34,6 +34,7 @@ FLOORS = (
         "memory",
         "options",
         "parallel",
+        "run_lock",
         "settings",
         "shapes",
     ),

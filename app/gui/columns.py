@@ -12,6 +12,7 @@ import dearpygui.dearpygui as dpg
 from app.gui import layout as lay
 from app.gui import theme
 from app.gui.panel import Panel, PanelContext
+from app.gui.panels.base import BasePanel
 from app.session import Session
 from engine.messages import Event
 
@@ -42,6 +43,9 @@ class Columns:
         self.places: lay.Places | None = None
         self._look, self._panels, self._report = look, panels, report
         self._headers: dict[str, int | str] = {}
+        self._cells: dict[
+            str, tuple[int | str, int | str]
+        ] = {}  # of the strip: panel -> its column and its cell
         self._pulled: str | None = None
         self._failed: set[tuple[str, str]] = set()
         self._lines: dict[str, int | str] = {}
@@ -92,11 +96,15 @@ class Columns:
             parent=self.windows["bottom"], header_row=False, policy=dpg.mvTable_SizingStretchProp,
             borders_innerV=True, resizable=True, height=-1,
         )  # fmt: skip
-        for panel in panels:
+        shares = [
             dpg.add_table_column(parent=table, init_width_or_weight=STRIP_SHARES.get(panel.id, 1.0))
+            for panel in panels
+        ]
         row = dpg.add_table_row(parent=table)
-        for panel in panels:
+        for panel, share in zip(panels, shares, strict=True):
             cell = dpg.add_child_window(parent=row, border=False, height=-1)
+            self._cells[panel.id] = share, cell
+            dpg.configure_item(share, enabled=panel.id not in self.layout.hidden)
             title = dpg.add_text(panel.title, parent=cell)
             if self._look.bold is not None:
                 dpg.bind_item_font(title, self._look.bold)
@@ -125,7 +133,7 @@ class Columns:
             return
         for slot, panel in self._panels:
             header = self._headers.get(panel.id)
-            if header is not None and not dpg.get_value(header):
+            if (header is not None and not dpg.get_value(header)) or panel.id in self.layout.hidden:
                 continue
             shown = session.timeline.shown if slot == "timeline" else getattr(self.layout, f"show_{slot}")
             if not shown:
@@ -146,9 +154,59 @@ class Columns:
         """Close or open the header of a panel."""
         dpg.set_value(self._headers[panel_id], not folded)
 
+    @property
+    def titles(self) -> dict[str, str]:
+        """Return {panel: its title} of all panels."""
+        return {panel.id: panel.title for _, panel in self._panels}
+
+    @property
+    def slots(self) -> list[tuple[str, str]]:
+        """Return (slot, panel) of all panels in their order."""
+        return [(slot, panel.id) for slot, panel in self._panels]
+
+    def arrange(self, layout: lay.Layout) -> None:
+        """Take a whole layout: columns, folded panels, what the strip shows."""
+        self.layout = layout
+        for name, header in self._headers.items():
+            dpg.set_value(header, name not in layout.folded)
+        for name, (share, _) in self._cells.items():
+            dpg.configure_item(share, enabled=name not in layout.hidden)
+
+    def reveal(self, panel_id: str) -> None:
+        """Bring a panel before the person's eyes: its column, its header, the place that it is scrolled to."""
+        slot = next(slot for slot, panel in self._panels if panel.id == panel_id)
+        if slot not in ("left", "right", "bottom"):
+            return
+        hidden = tuple(name for name in self.layout.hidden if name != panel_id)
+        self.layout = replace(self.layout, hidden=hidden, **{f"show_{slot}": True})
+        if panel_id in self._cells:
+            dpg.configure_item(self._cells[panel_id][0], enabled=True)
+            dpg.focus_item(self._cells[panel_id][1])
+            return
+        header = self._headers[panel_id]
+        dpg.set_value(header, True)
+        dpg.set_y_scroll(self.windows[slot], max(0, dpg.get_item_pos(header)[1] - self._look.sizes.px(10)))
+        dpg.focus_item(header)
+
+    def shown(self) -> list[str]:
+        """Return the panels whose column is shown, in their order."""
+        return [
+            panel.id
+            for slot, panel in self._panels
+            if getattr(self.layout, f"show_{slot}", False) and panel.id not in self.layout.hidden
+        ]
+
     def folded(self) -> tuple[str, ...]:
         """Return the panels whose header is closed."""
         return tuple(name for name, header in self._headers.items() if not dpg.get_value(header))
+
+    def rescale(self) -> None:
+        """Tell the panels that lengths are others, and put every window where it belongs at the next `place`."""
+        scale = self._look.sizes.scale
+        for _, panel in self._panels:
+            if isinstance(panel, BasePanel):
+                panel.context = replace(panel.context, scale=scale)
+        self.places = None
 
     # --- places -----------------------------------------------------------------------------------------------
 

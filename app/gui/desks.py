@@ -11,7 +11,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from app.gui.export_desk import ExportDesk
+from app.gui.gamepad import GamepadDesk
+from app.gui.help_window import HelpWindow
+from app.gui.palette import Palette
 from app.gui.path_desk import PathDesk
+from app.gui.run_desk import RunDesk
+from app.gui.settings_window import SettingsWindow
+from app.gui.window_desk import WindowDesk
 from engine.messages import Event
 
 if TYPE_CHECKING:
@@ -34,4 +40,13 @@ class Desk(Protocol):
         """The window is being closed."""
 
 
-DESKS: tuple[Callable[[Parts], Desk], ...] = (PathDesk, ExportDesk)  # in the order of their turns
+DESKS: tuple[Callable[[Parts], Desk], ...] = (  # in the order of their turns
+    WindowDesk,
+    Palette,
+    SettingsWindow,
+    HelpWindow,
+    RunDesk,
+    PathDesk,
+    ExportDesk,
+    GamepadDesk,
+)

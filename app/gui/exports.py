@@ -91,7 +91,7 @@ class Exports:
 
     def free_name(self, stem: str, suffix: str) -> Path:
         """Return a file or folder in the run folder that nobody has."""
-        folder = Path(self._session.scene.run_folder or ".")
+        folder = self._session.output_folder()
         path, n, taken = folder / f"{stem}{suffix}", 1, self._under_way()
         while path.exists() or path.absolute() in taken:
             n += 1

@@ -10,17 +10,13 @@ status bar
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
-import sys
-import tempfile
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from engine import files
+from app.kept import config_folder, write_json
 
 log = logging.getLogger(__name__)
 
@@ -63,15 +59,21 @@ class Layout:
     show_left: bool = True
     show_right: bool = True
     show_bottom: bool = True
-    font_scale: float = 1.0
     # "compare" opens by itself once there is a second model
     folded: tuple[str, ...] = ("compare", "memory", "nodes", "objective")
-    recent: tuple[str, ...] = field(default=())
+    hidden: tuple[str, ...] = ()  # panels of the strip that a preset of the layout leaves out
+    recent: tuple[str, ...] = ()
+    recent_commands: tuple[str, ...] = ()  # of the command palette, newest first
 
     def with_recent(self, path: str) -> Layout:
         """Return this layout with a path at the head of the recent ones."""
         rest = tuple(p for p in self.recent if p != path)
         return replace(self, recent=(path, *rest)[:MAX_RECENT])
+
+    def with_command(self, key: str) -> Layout:
+        """Return this layout with something that was chosen in the palette at the head of the recent ones."""
+        rest = tuple(k for k in self.recent_commands if k != key)
+        return replace(self, recent_commands=(key, *rest)[:MAX_RECENT])
 
 
 @dataclass(frozen=True)
@@ -171,17 +173,6 @@ def dragged(
     return replace(layout, **{f"show_{splitter}": True, splitter: wanted})
 
 
-def config_folder() -> Path:
-    """Return the folder for this user's settings; it may not exist yet."""
-    if "NERFVIEWER_CONFIG" in os.environ:
-        return Path(os.environ["NERFVIEWER_CONFIG"])
-    if sys.platform == "win32":
-        return Path(os.environ.get("APPDATA", Path.home() / "AppData" / "Roaming")) / "nerfviewer"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "nerfviewer"
-    return Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config")) / "nerfviewer"
-
-
 def layout_file() -> Path:
     """Return where the layout is kept."""
     return config_folder() / "layout.json"
@@ -211,8 +202,6 @@ def _checked(data: dict[str, Any]) -> Layout:
             if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
                 raise ValueError(f"{item.name} is not a list of texts")
             value = tuple(value)
-        elif kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
         if type(value) is not kind:
             raise ValueError(f"{item.name} is {value!r}")
         values[item.name] = value
@@ -225,22 +214,9 @@ def _checked(data: dict[str, Any]) -> Layout:
         right=min(max(layout.right, MIN_COLUMN), MAX_COLUMN),
         bottom=min(max(layout.bottom, MIN_STRIP), MAX_STRIP),
         timeline=min(max(layout.timeline, MIN_TIMELINE), MAX_TIMELINE),
-        font_scale=min(max(layout.font_scale, 0.7), 3.0),
     )
 
 
 def save(layout: Layout, path: Path) -> None:
     """Write the layout; a full or read-only disk costs a line in the log, nothing else."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".json")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(asdict(layout), file, indent=1)
-            files.replace(Path(temporary), path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-    except OSError as error:
-        log.warning("layout not saved file=%s reason=%s", path, error)
+    write_json(asdict(layout), path, "layout")

@@ -74,10 +74,22 @@ class OpenScene(Command):
 
 @dataclass(frozen=True)
 class OpenRun(Command):
-    """Continue a run folder from its newest readable checkpoint."""
+    """Continue a run folder from its newest readable checkpoint.
+
+    With `follow` it is only looked at while another process trains it: newer checkpoints are shown as they appear, which
+    Followed tells, and nothing is ever written there.
+    """
 
     path: str
     start: bool = False
+    follow: bool = False
+
+
+@dataclass(frozen=True)
+class ContinueHere(Command):
+    """Train the followed run from here on, as any other; refused while another process trains it."""
+
+    start: bool = True
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,7 @@ class Train(Command):
     steps: int | None = None
     seconds: float | None = None
     finish: bool = True
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -122,9 +135,25 @@ class SwitchMethod(Command):
 
 @dataclass(frozen=True)
 class OpenBeside(Command):
-    """Load the newest checkpoint of a run of the same scene beside the open model; the answer is BesideChanged."""
+    """Load a checkpoint of a run of the same scene beside the open model; the answer is BesideChanged.
+
+    Without `step` it is the newest, of another run. That of a step may be of the open run too; it can be shown, not trained.
+    """
 
     path: str
+    step: int | None = None
+
+
+@dataclass(frozen=True)
+class KeepBeside(Command):
+    """Keep the open model as it is now beside itself, to be shown, not trained; the answer is BesideChanged."""
+
+
+@dataclass(frozen=True)
+class ListCheckpoints(Command):
+    """Ask for the checkpoints of the open run; the answer is CheckpointsListed."""
+
+    supersedes = "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -153,6 +182,7 @@ class ExcludeViews(Command):
 
     indices: tuple[int, ...]
     excluded: bool = True
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -178,16 +208,21 @@ class SetOptions(Command):
     """Change live options of the method, by dotted name."""
 
     values: dict[str, Any]
+    changes = True
 
 
 @dataclass(frozen=True)
 class PruneNow(Command):
     """Drop the voxels below the pruning threshold now."""
 
+    changes = True
+
 
 @dataclass(frozen=True)
 class SubdivideNow(Command):
     """Split the voxels of highest priority now."""
+
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -205,6 +240,7 @@ class FitMemory(Command):
     """
 
     target_bytes: int
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -212,6 +248,7 @@ class SetMode(Command):
     """Let the model only show itself, with what training needs put away on the disk, or be trained; the answer is ModeChanged."""
 
     inference: bool
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -220,6 +257,14 @@ class SetCacheBudget(Command):
 
     bytes: int
     supersedes = "cache budget"
+
+
+@dataclass(frozen=True)
+class SetAutosave(Command):
+    """Write checkpoints so many seconds apart from now on."""
+
+    seconds: float
+    supersedes = "autosave"
 
 
 @dataclass(frozen=True)
@@ -232,6 +277,8 @@ class Evaluate(Command):
 @dataclass(frozen=True)
 class SaveCheckpoint(Command):
     """Write a checkpoint into the run folder now."""
+
+    changes = True
 
 
 @dataclass(frozen=True)

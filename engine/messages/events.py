@@ -43,11 +43,15 @@ class ViewInfo:
 
 @dataclass(frozen=True)
 class Beside:
-    """The model that stands beside the open one for comparison, on the same scene."""
+    """The model that stands beside the open one for comparison, on the same scene.
+
+    `moment` is the step it stands still at, None of one that can be trained.
+    """
 
     key: int
     method: str
     run_folder: str
+    moment: int | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,8 @@ class SceneOpened(Event):
     options: dict[str, Any] = field(default_factory=dict)  # of the scene's reader
     findings: tuple[Finding, ...] = ()  # what goes wrong in its training
     inference: bool = False  # it only shows itself
+    followed: bool = False  # another process trains it
+    only_shown: str = ""  # why it can be neither trained nor changed here, a sentence; "": it can
 
 
 @dataclass(frozen=True)
@@ -103,10 +109,11 @@ class HistoryPoint:
 
 @dataclass(frozen=True)
 class HistoryRead(Event):
-    """The model `key` was trained before; oldest moment first."""
+    """The model `key` was trained before; oldest moment first. `more`: these come after what was told already."""
 
     key: int
     points: tuple[HistoryPoint, ...]
+    more: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,44 @@ class BesideChanged(Event):
     """Another model stands beside the open one, or none any more."""
 
     beside: Beside | None
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """A checkpoint on the disk. `saved_at`: seconds of the system's clock; `psnr`: held out, in dB, None if it is not known.
+
+    `psnr_step` is the step at which that was measured.
+    """
+
+    step: int
+    saved_at: float
+    seconds: float
+    psnr: float | None = None
+    psnr_step: int | None = None
+
+
+@dataclass(frozen=True)
+class CheckpointsListed(Event):
+    """The answer to ListCheckpoints, newest first."""
+
+    run_folder: str
+    checkpoints: tuple[CheckpointInfo, ...]
+
+
+@dataclass(frozen=True)
+class Followed(Event):
+    """The run that another process trains got further, or that process came or went.
+
+    `step` is the newest checkpoint, which is shown now, and `saved_at` when it was written (seconds of the system's clock,
+    0.0: there is none yet). `log_step` is how far its numbers go. `trainer` names who trains it, "" if nobody does any more.
+    """
+
+    key: int
+    step: int
+    saved_at: float
+    log_step: int = 0
+    trainer: str = ""
+    reloaded: bool = False
 
 
 @dataclass(frozen=True)
@@ -252,20 +297,6 @@ class JobEnded(Event):
 
 
 @dataclass(frozen=True)
-class Failed(Event):
-    """Something went wrong and the worker goes on. `what` was being done; `chain` are the messages, outermost first.
-
-    `user` says that the first message is a whole sentence for people; `trace` is for those who look for the fault.
-    """
-
-    what: str
-    chain: tuple[str, ...]
-    fatal: bool = False
-    user: bool = False
-    trace: str = ""
-
-
-@dataclass(frozen=True)
 class Offer:
     """What a person may do about a failure: commands for the worker, or a lower `max_scale` for still pictures."""
 
@@ -275,12 +306,27 @@ class Offer:
 
 
 @dataclass(frozen=True)
+class Failed(Event):
+    """Something went wrong and the worker goes on. `what` was being done; `chain` are the messages, outermost first.
+
+    `user` says that the first message is a whole sentence for people; `trace` is for those who look for the fault; `offers`
+    are ways on.
+    """
+
+    what: str
+    chain: tuple[str, ...]
+    fatal: bool = False
+    user: bool = False
+    trace: str = ""
+    offers: tuple[Offer, ...] = ()
+
+
+@dataclass(frozen=True)
 class OutOfMemory(Failed):
     """Memory ran out. Training pauses, caches are freed, nothing is lost; `offers` says how to go on. None: not known."""
 
     asked_bytes: int | None = None
     free_bytes: int | None = None
-    offers: tuple[Offer, ...] = ()
 
 
 @dataclass(frozen=True)

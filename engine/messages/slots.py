@@ -80,6 +80,10 @@ class ViewRequest:
     on_device: bool = False  # the frame may stay in a card's memory; whoever asks can show it from there
     beside: bool = False  # the model beside is wanted too, if there is one
     error_map: bool = False  # over the picture, the error map of the training view one is in or nearest to
+    difference: bool = False  # with `beside`: in place of its picture, how far it is from the open model's
+    error_top: float | None = (
+        None  # what errors and differences reach the end of the colours at; None: by the picture
+    )
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,7 @@ class Frame:
     on_device: DeviceFrame | None = None
     beside: np.ndarray | None = None
     heat_of: int | None = None
+    beside_legend: tuple[float, float, str] | None = None  # of a difference, which `beside` is then
 
     def on_host(self) -> Frame:
         """Return the frame with its arrays filled, copying them from the card if that is where it is."""

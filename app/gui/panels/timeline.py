@@ -12,16 +12,14 @@ import numpy as np
 
 from app import commands
 from app.gui.panels.base import BasePanel
-from app.gui.path_tool import pressed_modifiers
-from app.gui.timeline_mouse import REACH_PX, TimelineMouse
-from app.gui.timeline_strip import TimelineStrip
+from app.gui.timeline_view import TimelineView
 from app.session import Session
 from app.view import path_edit
 from app.view.path import EASINGS, CameraPath
 from app.view.path_change import PathChange
 from app.view.presets import LABELS
 
-INSPECTOR_PX, PADDING_PX, TOOLBAR_PX = 216, 12, 34
+INSPECTOR_PX, PADDING_PX, TOOLBAR_PX, PLAY_PX = 216, 12, 34, 62
 FOV_DEG = (5.0, 150.0)
 PRESETS = "Presets"
 ASIDE = ("path_add_key", "path_overwrite", "path_delete", "path_record", "export_path")
@@ -36,26 +34,26 @@ class TimelinePanel(BasePanel):
     def __init__(self) -> None:
         super().__init__()
         self._window: int | str = 0
-        self._fitted: CameraPath | None = None
 
     def layout(self) -> None:
         """One line of buttons; below, the strip and the numbers."""
         session, context = self.context.session, self.context
-        self._window = dpg.get_item_parent(dpg.get_item_parent(self.tag("body")))
-        self.strip = TimelineStrip(session, self.px)
-        self.mouse = TimelineMouse(session, self.strip, context.do, self.px(REACH_PX))
+        self._window = self.tag("body")
+        while not dpg.get_item_info(self._window)["type"].endswith("mvWindowAppItem"):
+            self._window = dpg.get_item_parent(self._window)
+        self.view = TimelineView(session, context.do, self._live_px)
         with dpg.group(horizontal=True):
             self._toolbar()
         with dpg.group(horizontal=True):
             with dpg.group(tag=self.tag("strip")):
-                self.strip.build()
+                self.view.build()
             with dpg.group(tag=self.tag("inspector")):
                 self._inspector()
-        self._listen()
+        context.do("path.each_turn", self.view.draw)
 
     def _toolbar(self) -> None:
         px = self.px
-        self.button("path_play", "Play", px(62))
+        self.button("path_play", "Play", px(PLAY_PX))
         self.button("path_previous_key", "<", px(26))
         self.button("path_next_key", ">", px(26))
         dpg.add_text("", tag=self.tag("time"))
@@ -206,68 +204,18 @@ class TimelinePanel(BasePanel):
             self.put("tension", path.style.tension)
             self.put("loop_s", path.style.loop_s)
 
+    def _live_px(self, length: float) -> int:
+        """Return a length of an ordinary screen in pixels of now: the scale may have become another one since the start."""
+        return round(length * dpg.get_item_width(self.tag("path_play")) / PLAY_PX)
+
     def _place(self) -> None:
-        """Let strip and numbers fill the window."""
-        width, height = dpg.get_item_width(self._window), dpg.get_item_height(self._window)
-        wide = width - 2 * self.px(PADDING_PX) - self.px(INSPECTOR_PX) - self.px(8)
-        self.configure("inspector", width=self.px(INSPECTOR_PX))
-        self.strip.resize(max(wide, 50), max(height - self.px(TOOLBAR_PX + 2 * PADDING_PX - 6), 40))
-
-    def _drawn(self) -> bool:
-        """Draw the strip, once a turn of the window's loop; return whether it looks otherwise now."""
-        path = self.context.session.path
-        whole = path is not None and not self._in_sight(path) and not self.mouse.busy
-        if (path is None) != (self._fitted is None) or whole:
-            self.strip.fit()
-        self._fitted = path
-        return self.strip.draw()
-
-    def _in_sight(self, path: CameraPath) -> bool:
-        """Whether a path that has become another one still ends where it can be seen, or nobody asked for more."""
-        before, scale = self._fitted, self.strip.scale
-        same_end = before is path or (before is not None and before.end_s == path.end_s)
-        return same_end or scale.x(path.end_s) <= scale.width
-
-    # --- the mouse --------------------------------------------------------------------------------------------
-
-    def _listen(self) -> None:
-        self.context.do("path.each_turn", self._drawn)
-        with dpg.handler_registry():
-            dpg.add_mouse_click_handler(callback=lambda s, button: self._press(button))
-            dpg.add_mouse_double_click_handler(button=0, callback=self._double_click)
-            dpg.add_mouse_move_handler(callback=self._move)
-            dpg.add_mouse_release_handler(callback=self._release)
-            dpg.add_mouse_wheel_handler(callback=lambda s, notches: self._wheel(notches))
-
-    def _local(self) -> tuple[float, float]:
-        (x, y), (left, top) = dpg.get_mouse_pos(local=False), dpg.get_item_rect_min(self.strip.drawlist)
-        return x - left, y - top
-
-    def _over(self) -> bool:
-        return self.context.session.timeline.shown and dpg.is_item_hovered(self.strip.drawlist)
-
-    def _press(self, button: int) -> None:
-        if self._over():
-            self.mouse.press(button, *self._local(), *pressed_modifiers())
-
-    def _double_click(self) -> None:
-        if self._over():
-            self.mouse.double_click(*self._local())
-
-    def _move(self) -> None:
-        if self.mouse.busy:
-            self.mouse.move(*self._local())
-        elif self._over():
-            self.mouse.hover(*self._local())
-        else:
-            self.mouse.unhover()
-
-    def _release(self) -> None:
-        self.mouse.release()
-
-    def _wheel(self, notches: float) -> None:
-        if self._over():
-            self.mouse.wheel(notches, self._local()[0])
+        """Let the strip fill what buttons and numbers leave of the window."""
+        px, (width, height) = (
+            self._live_px,
+            (dpg.get_item_width(self._window), dpg.get_item_height(self._window)),
+        )
+        wide = width - px(2 * PADDING_PX + INSPECTOR_PX + 8)
+        self.view.strip.resize(max(wide, 50), max(height - px(TOOLBAR_PX + 2 * PADDING_PX - 6), 40))
 
 
 LABEL_OF = {name: name.replace("-", " ").capitalize() for name in LABELS}
