@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from app.inspection import Inspection
 from app.settings import Settings
 from app.undo import UndoStack
 from app.view.path import CameraPath
@@ -186,6 +187,7 @@ class Session:
     export_estimate: tuple[float, float] | None = None  # seconds and bytes of what the panel describes
     jobs: list[JobRow] = field(default_factory=list)  # exports, in the order in which they are rendered
     view: ViewSettings = field(default_factory=ViewSettings)
+    inspect: Inspection = field(default_factory=Inspection)
     settings: Settings = field(default_factory=Settings)  # of all scenes; set by `gui/preferences.py`
     undo: UndoStack = field(default_factory=UndoStack)  # edits of everything that can be edited
     shown_slots: frozenset[str] = (

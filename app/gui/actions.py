@@ -208,4 +208,3 @@ class Actions:
             self.send(messages.SaveCheckpoint())
         else:
             self.do(action)
-
