@@ -13,7 +13,7 @@ from engine.constants import DENSITY_SCALE, MAX_ALPHA, MIN_ALPHA
 from engine.cpu.crew import crew
 from engine.cpu.voxel_values import count_bins
 from engine.errors import UserError
-from engine.methods.common import VALUE_MODES
+from engine.methods.common import NO_COLOUR, VALUE_MODES
 from engine.methods.svraster import SVRaster
 from engine.methods.svraster.pick import exp_linear, ray_of_pixel
 from engine.methods.svraster.voxel_values import values_of
@@ -84,6 +84,18 @@ def test_a_number_of_voxels_is_drawn_as_the_twin_blends_it(trained: SVRaster, na
     )  # fmt: skip
     blended = out.rgb[..., 0].numpy() / np.maximum(1.0 - out.trans.numpy(), 1e-6)
     np.testing.assert_allclose(seen.value, blended, atol=TWIN * blended.max())
+
+
+@pytest.mark.parametrize("names", [{"density"}, {"level", "depth_z"}, {"size", "normal", "weight"}])
+def test_numbers_are_the_same_where_nobody_looks_at_colours(trained: SVRaster, names: set[str]) -> None:
+    both, alone = (
+        trained.render(camera(trained), frozenset(names | extra)) for extra in (set(), {NO_COLOUR})
+    )
+    for name in ("trans", "level", "size", "value", "depth_z", "normal"):
+        mine, its = getattr(alone, name), getattr(both, name)
+        assert (mine is None) == (its is None)
+        if mine is not None:
+            np.testing.assert_array_equal(mine, its, err_msg=name)
 
 
 def test_age_counts_from_when_a_voxel_was_made(trained: SVRaster) -> None:
