@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.view.frusta import box_segments
+from app.view.sight import across, along_line
 from engine.cameras import Camera
 
 ARROW_REACH = 0.72  # of the edge, from the middle: the arrows' tips stand outside the box
 MIN_EDGE, MAX_EDGE = 0.01, 64.0
 CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 HANDLES = ("middle", "x", "y", "z", *(f"corner {n}" for n in range(8)))
-_LEAST_ACROSS = 0.05  # sine between an arrow and the line of sight: below, a pixel would be the whole room
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +72,12 @@ class Drag:
         return self._scaled(camera, x, y)
 
     def _across(self, camera: Camera, x: float, y: float) -> Box:
-        _, depth = camera.project(self.start.centre[None])
-        step = np.array([(x - self.x) / camera.fx, (y - self.y) / camera.fy, 0.0])
-        step *= 1.0 if camera.orthographic else depth[0]
-        return Box(self.start.centre + camera.world_from_cam[:3, :3] @ step, self.start.edge)
+        step = across(self.start.centre, camera, x - self.x, y - self.y)
+        return Box(self.start.centre + step, self.start.edge)
 
     def _along(self, axis: int, camera: Camera, x: float, y: float) -> Box:
-        before = _place_on_axis(self.start.centre, axis, camera, self.x, self.y)
-        now = _place_on_axis(self.start.centre, axis, camera, x, y)
+        before = along_line(self.start.centre, np.eye(3)[axis], camera, self.x, self.y)
+        now = along_line(self.start.centre, np.eye(3)[axis], camera, x, y)
         if before is None or now is None:
             return self.start
         centre = self.start.centre.copy()
@@ -92,19 +90,3 @@ class Drag:
         now = np.hypot(x - pixels[0, 0], y - pixels[0, 1])
         edge = self.start.edge * now / max(before, 1.0)
         return Box(self.start.centre, float(np.clip(edge, MIN_EDGE, MAX_EDGE)))
-
-
-def _place_on_axis(origin: np.ndarray, axis: int, camera: Camera, x: float, y: float) -> float | None:
-    """Return how far along an axis through `origin` the line of sight of a pixel passes closest; None if they align."""
-    local = np.array([(x - camera.cx) / camera.fx, (y - camera.cy) / camera.fy, 1.0])
-    rotation = camera.world_from_cam[:3, :3]
-    eye, sight = camera.position, rotation @ local
-    if camera.orthographic:
-        eye, sight = eye + rotation @ [local[0], local[1], 0.0], camera.forward
-    sight = sight / np.linalg.norm(sight)
-    along = np.eye(3)[axis]
-    cosine = float(along @ sight)
-    if 1.0 - cosine**2 < _LEAST_ACROSS**2:
-        return None
-    to_eye = eye - origin
-    return float((to_eye @ along - cosine * (to_eye @ sight)) / (1.0 - cosine**2))

@@ -133,6 +133,14 @@ class PickedVoxel:
     age: int | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """A model as it was at a step: `method` can only `render`. `bytes` were copied for it."""
+
+    method: Any
+    bytes: int
+
+
 @dataclass(frozen=True)
 class NodeUse:
     """What the last view needed of a model of many nodes. `resident_bytes` are in memory, of `model_bytes` in all.
@@ -190,6 +198,9 @@ class Method(Protocol):
 
         `supersample` rays a pixel side are averaged; None takes what the method is evaluated with.
         """
+
+    def frozen(self) -> Frozen:
+        """Return a copy that looks the same whatever becomes of the model: further steps, another structure, its end."""
 
     def structure(self) -> StructureStats:
         """Count voxels. Cheap enough for every refresh."""

@@ -25,7 +25,7 @@ from engine.cpu.train_view import FieldArrays, render_lists, shaded_lists, tile_
 from engine.cpu.update import bias_corrections, owners_of_points
 from engine.datasets.scene import Scene
 from engine.errors import OptionError, UserError
-from engine.methods.common import VALUE_MODES, AdaptReport, Buffers, StepReport, StructureStats
+from engine.methods.common import VALUE_MODES, AdaptReport, Buffers, Frozen, StepReport, StructureStats
 from engine.methods.compiling import warm_up
 from engine.methods.svraster import compact, objectives, schedule, state, view
 from engine.methods.svraster.adapt import keep_mask, prune_threshold, split_mask
@@ -465,6 +465,10 @@ class SVRaster:
     def inspection(self) -> SVRasterInspection:
         """What can be done with the voxels beyond training them."""
         return SVRasterInspection(self)
+
+    def frozen(self) -> Frozen:
+        """Return a copy that only renders."""
+        return compact.frozen(self)
 
     def structure(self) -> StructureStats:
         """Count voxels."""
