@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from app.gui.export_desk import ExportDesk
+from app.gui.scene_export_desk import SceneExportDesk
 from engine.messages import Event
 
 if TYPE_CHECKING:
@@ -30,4 +31,4 @@ class Desk(Protocol):
         """Take a turn, `dt` seconds after the last one; return whether the window must be drawn anew."""
 
 
-DESKS: tuple[Callable[[Parts], Desk], ...] = (ExportDesk,)  # in the order of their turns
+DESKS: tuple[Callable[[Parts], Desk], ...] = (ExportDesk, SceneExportDesk)  # in the order of their turns
