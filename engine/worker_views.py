@@ -12,6 +12,7 @@ from engine.cameras import Camera
 from engine.datasets.scene import Scene
 from engine.messages import DeviceFrame, Frame, RenderJob, ViewRequest
 from engine.methods.common import Buffers, Method, StructureStats
+from engine.methods.inspection import inspection_of
 from engine.region import Shown
 from engine.render.error_overlay import lay_over, nearest_view
 from engine.render.visualise import Legend, picture, resized_photo, wanted_buffers
@@ -33,11 +34,10 @@ def render_frame(
     begin = clock()
     camera = request.camera.scaled(request.scale)
     plain = request.mode == "colour" and not request.error_map
-    shown = request.shown
     if request.on_device and plain and method.card and hasattr(method, "render_on_card"):
         return _frame_on_card(method, request, camera, begin, clock)
     want = wanted_buffers(request.mode) | {"depth_z"}  # the overlays need the depth in every mode
-    buffers = method.render(camera, want, background=request.background, **choice(shown))
+    buffers = method.render(camera, want, background=request.background, **choice(method, request.shown))
     photo = None
     if request.mode == "error":
         photo = photo_through(scene, request.view_index, camera, buffers)
@@ -53,12 +53,21 @@ def render_frame(
     return Frame(request.serial, request, rgba, depth, method.step, milliseconds, legend, heat_of=heat_of)
 
 
-def choice(shown: Shown) -> dict[str, Shown]:
-    """Return what `Method.render` is to be told of which voxels are shown: nothing where that is all of them.
+def choice(method: Method, shown: Shown) -> dict[str, Shown]:
+    """Return what `Method.render` is to be told of which voxels are shown, by name: nothing where that is all of them.
 
-    Methods that can show no part of themselves never hear of it.
+    A method hears only of what it can do; the window has said so of the rest.
     """
-    return {} if shown.everything else {"shown": shown}
+    if shown.everything:
+        return {}
+    can = inspection_of(method).can
+    possible = Shown(
+        shown.levels if "levels" in can else (),
+        shown.crop if "crop" in can else None,
+        shown.crop_outside,
+        shown.slice if "slice" in can else None,
+    )
+    return {} if possible.everything else {"shown": possible}
 
 
 def _heated(
@@ -84,7 +93,7 @@ def _heated(
 def _frame_on_card(
     method: Method, request: ViewRequest, camera: Camera, begin: float, clock: Callable[[], float]
 ) -> Frame:
-    rgba, depth_z = method.render_on_card(camera, request.background, **choice(request.shown))
+    rgba, depth_z = method.render_on_card(camera, request.background, **choice(method, request.shown))
     frame = device_frame(rgba, depth_z)
     frame.wait()  # whoever decides how fine the next picture may be must know what this one took
     size = camera.height, camera.width

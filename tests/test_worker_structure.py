@@ -152,6 +152,12 @@ def test_a_method_without_an_inspection_says_so_and_can_still_undo(bench: Bench)
     assert bench.method.voxels == 100
 
 
+def test_a_method_that_cannot_hide_a_part_shows_all_of_itself(bench: Bench) -> None:
+    bench.worker.request_view(m.ViewRequest(1, camera_at(), crop=BOX, levels=(3,), mode="density"))
+    bench.worker.turn()
+    assert bench.worker.frame().rgba.shape == (12, 12, 4) and not bench.of(m.Failed)
+
+
 def test_undoing_nothing_is_refused(bench: Bench) -> None:
     bench.do(m.UndoStructure(), m.RedoStructure())
     assert [event.chain[0] for event in bench.of(m.Failed)] == [

@@ -338,7 +338,7 @@ class SVRaster:
         whole = self.scene.train.views[index].camera
         camera = self.camera_of(index, target, shrink, rays)
         if self.region is not None:
-            keep = self.region.pixels(index, camera, keep, rays)
+            camera, target, keep = self.region.part(index, camera, target, keep, rays)
         degree = schedule.sh_degree(config, self.step)
         adam = schedule.adam_values(config, self.step, whole.width * whole.height)
         shaded = self._shaded(camera, degree)
@@ -356,7 +356,8 @@ class SVRaster:
             look.shaded, look.terms, look.keep, look.weights, look.rays, look.degree, look.adam, gather
         )
         alone = self.team is None or self.team.ranks.size == 1
-        if alone:  # ranks hold the same bits, and each saw another view
+        # ranks hold the same bits, and each saw another view; of a region, a step sees no whole picture
+        if alone and self.region is None:
             self._learn_errors(look)
         return found
 
