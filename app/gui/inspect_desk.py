@@ -17,7 +17,7 @@ import numpy as np
 from app.gui import structure_undo
 from app.gui.inspect_layers import InspectLayers
 from app.gui.inspect_tools import PickTool, RegionTool, SliceTool
-from app.inspection import AXES, PREVIEW_BOXES, Look, Numbers, SlicePlane, levels_after
+from app.inspection import AXES, MOST_BOXES, MOST_BOXES_SOFTWARE, Look, Numbers, SlicePlane, levels_after
 from app.undo import Edit
 from app.view import regions
 from engine.errors import UserError
@@ -165,7 +165,8 @@ class InspectDesk:
             return
         self._session.preview = None
         inspect.preview = not scene.why_not("preview_boxes")
-        self._send(PreviewAdapt(PREVIEW_BOXES if inspect.preview else 0, region))
+        inspect.most_boxes = MOST_BOXES_SOFTWARE if self._parts.viewport.canvas.software else MOST_BOXES
+        self._send(PreviewAdapt(inspect.most_boxes if inspect.preview else 0, region))
 
     def _toggle_picking(self) -> None:
         inspect = self._session.inspect

@@ -7,11 +7,10 @@ import dearpygui.dearpygui as dpg
 
 from app import commands
 from app.commands.structure import refine_word
-from app.gui import formats
+from app.gui import formats, theme
 from app.gui.panels.adapt_fields import HELP, INTEGERS, SLIDERS
 from app.gui.panels.base import COLOURS, BasePanel
 from app.gui.session_feed import VOXELS
-from app.inspection import PREVIEW_BOXES
 from app.session import Session
 from engine.constants import MAX_LEVEL
 from engine.messages import PreviewAdapt, SetOptions
@@ -38,6 +37,7 @@ class StructurePanel(BasePanel):
         dpg.add_text("No voxels yet.", tag=self.tag("empty"), color=COLOURS["quiet"])
         with dpg.theme() as centred, dpg.theme_component(dpg.mvSelectable):
             dpg.add_theme_style(dpg.mvStyleVar_SelectableTextAlign, 0.0, 0.5)
+            dpg.add_theme_color(dpg.mvThemeCol_Header, theme.ACCENT_DEEP)
         with dpg.table(header_row=False, policy=dpg.mvTable_SizingStretchProp, pad_outerX=False) as table:
             dpg.add_table_column(init_width_or_weight=0.26)
             dpg.add_table_column(init_width_or_weight=0.74)
@@ -187,5 +187,5 @@ class StructurePanel(BasePanel):
     def _set(self, name: str, value: float) -> None:
         self.forget(name)
         self.context.send(SetOptions({name: value}))
-        shown = self.context.session.inspect.preview
-        self.context.send(PreviewAdapt(PREVIEW_BOXES if shown else 0))
+        inspect = self.context.session.inspect
+        self.context.send(PreviewAdapt(inspect.most_boxes if inspect.preview else 0))
