@@ -35,15 +35,12 @@ class StructurePanel(BasePanel):
     def layout(self) -> None:
         """Bars on top, then totals, history, steering."""
         dpg.add_text("No voxels yet.", tag=self.tag("empty"), color=COLOURS["quiet"])
-        with dpg.theme() as centred, dpg.theme_component(dpg.mvSelectable):
-            dpg.add_theme_style(dpg.mvStyleVar_SelectableTextAlign, 0.0, 0.5)
-            dpg.add_theme_color(dpg.mvThemeCol_Header, theme.ACCENT_DEEP)
         with dpg.table(header_row=False, policy=dpg.mvTable_SizingStretchProp, pad_outerX=False) as table:
             dpg.add_table_column(init_width_or_weight=0.26)
             dpg.add_table_column(init_width_or_weight=0.74)
             for level in range(MAX_LEVEL + 1):
                 self._bar(level)
-        dpg.bind_item_theme(table, centred)
+        dpg.bind_item_theme(table, _rows_theme())
         self.button("all_levels")
         with dpg.group(tag=self.tag("facts"), show=False):
             with self.form(0.3):
@@ -189,3 +186,14 @@ class StructurePanel(BasePanel):
         self.context.send(SetOptions({name: value}))
         inspect = self.context.session.inspect
         self.context.send(PreviewAdapt(inspect.most_boxes if inspect.preview else 0))
+
+
+def _rows_theme() -> int | str:
+    """Return a theme in which a row's name stands beside its bar, and can be read where clicks do nothing."""
+    with dpg.theme() as rows:
+        for enabled in (True, False):
+            with dpg.theme_component(dpg.mvSelectable, enabled_state=enabled):
+                dpg.add_theme_style(dpg.mvStyleVar_SelectableTextAlign, 0.0, 0.5)
+                dpg.add_theme_color(dpg.mvThemeCol_Header, theme.RAISED_ACTIVE)
+                dpg.add_theme_color(dpg.mvThemeCol_Text, theme.TEXT if enabled else theme.MUTED)
+    return rows
