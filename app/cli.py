@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The command line: nerfviewer [SCENE] | import | train | eval | render | export | bench | diagnose |
-doctor.
+"""The command line: nerfviewer [SCENE] | import | train | eval | render | path | export | bench |
+diagnose | doctor.
 
 Each command is a dataclass of flags and a function; the options of scenes and of the method are added to the flags
 from their declarations. Exit codes: 0 done, 1 something failed, 2 something was asked for that cannot be, 130 Ctrl-C.
@@ -31,6 +31,7 @@ from app.command_flags import (
     ExportFlags,
     ImportFlags,
     ModelFlags,
+    PathFlags,
     RenderFlags,
     TrainFlags,
     WindowFlags,
@@ -98,6 +99,10 @@ def _dispatch(argv: list[str]) -> int:
         from engine.sfm.options import ImportOptions
 
         flags = with_options(flags, ImportOptions)
+    if flags is ExportFlags:
+        from engine.export.options import ExportOptions
+
+        flags = with_options(flags, ExportOptions)
     arguments = tyro.cli(
         flags,
         args=rest,
@@ -182,8 +187,10 @@ def _window(arguments: Any, argv: list[str]) -> int:
 
     _check_above_zero("exit_after", arguments.exit_after)
     scene_options, values = _options(arguments, argv)
-    run_folder = _run_at(arguments.scene)
+    run_folder = _run_at(arguments.scene) if arguments.attach is None else _attached(arguments)
     reason = why_no_window()
+    if reason is not None and arguments.attach is not None:
+        raise UserError(f"--attach shows a run in a window, and none can be opened: {reason}.")
     if reason is None:
         from app.gui import window
 
@@ -197,6 +204,7 @@ def _window(arguments: Any, argv: list[str]) -> int:
                 exit_after=arguments.exit_after,
                 present=arguments.present,
                 interop=arguments.interop,
+                follow=arguments.attach is not None,
             )
         except NoWindowError as error:
             reason = str(error)
@@ -207,6 +215,11 @@ def _window(arguments: Any, argv: list[str]) -> int:
     if run_folder is not None:
         from engine.runs import open_run
 
+        if run_folder.is_file():
+            raise UserError(
+                f"{run_folder} cannot be shown, because {reason}; make a video of it with nerfviewer render, such as "
+                f"nerfviewer render {run_folder} --spiral -o film.mp4."
+            )
         scene = open_run(run_folder).spec.scene
     seconds = WITHOUT_WINDOW_S if arguments.exit_after is None else arguments.exit_after
     job = TrainJob(
@@ -220,6 +233,17 @@ def _window(arguments: Any, argv: list[str]) -> int:
         resume=run_folder is not None,
     )
     return without_window(job, reason, arguments.screenshot)
+
+
+def _attached(arguments: Any) -> Path:
+    """Return the run folder that --attach names."""
+    from engine.runs import folder_of, open_run
+
+    if arguments.scene is not None:
+        raise UserError(
+            f"--attach shows the scene of its run, and {arguments.scene} was named as well. Leave one of them out."
+        )
+    return open_run(folder_of(arguments.attach.expanduser())).path
 
 
 def _run_at(path: str | None) -> Path | None:
@@ -302,56 +326,63 @@ def _eval(arguments: Any, argv: list[str]) -> int:
 
 def _render(arguments: Any, argv: list[str]) -> int:
     from app.headless_render import RenderTask, render
+    from app.paths import path_frame
+    from app.view.presets import PRESETS
 
-    kinds = ("spiral", "orbit", "zoom-out", "path")
+    kinds = (*PRESETS, "path", "view")
     chosen = [kind for kind in kinds if getattr(arguments, kind.replace("-", "_"))]
     if len(chosen) != 1:
         came = " and ".join(f"--{kind}" for kind in chosen) or "none"
-        raise UserError(f"render needs one of --spiral, --orbit, --zoom-out and --path FILE, got {came}.")
-    _check_above_zero("frames", arguments.frames)
-    _check_above_zero("fps", arguments.fps)
+        wanted = ", ".join(f"--{kind}" for kind in PRESETS)
+        raise UserError(f"render needs one of {wanted}, --path FILE and --view VIEW, got {came}.")
+    for name in ("frames", "fps", "ngp_scale"):
+        _check_above_zero(name, getattr(arguments, name))
     size = _size(arguments.size)
+    frame = path_frame(arguments.ngp_scale, arguments.ngp_offset, arguments.dataparser)
     kind, path = chosen[0], arguments.path
     return render(
-        RenderTask(arguments.run, arguments.output, kind, path, size, arguments.fps, arguments.frames)
+        RenderTask(
+            arguments.run,
+            arguments.output,
+            kind,
+            path,
+            size,
+            arguments.fps,
+            arguments.frames,
+            frame,
+            arguments,
+        )
+    )
+
+
+def _path(arguments: Any, argv: list[str]) -> int:
+    from app.paths import Conversion, convert, path_frame
+
+    for name in ("ngp_scale", "fps", "samples"):
+        _check_above_zero(name, getattr(arguments, name))
+    frame = path_frame(arguments.ngp_scale, arguments.ngp_offset, arguments.dataparser)
+    size = _size(arguments.size)
+    return convert(
+        Conversion(
+            arguments.file, arguments.output, arguments.format, frame, size, arguments.fps, arguments.samples
+        )
     )
 
 
 def _export(arguments: Any, argv: list[str]) -> int:
-    folders = {".voxels": _export_voxels, ".nodes": _export_nodes}
-    if (suffix := arguments.output.suffix.lower()) in folders:
-        return folders[suffix](arguments)
-    from engine.export.plenoxels import export_run
-
-    grid = export_run(arguments.run, arguments.output, arguments.density_bits)
-    size = arguments.output.stat().st_size
-    print(f"Wrote {arguments.output}: {len(grid.density):,} voxels, {size / 1e6:.1f} MB.", file=sys.stderr)
-    return 0
-
-
-def _export_voxels(arguments: Any) -> int:
-    from app.headless import Console
-    from engine.export.voxels import export_run
-    from engine.methods.infnerf.bake import BakeOptions
+    from app.exporting import estimate, export
+    from engine.export.options import ExportOptions
 
     for name in ("fineness", "max_voxels"):
         _check_above_zero(name, getattr(arguments, name))
-    options = BakeOptions(arguments.sh_degree, arguments.fineness, arguments.max_voxels)
-    console = Console()
-    told = lambda stage, done, total: console.progress(f"{stage}  {done:,} / {total:,}")  # noqa: E731
-    baked = export_run(arguments.run, arguments.output, options, told)
-    size = sum(path.stat().st_size for path in arguments.output.rglob("*") if path.is_file())
-    print(f"Wrote {arguments.output}: {len(baked.octree):,} voxels, {size / 1e6:.1f} MB.", file=sys.stderr)
-    return 0
-
-
-def _export_nodes(arguments: Any) -> int:
-    from engine.export.nodes import export_run
-
-    store, update = export_run(arguments.run, arguments.output)
-    new = f"{update.written:,} of them new, {update.nbytes / 1e6:.1f} MB"
-    print(f"Wrote {arguments.output}: {store.tree.nodes:,} nodes, {new}.", file=sys.stderr)
-    return 0
+    values = given(arguments, ExportOptions, argv)
+    if arguments.estimate:
+        return estimate(arguments, values)
+    if arguments.output is None:
+        raise UserError(
+            "export needs a file to write; name it with -o, such as -o scene.voxels or -o model.glb."
+        )
+    return export(arguments, values)
 
 
 def _check_above_zero(name: str, value: float | None) -> None:
@@ -436,6 +467,7 @@ _COMMANDS: dict[str, tuple[type, Callable[[Any, list[str]], int]]] = {
     "train": (TrainFlags, _train),
     "eval": (EvalFlags, _eval),
     "render": (RenderFlags, _render),
+    "path": (PathFlags, _path),
     "export": (ExportFlags, _export),
     "bench": (BenchFlags, _bench),
     "diagnose": (DiagnoseFlags, _diagnose),

@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from app.output_flags import OutputFlags
+
 Help = tyro.conf.arg
 
 
@@ -66,6 +68,10 @@ class WindowFlags(ModelFlags):
     scene: Annotated[
         tyro.conf.Positional[str | None],
         Help(metavar="SCENE", help='A folder of posed photos, a run folder, "demo" or "city".'),
+    ] = None
+    attach: Annotated[
+        Path | None,
+        Help(metavar="RUN", help="Watch a run that another process trains; nothing is written there."),
     ] = None
     present: Annotated[
         Literal["auto", "interop", "texture", "copy"],
@@ -139,8 +145,25 @@ class EvalFlags(DeviceFlags):
 
 
 @dataclass(frozen=True)
-class RenderFlags(DeviceFlags):
-    """Render a camera path of a run: --spiral, --orbit, --zoom-out or --path FILE."""
+class PathFrameFlags(CommonFlags):
+    """Flags of commands that read camera paths of other programs, whose files do not say where they lie."""
+
+    ngp_scale: Annotated[
+        float, Help(help='"scale" of the transforms.json that a path of instant-ngp belongs to.')
+    ] = 0.33
+    ngp_offset: Annotated[
+        tuple[float, float, float],
+        Help(metavar="X Y Z", help='"offset" of the transforms.json that a path of instant-ngp belongs to.'),
+    ] = (0.5, 0.5, 0.5)
+    dataparser: Annotated[
+        Path | None,
+        Help(metavar="FILE", help="The dataparser_transforms.json that a path of nerfstudio belongs to."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class RenderFlags(OutputFlags, DeviceFlags, PathFrameFlags):
+    """Render a camera path of a run: --spiral, --orbit and so on, --path FILE, or one picture: --view."""
 
     run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
     spiral: Annotated[
@@ -151,38 +174,92 @@ class RenderFlags(DeviceFlags):
         tyro.conf.FlagCreatePairsOff[bool],
         Help(help="From close by to far above: shows level of detail at work."),
     ] = False
-    path: Annotated[Path | None, Help(metavar="FILE", help="A camera path that the window saved.")] = None
+    figure_eight: Annotated[
+        tyro.conf.FlagCreatePairsOff[bool],
+        Help(help="To and fro before the scene in the shape of an eight."),
+    ] = False
+    dolly_zoom: Annotated[
+        tyro.conf.FlagCreatePairsOff[bool],
+        Help(help="Back while the lens closes in: the scene keeps its size, what is behind it grows."),
+    ] = False
+    fly_along: Annotated[
+        tyro.conf.FlagCreatePairsOff[bool],
+        Help(help="Along the places from which the photos were taken."),
+    ] = False
+    path: Annotated[
+        Path | None,
+        Help(metavar="FILE", help="A camera path of the window, instant-ngp, nerfstudio or COLMAP."),
+    ] = None
     size: Annotated[str, Help(metavar="WxH", help="Size of the pictures.")] = "960x540"
     fps: Annotated[float, Help(help="Frames per second.")] = 30.0
-    frames: Annotated[int, Help(help="How many frames a spiral, an orbit or a zoom-out has.")] = 120
+    frames: Annotated[int, Help(help="How many frames there are, but of --path.")] = 120
     output: Annotated[
         Path, Help(aliases=["-o"], metavar="FILE.mp4|DIR/", help="A video, or a folder of pictures.")
     ] = tyro.MISSING
 
 
 @dataclass(frozen=True)
-class ExportFlags(CommonFlags):
-    """Write what a run learned: of Plenoxels .npz for other programs or .plenoxels, a small file; of InfNeRF .voxels or .nodes.
+class PathFlags(PathFrameFlags):
+    """Tell what a camera path holds: of the window, instant-ngp, nerfstudio, or the images.txt of COLMAP; or convert it."""
 
-    A folder NAME.voxels is a run of SVRaster: open it, render it, train on from it. NAME.nodes has a file per node of the tree.
+    file: Annotated[
+        tyro.conf.Positional[Path], Help(metavar="FILE", help="A camera path; its content tells its format.")
+    ] = tyro.MISSING
+    output: Annotated[
+        Path | None, Help(aliases=["-o"], metavar="FILE.json", help="Write the path here, in --format.")
+    ] = None
+    format: Annotated[
+        Literal["nerfviewer", "instant-ngp", "nerfstudio"], Help(help="The format to write.")
+    ] = "nerfviewer"
+    size: Annotated[str, Help(metavar="WxH", help="Size of nerfstudio's pictures, if FILE has none.")] = (
+        "1280x720"
+    )
+    fps: Annotated[float, Help(help="Frames per second of nerfstudio, if FILE has none.")] = 30.0
+    samples: Annotated[
+        float | None,
+        Help(
+            metavar="N",
+            help="Keys per second for instant-ngp, which then follows the path; the path's own keys otherwise.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class ExportFlags(CommonFlags):
+    """Write what a run learned for other programs, or as a small file. The suffix says in which format.
+
+    .voxels is one small file that opens like a run; .glb and .obj are a mesh; .ply holds voxels, or what --format says. Of
+    Plenoxels .npz is the public file and .plenoxels a small one; of InfNeRF NAME.nodes has a file per node of the tree.
     """
 
-    run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
+    run: Annotated[
+        tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder or a .voxels file.")
+    ] = tyro.MISSING
     output: Annotated[
-        Path,
+        Path | None,
         Help(
             aliases=["-o"],
-            metavar="FILE.npz|FILE.plenoxels|NAME.voxels|NAME.nodes",
+            metavar="FILE.voxels|.glb|.obj|.ply|.npz|.plenoxels|NAME.nodes",
             help="The file or folder to write.",
         ),
-    ] = tyro.MISSING
+    ] = None
+    format: Annotated[
+        Literal["compact", "mesh", "points", "voxels", "cubes", "webgl"] | None,
+        Help(help="What to write into a .ply: voxels otherwise."),
+    ] = None
+    estimate: Annotated[
+        tyro.conf.FlagCreatePairsOff[bool],
+        Help(help="Only say how large each format would be and what it would lose."),
+    ] = False
     density_bits: Annotated[Literal[8, 16], Help(help="Bits of a density in a .plenoxels file.")] = 8
-    sh_degree: Annotated[Literal[0, 1, 2, 3], Help(help="Degree of the colours of .voxels.")] = 2
+    sh_degree: Annotated[
+        Literal[0, 1, 2, 3], Help(help="Degree of the colours that InfNeRF is baked with.")
+    ] = 2
     fineness: Annotated[
         float,
-        Help(help="Voxels of .voxels in a row that are as long as a finest cell of the node there."),
+        Help(help="Baked voxels in a row that are as long as a finest cell of InfNeRF's node there."),
     ] = 1.0
-    max_voxels: Annotated[int, Help(help="Voxels of .voxels at most, the heaviest.")] = 1_500_000
+    max_voxels: Annotated[int, Help(help="Baked voxels of InfNeRF at most, the heaviest.")] = 1_500_000
 
 
 @dataclass(frozen=True)

@@ -82,9 +82,9 @@ class UndoStack:
         self._undone.clear()
 
     def forget(self, merge_key: str) -> None:
-        """Forget the edits of one kind, as those of a model that is no longer open."""
-        self._done = [edit for edit in self._done if edit.merge_key != merge_key]
-        self._undone = [edit for edit in self._undone if edit.merge_key != merge_key]
+        """Forget the edits of one kind, whose keys begin so, as those of a model that is no longer open."""
+        self._done = [edit for edit in self._done if not edit.merge_key.startswith(merge_key)]
+        self._undone = [edit for edit in self._undone if not edit.merge_key.startswith(merge_key)]
 
     def labels(self, merge_key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return what edits of one kind can be undone, and what can be done again, each beginning with the next."""

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import messages as m
-from engine import worker_beside, worker_modes, worker_structure
+from engine import worker_beside, worker_follow, worker_modes, worker_moments, worker_scenes, worker_structure
 from engine.errors import UserError
 from engine.messages import TrainState
 from engine.methods.inspection import inspection_of
 from engine.training import Report, Training
 from engine.worker_meter import resident_bytes
+from engine.worker_source import ModelSource
 from engine.worker_survey import Survey
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def obey(core: Core, command: m.Command) -> None:
     try:
         if needs_scene and core.training is None:
             raise UserError("There is no scene yet; open one first.")
+        if command.changes and core.training is not None and core.training.only_shown:
+            raise UserError(core.training.only_shown)
         if needs_scene and type(command) not in _AT_REST:
             worker_modes.wake(core)
         handler(core, command)
@@ -72,12 +75,15 @@ def _open(core: Core, make: Callable[[Any], tuple[Training, list[m.Logged]]], st
     core.install(training)
     core.emit(core.opened())
     if training.method.step > 0:
-        core.emit(training.history())
+        if not training.followed:  # else it is told as it grows
+            core.emit(training.history())
         core.diagnose(training)
     for line in log:
         core.emit(line)
     core.enter(TrainState.PAUSED)
-    if start:
+    if training.followed:
+        worker_follow.follow(core, training)
+    elif start:
         _train(core, m.Train())
 
 
@@ -183,17 +189,31 @@ def _start_job(core: Core, command: m.StartJob) -> None:
     if core.training is None:
         core.jobs.refuse(command.job, UserError("There is nothing to render yet; open a scene first."))
     else:
-        core.jobs.start(command.job)
+        try:
+            core.jobs.start(command.job, ModelSource(core.training, command.job))
+        except Exception as error:  # whoever waits for the pictures must hear of it
+            core.jobs.refuse(command.job, error)
+
+
+def _order_jobs(core: Core, command: m.OrderJobs) -> None:
+    core.jobs.order(command.job_ids)
 
 
 def _cancel_job(core: Core, command: m.CancelJob) -> None:
     core.jobs.cancel(command.job_id)
+    core.scenes.cancel(command.job_id)
+
+
+def _set_autosave(core: Core, command: m.SetAutosave) -> None:
+    core.autosave_s = max(1.0, command.seconds)
 
 
 def _stop(core: Core, command: m.Stop) -> None:
     core.stopped = True
     core.jobs.cancel()
+    core.scenes.stop()
     _save_if_needed(core)
+    core.let_go()
 
 
 def _save_if_needed(core: Core) -> None:
@@ -212,6 +232,9 @@ _HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
     m.Pause: ("Training could not be paused", False, _pause),
     m.Reset: ("The model could not be reset", True, _reset),
     m.SwitchMethod: ("The method could not be changed", True, worker_beside.switch_method),
+    m.ContinueHere: ("The run cannot go on here", True, worker_follow.continue_here),
+    m.KeepBeside: ("The moment could not be kept", True, worker_beside.keep_beside),
+    m.ListCheckpoints: ("The checkpoints could not be listed", True, worker_moments.list_checkpoints),
     m.OpenBeside: ("The run could not be opened beside", True, worker_beside.open_beside),
     m.SwapBeside: ("The models could not be swapped", True, worker_beside.swap_beside),
     m.TrainBeside: ("The model beside could not be trained", True, worker_beside.train_beside),
@@ -234,11 +257,15 @@ _HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
     m.FitMemory: ("The model could not be fitted to the memory", True, worker_modes.fit_memory),
     m.SetMode: ("The mode could not be changed", True, worker_modes.set_mode),
     m.SetCacheBudget: ("The cache could not get that size", True, worker_modes.set_cache_budget),
+    m.SetAutosave: ("The time between checkpoints could not be changed", False, _set_autosave),
     m.Evaluate: ("The evaluation could not start", True, _evaluate),
     m.SaveCheckpoint: ("The checkpoint could not be saved", True, _save),
     m.GetBoxes: ("The wireframe could not be made", True, _boxes),
     m.StartJob: ("The export could not start", False, _start_job),
+    m.OrderJobs: ("The exports could not be put in order", False, _order_jobs),
     m.CancelJob: ("The export could not be cancelled", False, _cancel_job),
+    m.EstimateExport: ("The sizes of an export could not be found out", True, worker_scenes.estimate_export),
+    m.ExportScene: ("The scene could not be exported", True, worker_scenes.export_scene),
     m.Stop: ("The last save failed", False, _stop),
 }
 # What a model in inference mode can do as it is, or what replaces it; for any other command it is brought back first.
@@ -252,6 +279,8 @@ _AT_REST = (
     m.GetBoxes,
     m.PickVoxel,
     m.GetDetails,
+    m.ListCheckpoints,
     m.SetMode,
+    m.SetAutosave,
     m.SetCacheBudget,
 )

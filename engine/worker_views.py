@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A view request becomes a frame; a job's camera becomes a picture. No state, no threads."""
+"""A view request becomes a frame. No state, no threads."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 
 from engine.cameras import Camera
 from engine.datasets.scene import Scene
-from engine.messages import DeviceFrame, Frame, RenderJob, ViewRequest
-from engine.methods.common import Buffers, Method, StructureStats
+from engine.messages import DeviceFrame, Frame, ViewRequest
+from engine.methods.common import NO_COLOUR, Buffers, Method, StructureStats
 from engine.methods.inspection import inspection_of
 from engine.region import Shown
 from engine.render.error_overlay import lay_over, nearest_view
-from engine.render.visualise import Legend, picture, resized_photo, wanted_buffers
+from engine.render.visualise import COLOURLESS, Legend, picture, resized_photo, wanted_buffers
 
 if TYPE_CHECKING:
     import torch
@@ -37,10 +37,13 @@ def render_frame(
     if request.on_device and plain and method.card and hasattr(method, "render_on_card"):
         return _frame_on_card(method, request, camera, begin, clock)
     want = wanted_buffers(request.mode) | {"depth_z"}  # the overlays need the depth in every mode
+    want |= {NO_COLOUR} if request.mode in COLOURLESS else set()
     buffers = method.render(camera, want, background=request.background, **choice(method, request.shown))
     photo = None
     if request.mode == "error":
         photo = photo_through(scene, request.view_index, camera, buffers)
+        if request.error_top is not None and scale is None:
+            scale = (0.0, request.error_top, "mean error")
     finest = _finest_level(method.structure()) if request.mode == "level" else 16
     rgba, legend = picture(
         buffers, request.mode, request.colour_map, photo=photo, max_level=finest, scale=scale
@@ -86,7 +89,16 @@ def _heated(
     index, cameras = request.view_index, [view.camera for view in scene.train.views]
     if index is None or index >= len(cameras):
         index = nearest_view(cameras, camera)
-    laid = lay_over(rgba, depth_z, camera, errors.of(index), errors.block, cameras[index], request.colour_map)
+    laid = lay_over(
+        rgba,
+        depth_z,
+        camera,
+        errors.of(index),
+        errors.block,
+        cameras[index],
+        request.colour_map,
+        request.error_top,
+    )
     return (rgba, legend, None) if laid is None else (*laid, index)
 
 
@@ -122,15 +134,6 @@ def device_frame(rgba: torch.Tensor, depth_z: torch.Tensor) -> DeviceFrame:
     height, width = depth_z.shape
     addresses = rgba.data_ptr(), depth_z.data_ptr()
     return DeviceFrame(width, height, *addresses, rgba.device.index, read_on, download, ready.synchronize)
-
-
-def render_job_frame(method: Method, job: RenderJob, camera: Camera) -> np.ndarray:
-    """Render one frame of a job as rgb [H,W,3] uint8."""
-    want = wanted_buffers(job.mode)
-    buffers = method.render(camera, want, supersample=job.supersample, background=job.background)
-    finest = _finest_level(method.structure()) if job.mode == "level" else 16
-    rgba, _ = picture(buffers, job.mode, job.colour_map, max_level=finest)
-    return np.ascontiguousarray(rgba[..., :3])
 
 
 def photo_through(scene: Scene, index: int | None, camera: Camera, buffers: Buffers) -> np.ndarray | None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from engine.cameras import Camera
 from engine.datasets.scene import ImageSource, Scene, Split, View
 from engine.errors import SceneError
-from engine.methods.common import AdaptReport, Buffers, StepReport, StructureStats
+from engine.methods.common import AdaptReport, Buffers, Frozen, StepReport, StructureStats
 from engine.options import option, updated
 
 SIZE = 12  # pixels a side of a photo; a whole SSIM window
@@ -92,6 +93,9 @@ class FakeMethod:
         depth = np.full(shape, 2.0, np.float32)
         depth[0] = 0.0
         return Buffers(np.full((*shape, 3), 0.5, np.float32), np.zeros(shape, np.float32), depth_z=depth)
+
+    def frozen(self) -> Frozen:
+        return Frozen(copy.copy(self), 800)
 
     def structure(self) -> StructureStats:
         return StructureStats(self.voxels, 8, (0,) * 5 + (self.voxels,) + (0,) * 11, 800, 1000, 0.5)

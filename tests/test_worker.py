@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from engine import messages as m
+from engine.shots import Shot
 from tests.fakes import camera_at
 from tests.worker_bench import request, threaded
 
@@ -49,7 +50,7 @@ def test_a_fault_of_the_worker_itself_is_told_as_fatal(
     class Odd(m.Command):
         pass
 
-    job = m.RenderJob("job", (camera_at(),) * 99)
+    job = m.RenderJob("job", (Shot.of(camera_at()),) * 99)
     worker.send(m.OpenScene("somewhere", "fake"))
     worker.send(m.StartJob(job))
     worker.send(Odd())

@@ -12,6 +12,7 @@ from engine import memory, worker_memory
 from engine import messages as m
 from engine.messages import TrainState
 from engine.methods.svraster.config import SVRasterConfig
+from engine.shots import Shot
 from tests.fakes import camera_at
 from tests.worker_bench import Bench, request
 
@@ -104,11 +105,11 @@ def test_a_view_without_memory_pauses_training_and_is_told_once(bench: Bench) ->
 def test_an_export_without_memory_pauses_training_and_ends(bench: Bench) -> None:
     bench.do(m.Train())
     bench.method.fail_view = NO_ROOM
-    job = m.RenderJob("film", (camera_at(),))
+    job = m.RenderJob("film", (Shot.of(camera_at()),))
     bench.do(m.StartJob(job))
     bench.turns(9)
     assert bench.state is TrainState.PAUSED
-    assert (job.frames.get_nowait(), job.frames.get_nowait()) == (NO_ROOM, None)
+    assert [job.frames.get_nowait() for _ in range(3)][1:] == [NO_ROOM, None]
     assert [event.what for event in bench.of(m.OutOfMemory)] == ["The export stopped"]
 
 

@@ -30,7 +30,7 @@ class AppActions(Protocol):
         """Return to the first camera of the scene, upright."""
 
     def open_dialog(self, kind: str) -> None:
-        """Show the file dialog for a "scene", a "run", or a run to put "beside"."""
+        """Show the file dialog for a "scene", a "run", a run to "follow" or one to put "beside"."""
 
     def import_photos(self) -> None:
         """Ask for photos or a video to make a scene of."""
@@ -39,10 +39,7 @@ class AppActions(Protocol):
         """Ask a question; call `then` if the person presses `button`."""
 
     def export(self, kind: str) -> None:
-        """Start a "spiral", "orbit" or "zoom-out" video with the other settings of `session.export`."""
-
-    def screenshot(self) -> None:
-        """Save the viewport's picture."""
+        """Start an export of a preset or of the "path", with the other settings of `session.export`."""
 
     def export_views(self) -> None:
         """Ask for a file and write the table of views into it."""
@@ -93,6 +90,13 @@ def can(
         return first(session) or session.scene.why_not(capability) or None
 
     return reason
+
+
+def own(session: Session) -> str | None:
+    """Return why a command that trains or changes the open model cannot run."""
+    if session.scene is not None and session.state is not TrainState.LOADING and session.scene.only_shown:
+        return session.scene.only_shown
+    return with_scene(session)
 
 
 def in_view(session: Session) -> str | None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from app.commands.base import AppActions, Command, can, with_scene
+from app.commands.base import AppActions, Command, can, own, with_scene
 from app.session import Session
 from app.view.scene_box import box_in_data
 from engine import messages
@@ -84,10 +84,10 @@ COMMANDS: tuple[Command, ...] = (
             lambda app: app.do("inspect.preview"), with_scene, lambda session: session.inspect.preview),
     Command("prune_now", "Prune now", "Structure", "Ctrl+K",
             "Drop the voxels below the pruning threshold.",
-            lambda app: app.send(messages.PruneNow()), with_scene),
+            lambda app: app.send(messages.PruneNow()), own),
     Command("subdivide_now", "Subdivide now", "Structure", "Ctrl+U",
             "Split the voxels of highest priority; of a grid, go to the next finer one.",
-            lambda app: app.send(messages.SubdivideNow()), with_scene,
+            lambda app: app.send(messages.SubdivideNow()), own,
             label_in=lambda session: f"{refine_word(session)} now"),
     Command("pick_voxel", "Pick a voxel", "Structure", "N",
             "A click in the picture picks the voxel there and shows its numbers in the Inspect panel.",

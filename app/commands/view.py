@@ -35,7 +35,7 @@ def _step_view(offset: int) -> Callable[[AppActions], None]:
 
 
 def _next_ground_truth(app: AppActions) -> None:
-    after = {"off": "photo", "photo": "split", "split": "off", "beside": "off"}
+    after = {"off": "photo", "photo": "split", "split": "off", "beside": "off", "difference": "off"}
     view = app.session.view
     view.ground_truth = after[view.ground_truth]
 

@@ -17,6 +17,7 @@ TITLES = {
     "scene": "Open a folder of posed photos",
     "run": "Open a run folder",
     "beside": "Open a run of the same scene beside",
+    "follow": "Open a run that another process trains",
 }
 LISTED = 300  # folders; somebody with more types the path
 WIDTH, HEIGHT = 640, 480

@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: MIT
-"""Starts and cancels videos from the window, with the settings of the export panel."""
+"""The export jobs of a window: begun with the settings of the export panel, put in order, ended, told in the session."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from app.jobs.orders import FORMATS, ExportOrder, order_of
 from app.jobs.video import ExportJob, start_export
-from app.session import ExportSettings, Session
-from app.view import presets
+from app.session import ExportSettings, JobRow, Session
 from engine.errors import UserError
-from engine.messages import Command, Event
+from engine.export import resume
+from engine.messages import Command, Event, OrderJobs
+
+OVER = ("finished", "cancelled", "failed")
 
 
 class Exports:
-    """The export jobs of one window. `emit` may be called from any thread."""
+    """The jobs, in the order in which they are rendered. `emit` may be called from any thread."""
 
     def __init__(
         self, session: Session, send: Callable[[Command], None], emit: Callable[[Event], None]
@@ -26,41 +27,57 @@ class Exports:
         self._jobs: dict[str, ExportJob] = {}
         self._lock = threading.Lock()
 
-    def start(self, settings: ExportSettings) -> Path:
-        """Begin a video; return where it goes. Raises UserError if the settings will not do."""
-        scene = self._session.scene
-        if scene is None:
+    def start(self, settings: ExportSettings, anew: bool = False) -> Path:
+        """Begin an export; return where it goes. Raises UserError if the settings will not do."""
+        session = self._session
+        if session.scene is None:
             raise UserError("Cannot export a video before a scene is open. Open one first.")
-        preset = presets.suggest([view.camera for view in scene.views], scene.up)
-        preset = replace(
-            preset,
-            radius=settings.radius,
-            height=settings.height,
-            turns=settings.turns,
-            frames=settings.frames,
-        )
-        cameras = presets.PRESETS[settings.kind](preset, settings.width, settings.height_px)
-        path = Path(settings.file).expanduser() if settings.file else self._free_path(settings.kind)
-        if path.absolute() in self._under_way():
-            raise UserError(f"{path} is being written just now; choose another name or wait for its end.")
-        job = start_export(path, cameras, settings.fps, self._send, self._emit)
+        path = Path(settings.file).expanduser() if settings.file else None
+        if path is not None and not path.suffix and FORMATS[settings.format]:
+            path = path.with_suffix(FORMATS[settings.format])
+        order = order_of(settings, session.scene, session.path, path or Path(settings.kind), anew)
+        if path is None:
+            path = self._free_path(settings.kind, FORMATS[settings.format], order)
+            order = order_of(settings, session.scene, session.path, path, anew)
+        return self.begin(order)
+
+    def begin(self, order: ExportOrder) -> Path:
+        """Begin what an order describes; return where it goes."""
+        if order.path.absolute() in self._under_way():
+            raise UserError(
+                f"{order.path} is being written just now; choose another name or wait for its end."
+            )
+        job = start_export(order, self._send, self._emit)
         with self._lock:
             self._jobs[job.job_id] = job
+        self._session.jobs.append(job.row)
         return job.path
 
-    def start_with(self, values: dict[str, Any]) -> Path:
-        """Begin a video with settings by name, as the export panel sends them."""
-        return self.start(ExportSettings(**values))
-
     def cancel(self, job_id: str) -> None:
-        """Stop a job; an unknown one is over already."""
+        """Stop a job; what it has is kept. An unknown one is over already."""
         with self._lock:
             job = self._jobs.get(job_id)
         if job is not None:
             job.cancel()
 
+    def move(self, job_id: str, places: int) -> None:
+        """Let a waiting job be rendered earlier (places < 0) or later."""
+        rows = self._session.jobs
+        waiting = [row for row in rows if row.state == "waiting"]
+        at = next((n for n, row in enumerate(waiting) if row.job_id == job_id), None)
+        if at is None or not 0 <= at + places < len(waiting):
+            return
+        waiting.insert(at + places, waiting.pop(at))
+        order = iter(waiting)
+        self._session.jobs[:] = [next(order) if row.state == "waiting" else row for row in rows]
+        self._send(OrderJobs(tuple(row.job_id for row in self._session.jobs if row.state not in OVER)))
+
+    def clear(self) -> None:
+        """Forget the jobs that are over; their files stay."""
+        self._session.jobs[:] = [row for row in self._session.jobs if row.state not in OVER]
+
     def stop_all(self, timeout_s: float = 3.0) -> None:
-        """Cancel what still runs and wait a little, so that no half-written file is left."""
+        """Cancel what still runs and wait a little, so that what is there is whole."""
         with self._lock:
             jobs = [job for job in self._jobs.values() if job.outcome is None]
         for job in jobs:
@@ -68,16 +85,34 @@ class Exports:
         for job in jobs:
             job.wait(timeout_s)
 
+    def rows(self) -> list[JobRow]:
+        """Return the jobs as people are shown them."""
+        return self._session.jobs
+
+    def free_name(self, stem: str, suffix: str) -> Path:
+        """Return a file or folder in the run folder that nobody has."""
+        folder = self._session.output_folder()
+        path, n, taken = folder / f"{stem}{suffix}", 1, self._under_way()
+        while path.exists() or path.absolute() in taken:
+            n += 1
+            path = folder / f"{stem}-{n}{suffix}"
+        return path
+
     def _under_way(self) -> set[Path]:
         """Return the places of the exports that still run; forget those that ended."""
         with self._lock:
             self._jobs = {job_id: job for job_id, job in self._jobs.items() if job.outcome is None}
-            return {job.path.absolute() for job in self._jobs.values()}
+            return {job.order.path.absolute() for job in self._jobs.values()}
 
-    def _free_path(self, kind: str) -> Path:
-        folder = Path(self._session.scene.run_folder or ".")
-        path, n, taken = folder / f"{kind}.mp4", 1, self._under_way()
-        while path.exists() or path.absolute() in taken:
-            n += 1
-            path = folder / f"{kind}-{n}.mp4"
-        return path
+    def _free_path(self, stem: str, suffix: str, order: ExportOrder) -> Path:
+        """Return a free name; of pictures that were stopped and show the same, the folder where they are."""
+        fresh = self.free_name(stem, suffix)
+        if suffix or self._session.stats is None:
+            return fresh
+        step = resume.LIVE if order.live else self._session.stats.step
+        wanted = resume.manifest_of(order.film, order.look(), order.scene, self._session.scene.method, step)
+        for folder in sorted(fresh.parent.glob(f"{stem}*")):
+            unfinished = len(resume.whole_pictures(folder, wanted.pictures)) < wanted.pictures
+            if folder.is_dir() and unfinished and resume.manifest_in(folder) == wanted:
+                return folder
+        return fresh

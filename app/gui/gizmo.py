@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.view.frusta import box_segments
+from app.view.sight import across, along_line
 from engine.cameras import Camera
 
 ARROW_REACH = 0.72  # of the edge, from the middle: the arrows' tips stand outside the box
 MIN_EDGE, MAX_EDGE = 0.01, 64.0
 CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 HANDLES = ("middle", "x", "y", "z", *(f"corner {n}" for n in range(8)))
-_LEAST_ACROSS = 0.05  # sine between an arrow and the line of sight: below, a pixel would be the whole room
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +72,12 @@ class Drag:
         return self._scaled(camera, x, y)
 
     def _across(self, camera: Camera, x: float, y: float) -> Box:
-        return Box(across(self.start.centre, camera, x - self.x, y - self.y), self.start.edge)
+        step = across(self.start.centre, camera, x - self.x, y - self.y)
+        return Box(self.start.centre + step, self.start.edge)
 
     def _along(self, axis: int, camera: Camera, x: float, y: float) -> Box:
-        before = place_on_line(self.start.centre, np.eye(3)[axis], camera, self.x, self.y)
-        now = place_on_line(self.start.centre, np.eye(3)[axis], camera, x, y)
+        before = along_line(self.start.centre, np.eye(3)[axis], camera, self.x, self.y)
+        now = along_line(self.start.centre, np.eye(3)[axis], camera, x, y)
         if before is None or now is None:
             return self.start
         centre = self.start.centre.copy()
@@ -89,31 +90,3 @@ class Drag:
         now = np.hypot(x - pixels[0, 0], y - pixels[0, 1])
         edge = self.start.edge * now / max(before, 1.0)
         return Box(self.start.centre, float(np.clip(edge, MIN_EDGE, MAX_EDGE)))
-
-
-def sight_of(camera: Camera, x: float, y: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the line of sight of a pixel: a point [3] on it and its unit direction [3]."""
-    local = np.array([(x - camera.cx) / camera.fx, (y - camera.cy) / camera.fy, 1.0])
-    rotation = camera.world_from_cam[:3, :3]
-    eye, sight = camera.position, rotation @ local
-    if camera.orthographic:
-        eye, sight = eye + rotation @ [local[0], local[1], 0.0], camera.forward
-    return eye, sight / np.linalg.norm(sight)
-
-
-def place_on_line(origin: np.ndarray, along: np.ndarray, camera: Camera, x: float, y: float) -> float | None:
-    """Return how far along a line through `origin` the line of sight of a pixel passes closest; None if they align."""
-    eye, sight = sight_of(camera, x, y)
-    cosine = float(along @ sight)
-    if 1.0 - cosine**2 < _LEAST_ACROSS**2:
-        return None
-    to_eye = eye - origin
-    return float((to_eye @ along - cosine * (to_eye @ sight)) / (1.0 - cosine**2))
-
-
-def across(start: np.ndarray, camera: Camera, dx: float, dy: float) -> np.ndarray:
-    """Return where a point goes that moves across the picture by some pixels."""
-    _, depth = camera.project(start[None])
-    step = np.array([dx / camera.fx, dy / camera.fy, 0.0])
-    step *= 1.0 if camera.orthographic else depth[0]
-    return start + camera.world_from_cam[:3, :3] @ step

@@ -107,6 +107,10 @@ class InspectDesk:
 
     # --- edits of the look --------------------------------------------------------------------------------
 
+    def close(self) -> None:
+        """Nothing is kept."""
+        return None
+
     def _with(self, **changes: Any) -> Look:
         return replace(self._session.inspect.look, **changes)
 

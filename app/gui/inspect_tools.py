@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from app.gui.gizmo import place_on_line
 from app.gui.region_gizmo import RegionDrag, pick
 from app.inspection import Look, SlicePlane
 from app.session import Session
+from app.view.sight import along_line
 from engine.cameras import Camera
 from engine.messages import Command, PickVoxel
 
@@ -117,7 +117,7 @@ class SliceTool:
             return
         plane, held, *taken = self._start
         grip, along = grips(plane, self._session.scene.up)[held], np.array(plane.along)
-        before, now = (place_on_line(grip, along, camera, *pixel) for pixel in (taken, (x, y)))
+        before, now = (along_line(grip, along, camera, *pixel) for pixel in (taken, (x, y)))
         if before is None or now is None:
             return
         offset = float(np.clip(plane.offset + now - before, -MOST_OFFSET, MOST_OFFSET))

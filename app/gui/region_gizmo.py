@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from app.gui.gizmo import across, place_on_line, sight_of
 from app.view.regions import LEAST_HALF, MOST_HALF, turned
+from app.view.sight import across, along_line
+from app.view.sight import sight as sight_of
 from engine.cameras import Camera
 from engine.region import Region
 
@@ -90,7 +91,7 @@ class RegionDrag:
         """Return the region with the mouse at another pixel; where the picture leaves that open, as it was."""
         centre, _, _ = _parts(self.start)
         if self.handle == "middle":
-            return replace(self.start, centre=across(centre, camera, x - self.x, y - self.y))
+            return replace(self.start, centre=centre + across(centre, camera, x - self.x, y - self.y))
         if self.handle == RING:
             return turned(self.start, self.up, self._angle(camera, x, y))
         return self._along(camera, x, y)
@@ -100,8 +101,8 @@ class RegionDrag:
         centre, half, axes = _parts(self.start)
         k = ARROWS.index(self.handle[-1])
         grip = places(self.start)[DOTS.index(self.handle)]
-        before = place_on_line(grip, axes[:, k], camera, self.x, self.y)
-        now = place_on_line(grip, axes[:, k], camera, x, y)
+        before = along_line(grip, axes[:, k], camera, self.x, self.y)
+        now = along_line(grip, axes[:, k], camera, x, y)
         if before is None or now is None:
             return self.start
         step = float(np.clip(now - before, -MOST_HALF, MOST_HALF))

@@ -16,10 +16,13 @@ from engine.messages import (
     BoxesReady,
     CamerasMoved,
     CaptureSurveyed,
+    CheckpointSaved,
+    CheckpointsListed,
     Diagnosed,
     Evaluated,
     Event,
     Failed,
+    Followed,
     HistoryRead,
     Logged,
     MemoryFitted,
@@ -39,6 +42,10 @@ from engine.methods.common import VALUE_MODES
 
 CURVE_LIMIT = 2000  # points a curve may hold: more than a plot has pixels, and 20 curves stay below 4 MB
 WARNING_LIMIT = 100
+NOT_SAVED = (  # what fails when training goes on with nothing on the disk
+    "The checkpoint could not be saved",
+    "The run folder cannot be written; training goes on without saving",
+)
 PSNR, HELD_OUT_PSNR, HELD_OUT_SSIM, VOXELS = (
     "psnr",
     "held-out psnr",
@@ -90,14 +97,22 @@ def apply_event(session: Session, event: Event) -> None:
         _read_history(session, event)
     elif isinstance(event, BesideChanged):
         _set_beside(session, event.beside, {})
+    elif isinstance(event, CheckpointsListed):
+        session.checkpoints = event.checkpoints
+    elif isinstance(event, Followed):
+        session.followed = event
     elif isinstance(event, OptionsChanged):
         session.values = dict(event.values)
         # What has come into force waits no longer.
         session.staged = {k: v for k, v in session.staged.items() if session.values.get(k) != v}
     elif isinstance(event, RunFolderChanged) and session.scene is not None:
         session.scene = replace(session.scene, run_folder=event.path)
+    elif isinstance(event, CheckpointSaved):
+        session.save_failed = None
     elif isinstance(event, Failed):
         session.last_error = event
+        if event.what in NOT_SAVED:
+            session.save_failed = event
     elif isinstance(event, Logged) and event.level == "warning":
         _warn(session, event.text)
 
@@ -114,6 +129,10 @@ def apply_stats(session: Session, stats: Stats) -> None:
         if session.curves.get(PSNR):  # there it was drawn already
             return
     elif before is not None and stats.step == before.step and session.curves:
+        return
+    if (
+        session.scene is not None and session.scene.followed
+    ):  # its curves are what its own process writes down
         return
     if not session.curves.get(VOXELS):
         _append(session.curves, VOXELS, stats.step, stats.train_seconds, stats.structure.voxels)
@@ -149,9 +168,10 @@ def _read_history(session: Session, event: HistoryRead) -> None:
     """Draw the curves of a run that was trained before, unless they are there."""
     one = session.beside
     curves = one.curves if one is not None and event.key == one.info.key else session.curves
-    if any(name != VOXELS for name in curves):
-        return
-    curves.clear()
+    if not event.more:
+        if any(name != VOXELS for name in curves):
+            return
+        curves.clear()
     for point in event.points:
         for name, value in point.values:
             name = f"held-out {name}" if point.held_out and name in ("psnr", "ssim") else name
@@ -165,10 +185,10 @@ def _set_beside(session: Session, info: Beside | None, known: dict[int, BesideMo
     session.beside = None if info is None else known.get(info.key) or BesideModel(info)
     if session.beside is not None:
         session.beside.info = info
-    if info is None and view.ground_truth == "beside":
+    if info is None and view.ground_truth in ("beside", "difference"):
         view.ground_truth = "off"
     elif info is not None and (had is None or had.info.key != info.key):
-        view.ground_truth = "beside"
+        view.ground_truth = "beside" if view.ground_truth != "difference" else view.ground_truth
 
 
 def _open(session: Session, scene: SceneOpened) -> None:
@@ -187,6 +207,8 @@ def _open(session: Session, scene: SceneOpened) -> None:
     _set_beside(session, scene.beside, known)
     if session.view.mode in VALUE_MODES and scene.why_not(session.view.mode):
         session.view.mode = "colour"
+    session.checkpoints, session.save_failed = (), None
+    session.followed = session.followed if scene.followed else None
     if scene.key in known:  # it was beside: nothing else has changed
         return
     session.view.edit_box, session.view.show_points = False, True

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Export of a camera path as a video or pictures, beside training, with progress, remaining time and cancel.
+"""Export of a film as a video or pictures, beside training, with progress, remaining time and cancel.
 
-The worker renders into the job's bounded queue; a thread of its own takes the frames out, writes them, and
-reports.
+The worker renders into the job's bounded queue; a thread of its own takes the pictures out, writes them, and reports. A job
+that is stopped keeps what it has: a shorter video that plays, or pictures from which the same export goes on.
 """
 
 from __future__ import annotations
@@ -11,53 +11,60 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from engine.cameras import Camera
+from app.jobs.orders import ExportOrder
+from app.jobs.places import Places
+from app.session import JobRow
 from engine.errors import UserError, cause_chain
-from engine.export.sequence import FrameWriter, is_video, open_writer
-from engine.messages import CancelJob, Command, Event, JobEnded, JobProgress, RenderJob, StartJob
+from engine.export.developing import Developed
+from engine.messages import Began, CancelJob, Command, Event, JobEnded, JobProgress, Logged, StartJob
 
 REPORT_S = 0.1  # between two JobProgress events
-POLL_S = 0.1  # how soon a cancelled job notices although no frame comes
+POLL_S = 0.1  # how soon a cancelled job notices although no picture comes
 GOODBYE_S = 5.0  # how long a cancelled worker may take to send its last word
+THUMBNAIL_PX = 240  # across the latest picture that people are shown
+THUMBNAIL_S = 0.2  # between two of them
 
 
 class _CancelError(Exception):
-    """Leaves the loop over the frames."""
+    """Leaves the loop over the pictures."""
 
 
 class ExportJob:
-    """Takes the frames of a RenderJob and writes them. Make one with `start_export`."""
+    """Takes the pictures of a RenderJob and writes them. Make one with `start_export`."""
 
     def __init__(
         self,
-        job: RenderJob,
-        writer: FrameWriter,
+        order: ExportOrder,
         send: Callable[[Command], None],
         emit: Callable[[Event], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.job_id = job.job_id
-        self.path = writer.path
-        self.total = len(job.cameras)
-        self.done = 0
+        self.order, self.path = order, order.path
+        self._places = Places(order)
+        kept = self._places.kept()
+        self.total = 0 if order.every is not None else len(order.film)
+        self.done = len(kept)
         self.outcome: JobEnded | None = None
-        self._job, self._writer = job, writer
+        self.job_id = uuid.uuid4().hex[:8]
+        self._job = order.job(self.job_id, kept)
+        self.row = JobRow(self.job_id, order.title, str(order.path), done=self.done, total=self.total)
         self._heard_last = False  # the worker's None
         self._send, self._emit, self._clock = send, emit, clock
+        self._thumbnail_s = -np.inf
         self._thread = threading.Thread(target=self._run, name=f"export {self.path.name}", daemon=True)
 
     def start(self) -> None:
-        """Begin to take frames."""
+        """Begin to take pictures."""
         self._thread.start()
+        self._send(StartJob(self._job))
 
     def cancel(self) -> None:
-        """Stop soon and delete what was written; JobEnded says so. Returns at once."""
+        """Stop soon, keeping what there is; JobEnded says so. Returns at once."""
         if self.outcome is None:
             self._job.cancelled.set()
             self._send(CancelJob(self.job_id))
@@ -69,60 +76,109 @@ class ExportJob:
 
     def _run(self) -> None:
         try:
-            self._take_frames()
-            self._writer.finish()
+            self._take_pictures()
+            self._places.finish()
             ended = JobEnded(self.job_id, "finished", str(self.path))
         except _CancelError:
-            ended = JobEnded(self.job_id, "cancelled", f"Export of {self.path.name} was cancelled.")
+            ended = self._stopped()
         except Exception as error:  # whatever goes wrong here must neither end training nor go unsaid
             ended = JobEnded(self.job_id, "failed", self._sentence(error))
-        if ended.outcome != "finished":
             self._clean_up()
+        row = self.row
+        row.path = str(self.path)
+        row.state, row.detail, row.done, row.eta_s, row.bytes = (
+            ended.outcome,
+            ended.detail,
+            self.done,
+            None,
+            0,
+        )
         self.outcome = ended
         self._emit(ended)
         self._drain()
 
-    def _take_frames(self) -> None:
-        started = reported = self._clock()
+    def _take_pictures(self) -> None:
+        started, reported, first = self._clock(), -np.inf, self.done
         while True:
-            frame = self._next()
-            if frame is None:
+            item = self._next()
+            if item is None:
                 break
-            if isinstance(frame, BaseException):
-                raise frame
-            index, rgb = frame
-            self._writer.write(index, np.ascontiguousarray(rgb))
-            self.done += 1
+            if isinstance(item, BaseException):
+                raise item
+            if isinstance(item, Began):
+                self._begin(item)
+                started = self._clock()
+                continue
+            self._write(*item)
             now = self._clock()
             if now - reported >= REPORT_S or self.done == self.total:
                 reported = now
-                eta_s = (now - started) / self.done * (self.total - self.done)
+                left = self.total - self.done
+                eta_s = (now - started) / max(self.done - first, 1) * left if self.total else None
+                self.row.done, self.row.eta_s = self.done, eta_s
                 self._emit(JobProgress(self.job_id, self.done, self.total, eta_s))
+        if self._job.cancelled.is_set():
+            raise _CancelError
         if self.done < self.total:
-            if self._job.cancelled.is_set():
-                raise _CancelError
             raise UserError(f"Rendering stopped after {self.done} of {self.total} pictures.")
 
-    def _next(self) -> tuple[int, np.ndarray] | BaseException | None:
+    def _begin(self, began: Began) -> None:
+        """Hear which model is shown; a folder with pictures of another one is refused."""
+        self.row.state, self.row.bytes = "rendering", began.bytes
+        if began.bytes:
+            copied = f"a copy of the model, {began.bytes / 2**20:,.0f} MB meanwhile"
+            self._emit(Logged("info", f"{self.path.name} shows step {began.step:,}: {copied}."))
+        self._places.begin(began)
+
+    def _write(self, index: int, picture: Developed) -> None:
+        self.row.state = "rendering"
+        self._places.write(index, picture)
+        self.done += 1
+        now = self._clock()
+        if now - self._thumbnail_s >= THUMBNAIL_S:
+            self._thumbnail_s = now
+            every = -(-picture.rgb.shape[1] // THUMBNAIL_PX)
+            self.row.picture = np.ascontiguousarray(picture.rgb[every // 2 :: every, every // 2 :: every])
+            self.row.serial += 1
+
+    def _next(self) -> Any:
         while True:
             if self._job.cancelled.is_set():
                 raise _CancelError
             try:
-                frame = self._job.frames.get(timeout=POLL_S)
+                item = self._job.frames.get(timeout=POLL_S)
             except queue.Empty:
                 continue
-            self._heard_last = frame is None
-            return frame
+            self._heard_last = item is None
+            return item
+
+    def _stopped(self) -> JobEnded:
+        """End early with what there is."""
+        name, count = self.path.name, f"{self.done:,} picture" + ("s" if self.done != 1 else "")
+        try:
+            if self.done:
+                self.path = self._places.stop()
+            else:
+                self._places.remove()
+        except Exception as error:
+            self._clean_up()
+            return JobEnded(self.job_id, "failed", self._sentence(error))
+        if self.order.every is not None and self.done:
+            return JobEnded(self.job_id, "finished", str(self.path))
+        if not self.done:
+            return JobEnded(
+                self.job_id, "cancelled", f"Export of {name} was cancelled before its first picture."
+            )
+        goes_on = "; the same export goes on from there" if self.order.is_sequence else ""
+        kept = f"{self.path.name} has {count}{goes_on}"
+        return JobEnded(self.job_id, "cancelled", f"Export of {name} was cancelled; {kept}.")
 
     def _clean_up(self) -> None:
-        """Tell the worker to stop and remove the files."""
+        """Tell the worker to stop and remove what is of no use."""
         if not self._job.cancelled.is_set():
             self._job.cancelled.set()
             self._send(CancelJob(self.job_id))
-        try:
-            self._writer.discard()
-        except OSError:
-            pass  # the outcome says already that there is no export
+        self._places.discard()
 
     def _drain(self) -> None:
         """Take what the worker still sends, up to its last word, so that it never waits for room."""
@@ -139,55 +195,18 @@ class ExportJob:
         if isinstance(error, OSError) and error.strerror:
             return f"Cannot write {self.path}: {error.strerror}. Choose another place or make room there."
         causes = " / ".join(text.splitlines()[0] for text in cause_chain(error))
-        return f"Export of {self.path} stopped at picture {self.done + 1} of {self.total}: {causes}."
+        of = f" of {self.total}" if self.total else ""
+        return f"Export of {self.path} stopped at picture {self.done + 1}{of}: {causes}."
 
 
 def start_export(
-    path: Path | str,
-    cameras: Sequence[Camera],
-    fps: float,
-    send: Callable[[Command], None],
-    emit: Callable[[Event], None],
-    *,
-    crf: int = 18,
-    supersample: float = 1.0,
-    background: tuple[float, float, float] | None = None,
-    mode: str = "colour",
-    colour_map: str = "turbo",
-    share: float = 0.5,
+    order: ExportOrder, send: Callable[[Command], None], emit: Callable[[Event], None]
 ) -> ExportJob:
-    """Begin to export cameras to a video (.mp4, .mov, .mkv) or, without a suffix, a folder of PNG pictures.
+    """Begin an export.
 
-    `send` goes to the worker, `emit` takes JobProgress and JobEnded from the export's thread. Raises
-    UserError, before anything is begun, if the path or the cameras will not do. Videos lose a last odd row
-    and column: H.264 halves both.
+    `send` goes to the worker, `emit` takes JobProgress and JobEnded from the export's thread. Raises UserError, before
+    anything is begun, if the place or the film will not do. Videos lose a last odd row and column: H.264 halves both.
     """
-    path = Path(path)
-    if not cameras:
-        raise UserError(f"Cannot export {path}: the camera path has no pictures. Give it at least one frame.")
-    writer = open_writer(path, fps, crf)
-    if is_video(path):
-        cameras = [_even(camera) for camera in cameras]
-        sizes = {(camera.width, camera.height) for camera in cameras}
-        if len(sizes) > 1 or 0 in next(iter(sizes)):
-            raise UserError(
-                f"Cannot export {path}: a video needs pictures of one size, at least 2 x 2 pixels."
-            )
-    job = RenderJob(
-        uuid.uuid4().hex[:8],
-        tuple(cameras),
-        supersample,
-        background,
-        mode=mode,
-        colour_map=colour_map,
-        share=share,
-    )
-    export = ExportJob(job, writer, send, emit)
+    export = ExportJob(order.even(), send, emit)
     export.start()
-    send(StartJob(job))
     return export
-
-
-def _even(camera: Camera) -> Camera:
-    """Return the same view less a last odd row or column; cropping leaves all other pixels as they are."""
-    return replace(camera, width=camera.width // 2 * 2, height=camera.height // 2 * 2)

@@ -1,56 +1,85 @@
 # SPDX-License-Identifier: MIT
 """A camera path: keys in time, and the smooth motion that passes through every one of them.
 
-Positions and rotations are centripetal Catmull-Rom splines (no loops or cusps between uneven keys), built as
-a pyramid of linear mixes; for rotations each mix is a slerp. A monotone cubic leads from time to the spline's
-parameter, so that motion starts, slows and stops with the keys' times and never runs backward. Poses are the
-engine's: OpenCV axes, engine units.
+Positions are centripetal Catmull-Rom splines with tension (no loops or cusps between uneven keys); rotations
+likewise, as rotation vectors seen from half-way between two keys. A monotone cubic leads from time to the
+splines' parameters, so that motion starts, slows and stops with the keys' times and never runs backward, and
+speed has no jumps. Poses are the engine's: OpenCV axes, engine units.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from app.view.rotations import aligned, angle_between, matrix_from_quaternion, quaternion_from_matrix, slerp
+from app.view.path_motion import Motion
 from engine.cameras import Camera
 from engine.errors import UserError
+
+# What becomes of the speed at a key, with a word for people.
+EASINGS = {
+    "auto": "Smooth: as fast as the slower neighbour asks for, never beyond a key and back.",
+    "linear": "Even: keeps the mean speed of both neighbours through the key.",
+    "ease": "Stop: slows to a stop at the key and starts again.",
+    "hold": "Hold: stops and stays until the next key, then cuts to that one.",
+}
+SAME_TIME_S = 1e-6  # keys nearer than this stand at one time
 
 
 @dataclass(frozen=True, eq=False)
 class Key:
-    """The camera at one moment: `world_from_cam [4,4]` (OpenCV axes, engine units), vertical `fov_y_rad`."""
+    """The camera at one moment: `world_from_cam [4,4]` (OpenCV axes, engine units), vertical `fov_y_rad`.
+
+    `easing`, one of EASINGS, says what becomes of the speed there.
+    """
 
     time_s: float
     world_from_cam: np.ndarray
     fov_y_rad: float
+    easing: str = "auto"
+
+    @property
+    def position(self) -> np.ndarray:
+        """The eye [3]."""
+        return self.world_from_cam[:3, 3]
+
+
+@dataclass(frozen=True)
+class PathStyle:
+    """What holds for the whole path.
+
+    `tension` 0..1: 0 is round, 1 straight from key to key with a stop at each. `loop`: after the last key the
+    path leads back to the first within `loop_s` seconds, without a jump in speed. `constant_speed`: between
+    its ends the path is timed by its length, so that inner keys are passed when it is their turn
+    (`CameraPath.key_times_s`), and easing counts for nothing except where a key holds.
+    """
+
+    tension: float = 0.0
+    loop: bool = False
+    loop_s: float = 1.0
+    constant_speed: bool = False
 
 
 class CameraPath:
-    """Keys in the order of time. Immutable."""
+    """Keys in the order of time, and a style. Immutable."""
 
-    def __init__(self, keys: Sequence[Key]) -> None:
+    def __init__(self, keys: Sequence[Key], style: PathStyle | None = None) -> None:
         if not keys:
             raise UserError("A camera path needs at least one key; add the present view first.")
         self.keys = tuple(sorted(keys, key=lambda key: key.time_s))
-        self._times = np.array([key.time_s for key in self.keys])
-        if np.any(np.diff(self._times) <= 0.0):
-            i = int(np.argmax(np.diff(self._times) <= 0.0))
-            raise UserError(
-                f"Two keys of the path stand at {self._times[i]:g} s; give every key its own time."
-            )
-        self._positions = [np.asarray(key.world_from_cam[:3, 3], dtype=np.float64) for key in self.keys]
-        self._rotations: list[np.ndarray] = []
-        for key in self.keys:
-            quaternion = quaternion_from_matrix(key.world_from_cam[:3, :3])
-            self._rotations.append(
-                aligned(quaternion, self._rotations[-1] if self._rotations else quaternion)
-            )
-        steps = [float(np.linalg.norm(b - a)) for a, b in zip(self._positions, self._positions[1:])]
-        turns = [angle_between(a, b) for a, b in zip(self._rotations, self._rotations[1:])]
-        self._position_knots, self._rotation_knots = _centripetal(steps), _centripetal(turns)
+        self.style = style or PathStyle()
+        self._times = np.array([key.time_s for key in self.keys], dtype=np.float64)
+        self._poses = np.array([key.world_from_cam for key in self.keys], dtype=np.float64)
+        self._fovs = np.array([key.fov_y_rad for key in self.keys], dtype=np.float64)
+        _check(self.keys, self.style, self._times, self._poses, self._fovs)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the path leads back to its first key: a loop of one key does not lead anywhere."""
+        return self.style.loop and len(self.keys) > 1
 
     @property
     def start_s(self) -> float:
@@ -58,93 +87,104 @@ class CameraPath:
         return float(self._times[0])
 
     @property
+    def end_s(self) -> float:
+        """The time of the last key; of a loop, the time of being back at the first."""
+        return float(self._times[-1]) + (self.style.loop_s if self.closed else 0.0)
+
+    @property
     def duration_s(self) -> float:
-        """Seconds from the first key to the last."""
-        return float(self._times[-1] - self._times[0])
+        """Seconds from the first key to the last, and of a loop back to the first."""
+        return self.end_s - self.start_s
 
     def with_key(self, key: Key) -> CameraPath:
         """Return the path with a key more, in place of one at the same time."""
-        return CameraPath([other for other in self.keys if other.time_s != key.time_s] + [key])
+        return CameraPath([other for other in self.keys if other.time_s != key.time_s] + [key], self.style)
+
+    def with_keys(self, keys: Sequence[Key]) -> CameraPath:
+        """Return a path of other keys in this path's style."""
+        return CameraPath(keys, self.style)
+
+    def with_style(self, **changes: object) -> CameraPath:
+        """Return the path with another style."""
+        return CameraPath(self.keys, replace(self.style, **changes))
+
+    @property
+    def key_times_s(self) -> np.ndarray:
+        """When the keys are passed [n]: their own times, but at constant speed."""
+        return self._motion.key_times_s if self._motion is not None else self._times
 
     def at(self, time_s: float) -> Key:
-        """Return the camera at a time; before the first and after the last key it stands still."""
-        time_s = float(np.clip(time_s, self._times[0], self._times[-1]))
-        i = int(np.searchsorted(self._times, time_s, side="right")) - 1
-        if time_s == self._times[i]:  # also holds for the last key, so that i + 1 exists below
-            return self.keys[i]
-        u = _monotone(self._times, self._position_knots, i, time_s)
-        v = _monotone(self._times, self._rotation_knots, i, time_s)
-        fovs = np.array([key.fov_y_rad for key in self.keys])
-        pose = np.eye(4)
-        pose[:3, 3] = _catmull_rom(_mix, self._positions, self._position_knots, i, u)
-        quaternion = _catmull_rom(slerp, self._rotations, self._rotation_knots, i, v)
-        pose[:3, :3] = matrix_from_quaternion(quaternion)
-        return Key(time_s, pose, float(_monotone(self._times, fovs, i, time_s)))
+        """Return the camera at a time; before the first and after the last key it stands still; a loop goes on."""
+        times = self._inside(np.array([time_s], dtype=np.float64))
+        passed = np.flatnonzero(self.key_times_s == times[0])
+        if len(passed):
+            return self.keys[passed[0]]
+        poses, fovs = self._motion.at(times)
+        return Key(float(times[0]), poses[0], float(fovs[0]))
+
+    def sample(self, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return `world_from_cam [n,4,4]` and vertical fields of view in radians [n] at many times [n]."""
+        times = self._inside(np.asarray(times_s, dtype=np.float64))
+        if self._motion is None:
+            return np.repeat(self._poses, len(times), axis=0), np.repeat(self._fovs, len(times))
+        poses, fovs = self._motion.at(times)
+        key = np.minimum(np.searchsorted(self.key_times_s, times), len(self.keys) - 1)
+        met = self.key_times_s[key] == times
+        poses[met], fovs[met] = self._poses[key[met]], self._fovs[key[met]]
+        return poses, fovs
 
     def cameras(self, fps: float, width: int, height: int) -> list[Camera]:
-        """Return one engine camera per frame, the first at the first key; the last if it falls on a frame."""
-        n = int(np.floor(self.duration_s * fps + 1e-6)) + 1
-        keys = [self.at(self.start_s + i / fps) for i in range(n)]
-        return [Camera.from_fov(width, height, key.fov_y_rad, key.world_from_cam) for key in keys]
+        """Return one engine camera per frame, the first at the first key; the last if it falls on a frame.
+
+        Of a loop the picture of being back is left out: it would be the first one again.
+        """
+        frames = self.duration_s * fps
+        n = int(np.ceil(frames - 1e-6)) if self.closed else int(np.floor(frames + 1e-6)) + 1
+        poses, fovs = self.sample(self.start_s + np.arange(n) / fps)
+        return [Camera.from_fov(width, height, float(f), pose) for f, pose in zip(fovs, poses)]
+
+    @cached_property
+    def _motion(self) -> Motion | None:
+        """The way through the keys, made when it is first asked for; one key does not move."""
+        if len(self.keys) == 1:
+            return None
+        times = np.append(self._times, self.end_s) if self.closed else self._times
+        easings = np.array([key.easing for key in self.keys])
+        style = self.style
+        return Motion(times, self._poses, self._fovs, easings, style.tension, style.constant_speed)
+
+    def _inside(self, times: np.ndarray) -> np.ndarray:
+        start, seconds = self._times[0], self.duration_s
+        return (
+            start + np.mod(times - start, seconds)
+            if self.closed
+            else np.minimum(np.maximum(times, start), self._times[-1])
+        )
 
 
-def _centripetal(lengths: list[float]) -> np.ndarray:
-    """Return knots [n] whose gaps are the square roots of the lengths between keys.
-
-    Keys in one place still need a gap; any will do there, as long as it is not large beside its length's
-    root.
-    """
-    gaps = np.sqrt(np.array(lengths))
-    floor = 1e-3 * gaps.max(initial=0.0) or 1.0
-    return np.concatenate([[0.0], np.cumsum(np.maximum(gaps, floor))])
-
-
-def _mix(a: np.ndarray, b: np.ndarray, s: float) -> np.ndarray:
-    return (1.0 - s) * a + s * b
-
-
-def _catmull_rom(
-    mix: Callable[[np.ndarray, np.ndarray, float], np.ndarray],
-    values: list[np.ndarray],
-    knots: np.ndarray,
-    i: int,
-    u: float,
-) -> np.ndarray:
-    """Return the spline at `u` between knots i and i+1 by Barry and Goldman's pyramid.
-
-    Beyond its ends the path is taken to go straight on.
-    """
-    u1, u2 = knots[i], knots[i + 1]
-    p1, p2 = values[i], values[i + 1]
-    first, last = i == 0, i + 2 == len(values)
-    u0, p0 = (2 * u1 - u2, mix(p1, p2, -1.0)) if first else (knots[i - 1], values[i - 1])
-    u3, p3 = (2 * u2 - u1, mix(p2, p1, -1.0)) if last else (knots[i + 2], values[i + 2])
-    a1 = mix(p0, p1, (u - u0) / (u1 - u0))
-    a2 = mix(p1, p2, (u - u1) / (u2 - u1))
-    a3 = mix(p2, p3, (u - u2) / (u3 - u2))
-    b1 = mix(a1, a2, (u - u0) / (u2 - u0))
-    b2 = mix(a2, a3, (u - u1) / (u3 - u1))
-    return mix(b1, b2, (u - u1) / (u2 - u1))
-
-
-def _monotone(x: np.ndarray, y: np.ndarray, i: int, at: float) -> float:
-    """Return a cubic through (x, y) at `at` in interval i, which rises and falls only where the points do.
-
-    Slopes are the weighted harmonic means of the neighbouring secants (Fritsch and Butland), zero at a
-    turning point.
-    """
-    h, secant = np.diff(x), np.diff(y) / np.diff(x)
-
-    def slope(k: int) -> float:
-        if k == 0 or k == len(x) - 1:
-            return float(secant[min(k, len(secant) - 1)])
-        left, right = secant[k - 1], secant[k]
-        if left * right <= 0.0:
-            return 0.0
-        w_left, w_right = 2 * h[k] + h[k - 1], h[k] + 2 * h[k - 1]
-        return float((w_left + w_right) / (w_left / left + w_right / right))
-
-    s = (at - x[i]) / h[i]
-    m0, m1 = h[i] * slope(i), h[i] * slope(i + 1)
-    rise = y[i + 1] - y[i]
-    return float(y[i] + s * (m0 + s * (3 * rise - 2 * m0 - m1 + s * (m0 + m1 - 2 * rise))))
+def _check(
+    keys: tuple[Key, ...], style: PathStyle, times: np.ndarray, poses: np.ndarray, fovs: np.ndarray
+) -> None:
+    """Refuse what no path can be made of."""
+    same = np.flatnonzero(np.diff(times) < SAME_TIME_S)
+    if len(same):
+        raise UserError(f"Two keys of the path stand at {times[same[0]]:g} s; give every key its own time.")
+    if not (np.isfinite(times).all() and np.isfinite(poses).all() and np.isfinite(fovs).all()):
+        raise UserError("A key of the path has a time, pose or field of view that is no finite number.")
+    if fovs.min() <= 0.0 or fovs.max() >= np.pi:
+        i = int(np.argmax((fovs <= 0.0) | (fovs >= np.pi)))
+        raise UserError(
+            f"Key {i + 1} of the path must have a field of view between 0 and 180 degrees, "
+            f"got {np.degrees(fovs[i]):g}."
+        )
+    for i, key in enumerate(keys):
+        if key.easing not in EASINGS:
+            raise UserError(
+                f"Key {i + 1} of the path must have an easing of {', '.join(EASINGS)}, got {key.easing!r:.40}."
+            )
+    if not 0.0 <= style.tension <= 1.0:
+        raise UserError(f"The tension of a path must lie between 0 and 1, got {style.tension:g}.")
+    if style.loop and not 0.0 < style.loop_s < np.inf:
+        raise UserError(
+            f"A loop must take more than 0 s from the last key to the first, got {style.loop_s:g}."
+        )

@@ -1,78 +1,113 @@
 # SPDX-License-Identifier: MIT
-"""Ready-made camera paths: an orbit, a spiral and a way back from the scene, with settings suggested by the capture."""
+"""Ready-made camera paths with settings suggested by the capture, as frames to render or as keys to edit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from engine.cameras import Camera, look_at
+from app.view.capture_flight import flight, fly_along
+from app.view.path import CameraPath, Key, PathStyle
+from app.view.preset_moves import (
+    FULL_TURN,
+    MAX_ELEVATION_RAD,
+    Move,
+    PathPreset,
+    axes,
+    dolly_zoom,
+    figure_eight,
+    orbit,
+    spiral,
+    zoom_out,
+)
+from engine.cameras import Camera
 from engine.errors import UserError
 
-FULL_TURN = 2.0 * np.pi
 OPEN_GAP_RAD = np.radians(110.0)  # a wider gap between cameras: nobody looked from there
-SPIRAL_LOW = 0.3  # the lowest elevation of a spiral, as a share of its highest
-MAX_ELEVATION_RAD = np.radians(75.0)
-ZOOM_FROM, ZOOM_TO = (
-    0.5,
-    8.0,
-)  # a zoom-out's first and last distance, in the capture's: four octaves of detail
+FRAMES_A_SECOND = 30.0  # of a preset whose seconds nobody says
+# How near the keys of an editable path follow a move: a share of its distance from the centre, and a turn.
+PLACE_TOLERANCE, TURN_TOLERANCE_RAD = 0.005, np.radians(0.5)
+_KEYS_A_TURN = (4, 6, 8, 10, 12, 16, 20, 24, 32, 48)
+
+# By the names that people choose them with; files are named so, too.
+MOVES: dict[str, Move] = {
+    "spiral": spiral,
+    "orbit": orbit,
+    "zoom-out": zoom_out,
+    "figure-eight": figure_eight,
+    "dolly-zoom": dolly_zoom,
+    "fly-along": fly_along,
+}
+# What people are told of them.
+LABELS = {
+    "spiral": "Once round the scene, sinking and rising.",
+    "orbit": "Once round the scene, level.",
+    "zoom-out": "From close by to far above: shows level of detail at work.",
+    "figure-eight": "To and fro before the scene in the shape of an eight.",
+    "dolly-zoom": "Back while the lens closes in: the scene keeps its size, what is behind it grows.",
+    "fly-along": "Along the places from which the photos were taken.",
+}
+_CLOSED = ("spiral", "orbit", "figure-eight")
 
 
-@dataclass(frozen=True, eq=False)
-class PathPreset:
-    """A path round `centre [3]`: `radius` across and `height` along `up [3]`, `turns` in `frames`.
+def frames_of(name: str) -> Callable[[PathPreset, int, int], list[Camera]]:
+    """Return what makes the cameras of a move's frames, from a preset and a width and height in pixels.
 
-    `start [3]` is a direction from the centre towards the first camera. With `arc_rad` below a full turn the
-    path sways within that arc about `start` instead of going round, for captures that were taken from one
-    side.
+    A move that closes on itself ends one step before its beginning.
     """
 
-    centre: np.ndarray
-    up: np.ndarray
-    radius: float
-    height: float
-    fov_y_rad: float
-    start: np.ndarray
-    turns: float = 1.0
-    frames: int = 120
-    arc_rad: float = FULL_TURN
+    def cameras(preset: PathPreset, width: int, height_px: int) -> list[Camera]:
+        _check(preset)
+        n = preset.frames
+        progress = np.arange(n) / n if name in _CLOSED else np.linspace(0.0, 1.0, n)
+        poses, fovs = MOVES[name](preset, progress)
+        return [Camera.from_fov(width, height_px, float(fov), pose) for pose, fov in zip(poses, fovs)]
 
-
-def orbit(preset: PathPreset, width: int, height_px: int) -> list[Camera]:
-    """Return the cameras of a level path that closes on itself: the last is one step before the first."""
-    return _path(preset, width, height_px, lambda progress: 1.0)
-
-
-def spiral(preset: PathPreset, width: int, height_px: int) -> list[Camera]:
-    """Return the cameras of a closed path that sinks and rises once, always as far from the centre."""
-    middle, swing = 0.5 * (1.0 + SPIRAL_LOW), 0.5 * (1.0 - SPIRAL_LOW)
-    return _path(preset, width, height_px, lambda progress: middle + swing * np.cos(FULL_TURN * progress))
-
-
-def zoom_out(preset: PathPreset, width: int, height_px: int) -> list[Camera]:
-    """Return the cameras of a way back from close by to far above; every frame shows the scene smaller by the same factor.
-
-    So the levels of a scene with level of detail come into use one after the other, each for as many frames. It does not turn.
-    """
-    _check(preset)
-    up, ahead, _ = _axes(preset.up, preset.start)
-    distance, elevation = np.hypot(preset.radius, preset.height), np.arctan2(preset.height, preset.radius)
-    highest = max(elevation, MAX_ELEVATION_RAD)
-    cameras = []
-    for progress in np.linspace(0.0, 1.0, preset.frames):
-        away = distance * ZOOM_FROM * (ZOOM_TO / ZOOM_FROM) ** progress
-        e = elevation + (highest - elevation) * (3.0 - 2.0 * progress) * progress**2
-        direction = np.cos(e) * ahead + np.sin(e) * up
-        pose = look_at(preset.centre + away * direction, preset.centre, up)
-        cameras.append(Camera.from_fov(width, height_px, preset.fov_y_rad, pose))
     return cameras
 
 
-# By the names that people choose them with; files are named so, too.
-PRESETS = {"spiral": spiral, "orbit": orbit, "zoom-out": zoom_out}
+PRESETS = {name: frames_of(name) for name in MOVES}
+
+
+def preset_path(name: str, preset: PathPreset, seconds: float | None = None) -> CameraPath:
+    """Return a move as a path with as few even keys as follow it closely; one that closes on itself is a loop.
+
+    Without `seconds` it takes as long as its frames at 30 a second.
+    """
+    _check(preset)
+    seconds = preset.frames / FRAMES_A_SECOND if seconds is None else seconds
+    if name == "fly-along":
+        return flight(preset, seconds)
+    closed = name in _CLOSED and abs(preset.turns - round(preset.turns)) < 1e-9
+    share = np.linspace(0.0, 1.0, 121)[: 120 if closed else None]
+    turns = max(1, round(preset.turns)) if name in _CLOSED else 1
+    fine = np.concatenate([(share + turn) / turns for turn in range(turns)])
+    there, fovs = MOVES[name](preset, fine)
+    for n in _KEYS_A_TURN:
+        path = _even_keys(MOVES[name], preset, n * turns, closed, seconds)
+        if _follows(path, fine * seconds, there, fovs, preset):
+            break
+    return path
+
+
+def _even_keys(move: Move, preset: PathPreset, n: int, closed: bool, seconds: float) -> CameraPath:
+    progress = np.arange(n) / n if closed else np.linspace(0.0, 1.0, n)
+    poses, fovs = move(preset, progress)
+    keys = [Key(seconds * float(s), pose, float(fov)) for s, pose, fov in zip(progress, poses, fovs)]
+    return CameraPath(keys, PathStyle(loop=closed, loop_s=seconds / n))
+
+
+def _follows(
+    path: CameraPath, times: np.ndarray, there: np.ndarray, fovs: np.ndarray, preset: PathPreset
+) -> bool:
+    """Say whether a path is near enough to a move's poses [n,4,4] and fields of view [n] at times [n]."""
+    poses, path_fovs = path.sample(times)
+    away = np.linalg.norm(there[:, :3, 3] - preset.centre, axis=1)
+    off = np.linalg.norm(poses[:, :3, 3] - there[:, :3, 3], axis=1) / away
+    turned = np.linalg.norm(poses[:, :3, :3] - there[:, :3, :3], axis=(1, 2)) / np.sqrt(2.0)
+    turned = np.maximum(turned, np.abs(path_fovs - fovs))
+    return bool(off.max() <= PLACE_TOLERANCE and turned.max() <= TURN_TOLERANCE_RAD)
 
 
 def _check(preset: PathPreset) -> None:
@@ -81,24 +116,6 @@ def _check(preset: PathPreset) -> None:
             "A path needs at least 1 frame and a radius above 0, "
             f"got {preset.frames} frames and a radius of {preset.radius:g}."
         )
-
-
-def _path(
-    preset: PathPreset, width: int, height_px: int, elevation_share: Callable[[float], float]
-) -> list[Camera]:
-    _check(preset)
-    up, ahead, side = _axes(preset.up, preset.start)
-    distance, elevation = np.hypot(preset.radius, preset.height), np.arctan2(preset.height, preset.radius)
-    cameras = []
-    for progress in np.arange(preset.frames) / preset.frames:
-        angle = FULL_TURN * preset.turns * progress
-        if preset.arc_rad < FULL_TURN:
-            angle = 0.5 * preset.arc_rad * np.sin(angle)
-        e = elevation * elevation_share(progress)
-        direction = np.cos(e) * (np.cos(angle) * ahead + np.sin(angle) * side) + np.sin(e) * up
-        pose = look_at(preset.centre + distance * direction, preset.centre, up)
-        cameras.append(Camera.from_fov(width, height_px, preset.fov_y_rad, pose))
-    return cameras
 
 
 def suggest(cameras: Sequence[Camera], up: np.ndarray, frames: int = 120, turns: float = 1.0) -> PathPreset:
@@ -125,6 +142,7 @@ def suggest(cameras: Sequence[Camera], up: np.ndarray, frames: int = 120, turns:
         turns=turns,
         frames=frames,
         arc_rad=arc,
+        capture=np.array([camera.world_from_cam for camera in cameras]),
     )
 
 
@@ -145,19 +163,9 @@ def centre_of_interest(cameras: Sequence[Camera]) -> np.ndarray:
     return point if in_front.mean() > 0.5 else np.zeros(3)
 
 
-def _axes(up: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return unit vectors up, ahead (start made level) and side; angles grow counter-clockwise from above."""
-    up = np.asarray(up, dtype=np.float64) / np.linalg.norm(up)
-    ahead = start - (start @ up) * up
-    if np.linalg.norm(ahead) < 1e-9:
-        ahead = np.cross(up, np.eye(3)[np.argmin(np.abs(up))])
-    ahead = ahead / np.linalg.norm(ahead)
-    return up, ahead, np.cross(up, ahead)
-
-
 def _arc(offsets: np.ndarray, up: np.ndarray) -> tuple[np.ndarray, float]:
     """Return (start direction [3], arc in radians) of the capture: the circle less its widest gap."""
-    up, ahead, side = _axes(up, offsets[0])
+    up, ahead, side = axes(up, offsets[0])
     angles = np.sort(np.arctan2(offsets @ side, offsets @ ahead))
     gaps = np.diff(np.append(angles, angles[0] + FULL_TURN))
     widest = int(np.argmax(gaps))

@@ -97,7 +97,7 @@ def read_model(folder: Path) -> ColmapModel:
             raise cannot_read(images_path, problem, _REMEDY)
         if image.camera_id not in lenses:
             lenses[image.camera_id] = lens_of(cameras_path, cameras[image.camera_id])
-        pose = _pose(images_path, where, image)
+        pose = pose_of(images_path, where, image)
         photos[image.name] = PosedPhoto(image.id, image.name, lenses[image.camera_id], pose)
     points_path = folder / f"points3D{suffix}"
     points, n_bad = _finite(reader.read_points(points_path)) if os.path.isfile(points_path) else (None, 0)
@@ -159,8 +159,8 @@ def _by_id(path: Path, what: str, records: list[_R]) -> dict[int, _R]:
     return found
 
 
-def _pose(path: Path, where: str, image: ImageRecord) -> np.ndarray:
-    """Return `world_from_cam [4,4]`."""
+def pose_of(path: Path, where: str, image: ImageRecord) -> np.ndarray:
+    """Return `world_from_cam [4,4]` of a photo; `path` is the file it came from, `where` its name in a refusal."""
     quaternion, translation = np.array(image.quaternion), np.array(image.translation)
     if not (np.isfinite(quaternion).all() and (np.abs(translation) <= LARGEST_LENGTH).all()):
         raise cannot_read(path, f"the pose of {where} has a number that is not finite", _REMEDY)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -57,6 +57,18 @@ class Points:
         return len(self.xyz)
 
 
+class NoPhotos(ImageSource):
+    """The pixels of views that are only looked from."""
+
+    def load(self, index: int) -> np.ndarray:
+        """Raise: there are none."""
+        raise ValueError(f"Photo {index} was asked of a scene that holds no photos.")
+
+    def nbytes(self) -> int:
+        """Return 0."""
+        return 0
+
+
 @dataclass(frozen=True)
 class Split:
     """Views and their images: `images.load(i)` belongs to `views[i]`."""
@@ -90,3 +102,8 @@ class Scene:
     warnings: tuple[str, ...] = ()
     points: Points | None = None
     extras: dict[str, object] = field(default_factory=dict)
+
+    def without_photos(self) -> Scene:
+        """Return the same views without their pixels, for who only looks: it keeps no photo in memory."""
+        nothing = NoPhotos()
+        return replace(self, train=Split(self.train.views, nothing), test=Split(self.test.views, nothing))

@@ -5,33 +5,61 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.cameras import Camera
 from engine.messages.base import Command
 from engine.region import EVERYTHING, Region, Shown
+from engine.shots import Shot
+
+
+@dataclass(frozen=True)
+class Every:
+    """When a time-lapse takes its next picture: after so many seconds of training, or when steps have grown by a factor."""
+
+    seconds: float = 0.0
+    growth: float = 0.0  # above 1; where this is set, `seconds` does not count
 
 
 @dataclass(frozen=True, eq=False)
 class RenderJob:
-    """Frames to render beside training, and the bounded queue they come through.
+    """Pictures to render beside training, and the bounded queue they come through.
 
-    The worker puts (index, rgb [H,W,3] uint8) into `frames` in order, then None when it will send no more; it renders only
-    while the queue has room and spends at most `share` of its time while training runs. Whoever takes the frames (`app/jobs`)
-    emits JobProgress and JobEnded through `Worker.emit`. Setting `cancelled` makes the worker stop and send None.
-    A failure is put as an exception object in place of a frame, followed by None.
+    The worker puts a `Began`, then (index, Developed) in order into `frames`, then None when it will send no more; it renders
+    only while the queue has room and spends at most `share` of its time while training runs; with `pauses`, training waits
+    until the job is over. Jobs are rendered one after the other. What is rendered is a copy of the model made when the job
+    comes, or with `live` the model as it is by then. Indices in `skip` are left out. With `every`, a time-lapse, the first
+    shot is taken again and again of the live model, until the job is cancelled or the model replaced.
+
+    Whoever takes the pictures (`app/jobs`) emits JobProgress and JobEnded through `Worker.emit`. Setting `cancelled` makes
+    the worker stop and send None. A failure is put as an exception object in place of a picture, followed by None.
     """
 
     job_id: str
-    cameras: tuple[Camera, ...]
+    shots: Sequence[Shot]
+    layers: frozenset[str] = frozenset({"colour"})  # and "depth", "normal"
     supersample: float = 1.0
     background: tuple[float, float, float] | None = None
     mode: str = "colour"
     colour_map: str = "turbo"
     share: float = 0.5
+    live: bool = False
+    pauses: bool = False
+    skip: frozenset[int] = frozenset()
+    every: Every | None = None
     frames: queue.Queue[Any] = field(default_factory=lambda: queue.Queue(maxsize=4))
     cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True)
+class Began:
+    """The first that a job sends: which model it shows, and the bytes of the copy that was made of it (0: live)."""
+
+    method: str
+    step: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -48,10 +76,22 @@ class OpenScene(Command):
 
 @dataclass(frozen=True)
 class OpenRun(Command):
-    """Continue a run folder from its newest readable checkpoint."""
+    """Continue a run folder from its newest readable checkpoint.
+
+    With `follow` it is only looked at while another process trains it: newer checkpoints are shown as they appear, which
+    Followed tells, and nothing is ever written there.
+    """
 
     path: str
     start: bool = False
+    follow: bool = False
+
+
+@dataclass(frozen=True)
+class ContinueHere(Command):
+    """Train the followed run from here on, as any other; refused while another process trains it."""
+
+    start: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,6 +104,7 @@ class Train(Command):
     steps: int | None = None
     seconds: float | None = None
     finish: bool = True
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -96,9 +137,25 @@ class SwitchMethod(Command):
 
 @dataclass(frozen=True)
 class OpenBeside(Command):
-    """Load the newest checkpoint of a run of the same scene beside the open model; the answer is BesideChanged."""
+    """Load a checkpoint of a run of the same scene beside the open model; the answer is BesideChanged.
+
+    Without `step` it is the newest, of another run. That of a step may be of the open run too; it can be shown, not trained.
+    """
 
     path: str
+    step: int | None = None
+
+
+@dataclass(frozen=True)
+class KeepBeside(Command):
+    """Keep the open model as it is now beside itself, to be shown, not trained; the answer is BesideChanged."""
+
+
+@dataclass(frozen=True)
+class ListCheckpoints(Command):
+    """Ask for the checkpoints of the open run; the answer is CheckpointsListed."""
+
+    supersedes = "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -127,6 +184,7 @@ class ExcludeViews(Command):
 
     indices: tuple[int, ...]
     excluded: bool = True
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -152,16 +210,21 @@ class SetOptions(Command):
     """Change live options of the method, by dotted name."""
 
     values: dict[str, Any]
+    changes = True
 
 
 @dataclass(frozen=True)
 class PruneNow(Command):
     """Drop the voxels below the pruning threshold now."""
 
+    changes = True
+
 
 @dataclass(frozen=True)
 class SubdivideNow(Command):
     """Split the voxels of highest priority now."""
+
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -184,6 +247,7 @@ class FitMemory(Command):
     """
 
     target_bytes: int
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -191,6 +255,7 @@ class SetMode(Command):
     """Let the model only show itself, with what training needs put away on the disk, or be trained; the answer is ModeChanged."""
 
     inference: bool
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -199,6 +264,14 @@ class SetCacheBudget(Command):
 
     bytes: int
     supersedes = "cache budget"
+
+
+@dataclass(frozen=True)
+class SetAutosave(Command):
+    """Write checkpoints so many seconds apart from now on."""
+
+    seconds: float
+    supersedes = "autosave"
 
 
 @dataclass(frozen=True)
@@ -211,6 +284,8 @@ class Evaluate(Command):
 @dataclass(frozen=True)
 class SaveCheckpoint(Command):
     """Write a checkpoint into the run folder now."""
+
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -285,7 +360,7 @@ class RedoStructure(Command):
 
 @dataclass(frozen=True)
 class StartJob(Command):
-    """Render a list of cameras beside training; frames come through `RenderJob.frames`."""
+    """Render a film beside training; pictures come through `RenderJob.frames`."""
 
     job: RenderJob
 
@@ -295,6 +370,38 @@ class CancelJob(Command):
     """Stop a job; its JobEnded says cancelled."""
 
     job_id: str
+
+
+@dataclass(frozen=True)
+class EstimateExport(Command):
+    """Ask what the open model would be in each format of scene export; the answer is ExportEstimated.
+
+    `options` are those of ExportOptions by dotted name. A question that is not answered yet is given up.
+    """
+
+    options: dict[str, Any] = field(default_factory=dict)
+    supersedes = "estimate export"
+
+
+@dataclass(frozen=True)
+class ExportScene(Command):
+    """Write the open model, as it is now, into a file; `format` is an id of engine/export/formats.py.
+
+    SceneExportProgress tells how far it is, SceneExported its end; CancelJob gives it up.
+    """
+
+    job_id: str
+    format: str
+    path: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OrderJobs(Command):
+    """Render waiting jobs in another order: those named first, in that order, then the others."""
+
+    job_ids: tuple[str, ...]
+    supersedes = "order of jobs"
 
 
 @dataclass(frozen=True)

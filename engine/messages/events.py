@@ -15,6 +15,8 @@ from engine.messages.base import Command, Event, TrainState
 from engine.methods.common import AdaptReport, Histogram, PickedVoxel, StructureStats
 from engine.region import Region
 
+ESTIMATE = "estimate"  # the job id of EstimateExport
+
 
 @dataclass(frozen=True)
 class StateChanged(Event):
@@ -44,11 +46,15 @@ class ViewInfo:
 
 @dataclass(frozen=True)
 class Beside:
-    """The model that stands beside the open one for comparison, on the same scene."""
+    """The model that stands beside the open one for comparison, on the same scene.
+
+    `moment` is the step it stands still at, None of one that can be trained.
+    """
 
     key: int
     method: str
     run_folder: str
+    moment: int | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,9 @@ class SceneOpened(Event):
             return ""
         return self.cannot.get(capability, "This method cannot do that.")
 
+    followed: bool = False  # another process trains it
+    only_shown: str = ""  # why it can be neither trained nor changed here, a sentence; "": it can
+
 
 @dataclass(frozen=True)
 class HistoryPoint:
@@ -115,10 +124,11 @@ class HistoryPoint:
 
 @dataclass(frozen=True)
 class HistoryRead(Event):
-    """The model `key` was trained before; oldest moment first."""
+    """The model `key` was trained before; oldest moment first. `more`: these come after what was told already."""
 
     key: int
     points: tuple[HistoryPoint, ...]
+    more: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +136,44 @@ class BesideChanged(Event):
     """Another model stands beside the open one, or none any more."""
 
     beside: Beside | None
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """A checkpoint on the disk. `saved_at`: seconds of the system's clock; `psnr`: held out, in dB, None if it is not known.
+
+    `psnr_step` is the step at which that was measured.
+    """
+
+    step: int
+    saved_at: float
+    seconds: float
+    psnr: float | None = None
+    psnr_step: int | None = None
+
+
+@dataclass(frozen=True)
+class CheckpointsListed(Event):
+    """The answer to ListCheckpoints, newest first."""
+
+    run_folder: str
+    checkpoints: tuple[CheckpointInfo, ...]
+
+
+@dataclass(frozen=True)
+class Followed(Event):
+    """The run that another process trains got further, or that process came or went.
+
+    `step` is the newest checkpoint, which is shown now, and `saved_at` when it was written (seconds of the system's clock,
+    0.0: there is none yet). `log_step` is how far its numbers go. `trainer` names who trains it, "" if nobody does any more.
+    """
+
+    key: int
+    step: int
+    saved_at: float
+    log_step: int = 0
+    trainer: str = ""
+    reloaded: bool = False
 
 
 @dataclass(frozen=True)
@@ -321,17 +369,52 @@ class JobEnded(Event):
 
 
 @dataclass(frozen=True)
-class Failed(Event):
-    """Something went wrong and the worker goes on. `what` was being done; `chain` are the messages, outermost first.
+class ExportEstimated(Event):
+    """The answer to EstimateExport about the model `key` at a step: what each format would be."""
 
-    `user` says that the first message is a whole sentence for people; `trace` is for those who look for the fault.
+    formats: tuple[FormatEstimate, ...]
+    key: int
+    step: int
+
+
+@dataclass(frozen=True)
+class SceneExportProgress(Event):
+    """A scene export got further; `total` 0 means unknown."""
+
+    job_id: str
+    stage: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class SceneExported(Event):
+    """A scene export is over: `outcome` is "finished", "cancelled" or "failed".
+
+    `detail` says what was written into `path`, or why nothing was.
     """
 
-    what: str
-    chain: tuple[str, ...]
-    fatal: bool = False
-    user: bool = False
-    trace: str = ""
+    job_id: str
+    outcome: str
+    detail: str
+    path: str = ""
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class FormatEstimate:
+    """What a scene would be in a format. `bytes` None: not known; `rough`: about so many. `loss_db` is of PSNR, None: no
+    pictures are made of that format.
+
+    `problem` says why the format cannot be written, `note` what else there is to know.
+    """
+
+    format: str
+    bytes: int | None = None
+    rough: bool = False
+    loss_db: float | None = None
+    note: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -344,12 +427,27 @@ class Offer:
 
 
 @dataclass(frozen=True)
+class Failed(Event):
+    """Something went wrong and the worker goes on. `what` was being done; `chain` are the messages, outermost first.
+
+    `user` says that the first message is a whole sentence for people; `trace` is for those who look for the fault; `offers`
+    are ways on.
+    """
+
+    what: str
+    chain: tuple[str, ...]
+    fatal: bool = False
+    user: bool = False
+    trace: str = ""
+    offers: tuple[Offer, ...] = ()
+
+
+@dataclass(frozen=True)
 class OutOfMemory(Failed):
     """Memory ran out. Training pauses, caches are freed, nothing is lost; `offers` says how to go on. None: not known."""
 
     asked_bytes: int | None = None
     free_bytes: int | None = None
-    offers: tuple[Offer, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,10 @@ class ViewRequest:
     crop: Region | None = None  # only voxels with their centre in it are drawn
     crop_outside: bool = False  # only those around it instead
     slice: Slice | None = None
+    difference: bool = False  # with `beside`: in place of its picture, how far it is from the open model's
+    error_top: float | None = (
+        None  # what errors and differences reach the end of the colours at; None: by the picture
+    )
 
     @property
     def shown(self) -> Shown:
@@ -129,6 +133,7 @@ class Frame:
     on_device: DeviceFrame | None = None
     beside: np.ndarray | None = None
     heat_of: int | None = None
+    beside_legend: tuple[float, float, str] | None = None  # of a difference, which `beside` is then
 
     def on_host(self) -> Frame:
         """Return the frame with its arrays filled, copying them from the card if that is where it is."""

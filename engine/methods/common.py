@@ -18,6 +18,9 @@ from engine.datasets.scene import Scene
 from engine.errors import UserError
 
 VIEW_MODES = ("colour", "depth", "normal", "alpha", "error", "level", "size", "samples", "soft", "node")
+NO_COLOUR = (
+    "no colour"  # among what is wanted of a view: nobody looks at `Buffers.rgb`, which may be anything
+)
 VALUE_MODES = ("density", "age", "weight", "priority")  # view modes as well, of a number that each voxel has
 LOGARITHMIC_MODES = ("size", "density", "weight", "priority")  # their colours stand for factors
 # What a method may be able to do with its structure; a front end disables what it cannot, and says why.
@@ -130,6 +133,14 @@ class PickedVoxel:
     age: int | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """A model as it was at a step: `method` can only `render`. `bytes` were copied for it."""
+
+    method: Any
+    bytes: int
+
+
 @dataclass(frozen=True)
 class NodeUse:
     """What the last view needed of a model of many nodes. `resident_bytes` are in memory, of `model_bytes` in all.
@@ -187,6 +198,9 @@ class Method(Protocol):
 
         `supersample` rays a pixel side are averaged; None takes what the method is evaluated with.
         """
+
+    def frozen(self) -> Frozen:
+        """Return a copy that looks the same whatever becomes of the model: further steps, another structure, its end."""
 
     def structure(self) -> StructureStats:
         """Count voxels. Cheap enough for every refresh."""

@@ -34,6 +34,11 @@ _WANTED = {
     "node": frozenset({"node"}),
     **{name: frozenset({name}) for name in VALUE_MODES},
 }
+COLOURLESS = (
+    "level",
+    "size",
+    *VALUE_MODES,
+)  # modes of numbers that voxels have: their pictures need no colours
 _UNITS = {
     "density": "density, log scale",
     "age": "age in steps",
@@ -85,6 +90,22 @@ def picture(
     table = colour_table(colour_map)
     pack_scalar(values, _floats(buffers.trans), fade, np.float32(low), np.float32(high), table, DARK, rgba)
     return rgba, legend
+
+
+def difference(
+    first: np.ndarray, second: np.ndarray, colour_map: str, top: float | None = None
+) -> tuple[np.ndarray, Legend]:
+    """Return how far two pictures [h,w,4] uint8 are apart, as a heat map [h,w,4] uint8, and its legend; they reach the end of
+    the colours at `top`, at what suits the picture without it.
+    """
+    apart = np.empty(first.shape[:2], np.float32)
+    one, two = (_floats(picture[..., :3]) / np.float32(255.0) for picture in (first, second))
+    mean_error(one, two, apart)
+    high = step_above(_percentiles(apart, None)[1], 0.02, 1.0) if top is None else top
+    rgba = np.empty((*apart.shape, 4), np.uint8)
+    nothing, table = np.zeros_like(apart), colour_table(colour_map)
+    pack_scalar(apart, nothing, False, np.float32(0.0), np.float32(high), table, DARK, rgba)
+    return rgba, (0.0, high, "mean difference")
 
 
 def _scalar(

@@ -13,6 +13,7 @@ from app import commands
 from app.inspection import Look
 from app.session import BesideModel, Session
 from app.undo import Edit
+from app.view.path import CameraPath, Key
 from engine import messages
 from engine.cameras import Camera
 from engine.messages import SceneOpened, Stats, TrainState, ViewInfo
@@ -52,9 +53,6 @@ class FakeApp:
 
     def export(self, kind: str) -> None:
         self.calls.append(("export", kind))
-
-    def screenshot(self) -> None:
-        self.calls.append(("screenshot",))
 
     def export_views(self) -> None:
         self.calls.append(("export_views",))
@@ -102,6 +100,8 @@ def open_session() -> Session:
     session.view.view_index = 1
     session.staged = {"model.degree": 3}
     session.box = (0.1, 0.0, 0.0), 0.5
+    session.path = CameraPath([Key(float(t), np.eye(4), 0.8) for t in range(3)])
+    session.playhead_s, session.timeline.selected = 0.5, frozenset({1})
     for label in ("Move key", "Delete key"):
         session.undo.push(Edit(label, lambda: None, lambda: None))
     session.undo.undo()
@@ -146,6 +146,11 @@ def test_every_command_changes_something(command):
         app.session.scene = replace(app.session.scene, method="infnerf", unit="nodes")
     if command.id == "train_with_svraster":
         app.session.scene = replace(app.session.scene, method="plenoxels")
+    if command.id == "continue_here":
+        app.session.scene = replace(app.session.scene, followed=True)
+    app.session.view.frusta_psnr = (
+        command.id == "frusta_psnr"
+    )  # no view has a PSNR here, so it can only be put off
     before = repr(app.session.view)
     assert commands.perform(command.id, app) is None
     assert app.calls or repr(app.session.view) != before
@@ -330,7 +335,7 @@ def test_an_untrained_model_gives_way_at_once_and_training_waits_for_start():
 def test_the_demo_opens_with_the_chosen_method():
     app = FakeApp(Session(method="plenoxels"))
     commands.perform("open_demo", app)
-    assert sent(app) == [messages.OpenScene("demo", "plenoxels", start=True)]
+    assert app.calls == [("do", "open", "demo")]
 
 
 def test_comparing_keeps_the_open_model_beside_the_new_one():

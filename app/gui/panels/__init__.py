@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The panels of the window in their order: (slot, what makes the panel); slots are "left", "right" and "bottom"."""
+"""The panels of the window in their order: (slot, what makes the panel); slots are "left", "right", "timeline" and "bottom"."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from app.gui.panels.options import OptionsPanel
 from app.gui.panels.region import RegionPanel
 from app.gui.panels.scene import ScenePanel
 from app.gui.panels.structure import StructurePanel
+from app.gui.panels.timeline import TimelinePanel
 from app.gui.panels.training import TrainingPanel
 from app.gui.panels.view import ViewPanel
 from app.gui.panels.views import ViewsPanel
@@ -39,6 +40,7 @@ PANELS: tuple[tuple[str, Callable[[], Panel]], ...] = (
     ("right", NodesPanel),
     ("right", MemoryPanel),
     ("right", ExportPanel),
+    ("timeline", TimelinePanel),
     ("bottom", CurvesPanel),
     ("bottom", ViewsPanel),
     ("bottom", LogPanel),

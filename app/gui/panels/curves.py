@@ -46,14 +46,13 @@ class CurvesPanel(BasePanel):
         """One line of controls, then the plots."""
         with dpg.group(horizontal=True):
             dpg.add_combo(
-                (LOSSES, *WATCHED), default_value=LOSSES, tag=self.tag("family"), width=self.px(150),
+                (LOSSES, *WATCHED), default_value=LOSSES, tag=self.tag("family"), width=self.px(140),
                 callback=self._set_scale,
             )  # fmt: skip
             dpg.add_combo(("steps", "seconds"), default_value="steps", tag=self.tag("x"), width=self.px(84))
             dpg.add_checkbox(label="Log", default_value=True, tag=self.tag("log"), callback=self._set_scale)
             dpg.add_slider_float(
-                label="Smoothing", tag=self.tag("smoothing"), default_value=0.8, max_value=0.99, width=self.px(140),
-                format="%.2f", clamped=True,
+                tag=self.tag("smoothing"), default_value=0.8, max_value=0.99, width=-1, format="Smoothing %.2f", clamped=True
             )  # fmt: skip
         self.explain("family", "What the first plot shows.")
         self.explain("x", "Against training steps, or against seconds of training.")

@@ -26,7 +26,7 @@ BACKGROUNDS: dict[str, tuple[float, float, float] | None] = {
     "black": (0.0, 0.0, 0.0),
 }
 GROUND_TRUTH = ("off", "photo", "split")
-BESIDE = (*GROUND_TRUTH, "beside")  # while there is a model beside the open one
+BESIDE = (*GROUND_TRUTH, "beside", "difference")  # while there is a model beside the open one
 OVERLAYS = (
     "toggle_frusta",
     "toggle_box",

@@ -8,6 +8,7 @@ checkpoints.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from engine.cpu.node_field import FieldGradients, forward
 from engine.cpu.route import route
 from engine.datasets.scene import Scene
 from engine.errors import Interrupted, OptionError
-from engine.methods.common import AdaptReport, Buffers, NodeUse, StepReport, StructureStats
+from engine.methods.common import AdaptReport, Buffers, Frozen, NodeUse, StepReport, StructureStats
 from engine.methods.compiling import warm_up
 from engine.methods.infnerf import resting, state, step, structure
 from engine.methods.infnerf.appearance import Appearance
@@ -261,6 +262,19 @@ class InfNeRF:
 
         seen, self.last_touched = view(self.tree, camera, want, rays, along, self.config.schedule.view_rays)
         return seen
+
+    def frozen(self) -> Frozen:
+        """Return a copy that only renders. In inference mode that is the model itself: nothing changes it there."""
+        if self.resting is not None:
+            return Frozen(self, 0)
+        other, fields, occupancy = copy.copy(self), self.fields, self.occupancy
+        other.scene = self.scene.without_photos()
+        other.photos = other.team = other.moments = other.gradients = other.interrupt = None
+        other.room, other._view_room = Workspace(), Workspace()
+        other.fields = replace(fields, tables=fields.tables.copy(), mlp=fields.mlp.copy())
+        other.occupancy = replace(occupancy, density=occupancy.density.copy(), free=occupancy.free.copy())
+        other.appearance = copy.deepcopy(self.appearance)
+        return Frozen(other, other.fields.nbytes() + other.occupancy.nbytes())
 
     def breathe(self) -> None:
         """Give up the picture under way, if something newer is wanted."""

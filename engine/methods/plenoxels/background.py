@@ -44,6 +44,11 @@ class Spheres:
         self.means = np.zeros_like(self.rows) if self._kind == "adam" else None
         self._v_rows, self._touched = np.zeros_like(self.rows), np.zeros(len(self.rows), np.uint8)
 
+    def forget_training(self) -> None:
+        """Hold texels of one's own, and nothing that only training needs."""
+        self.rows, nothing = self.rows.copy(), np.zeros(0, np.float32)
+        self.squares, self.means, self._v_rows, self._touched = nothing, None, nothing, np.zeros(0, np.uint8)
+
     @property
     def height(self) -> int:
         """Texels from pole to pole."""

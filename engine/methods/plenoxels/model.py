@@ -7,6 +7,7 @@ gradients, `structure` finer grids and pruning, `space` where the grid lies, `ma
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -21,7 +22,7 @@ from engine.cpu.march import Complete, march_gradients
 from engine.cpu.march_weights import raise_heaviest
 from engine.datasets.scene import Scene
 from engine.errors import OptionError
-from engine.methods.common import AdaptReport, Buffers, StepReport, StructureStats
+from engine.methods.common import AdaptReport, Buffers, Frozen, StepReport, StructureStats
 from engine.methods.compiling import warm_up
 from engine.methods.plenoxels import schedule, state, structure
 from engine.methods.plenoxels.background import Spheres
@@ -316,6 +317,25 @@ class Plenoxels:
     def inspection(self) -> PlenoxelsInspection:
         """What can be done with the grid beyond training it."""
         return PlenoxelsInspection(self)
+
+    def frozen(self) -> Frozen:
+        """Return a copy that only renders. Links are replaced, never changed, so they are shared."""
+        other = self._without_training()
+        other.grid = replace(self.grid, density=self.grid.density.copy(), sh=self.grid.sh.copy())
+        spheres = 0 if other.spheres is None else other.spheres.rows.nbytes
+        return Frozen(other, other.grid.density.nbytes + other.grid.sh.nbytes + spheres)
+
+    def _without_training(self) -> Any:
+        """Return a model that shares this one's grid and holds nothing else of its training."""
+        other = copy.copy(self)
+        other.scene = self.scene.without_photos()
+        other.photos = other.survey = other.optimiser = None
+        other._room, other._survey_room, other._view_room = Workspace(), Workspace(), Workspace()
+        other._viewer = CellViewer()
+        if self.spheres is not None:
+            other.spheres = copy.copy(self.spheres)
+            other.spheres.forget_training()
+        return other
 
     def structure(self) -> StructureStats:
         """Count cells."""

@@ -9,6 +9,7 @@ run may change sides.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from engine.cuda.launch import launch as launch_on_gpu
 from engine.cuda.lists import Launch, upload
 from engine.cuda.warm_up import compile_all
 from engine.datasets.scene import Scene
-from engine.methods.common import Buffers
+from engine.methods.common import Buffers, Frozen
 from engine.methods.plenoxels import schedule
 from engine.methods.plenoxels.config import PlenoxelsConfig
 from engine.methods.plenoxels.march_view import march_view
@@ -160,6 +161,13 @@ class PlenoxelsOnCuda(Plenoxels):
         tail, options = self._behind_everything(background), self.march_options()
         seen = march_view(self.grid, self.space, camera, options, tail, want, self._view_room, self._marched)
         return self._with_spheres(seen, camera, background)
+
+    def frozen(self) -> Frozen:
+        """Return a copy that only renders, on the same device."""
+        other, there = self._without_training(), self.there
+        other.there = replace(there, density=there.density.clone(), sh=there.sh.clone())
+        other.gradients = other._squares = other._means = other._surveyed = None
+        return Frozen(other, other.there.density.nbytes + other.there.sh.nbytes)
 
     def warm_up(self, progress: Callable[[str, int, int], None] | None = None) -> None:
         """Compile every kernel file that was never compiled on this machine."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from engine.cpu.lists import Workspace
 from engine.cpu.shade import grouped, sh_rows
-from engine.methods.common import AdaptReport
+from engine.methods.common import AdaptReport, Frozen
 from engine.methods.svraster.adapt import prune_threshold
 from engine.methods.svraster.targets import Targets
 from engine.morton import PATH_BITS
@@ -98,6 +99,19 @@ def _points_of(new: Octree, old: Octree, voxel_from: np.ndarray, density: np.nda
     near = np.empty(new.n_points, dtype=np.int64)
     near[new.corner_idx.reshape(-1)] = np.repeat(emptiest, 8)
     return np.where(keys[found] == wanted, found, near).astype(np.int32)
+
+
+def frozen(model: SVRaster) -> Frozen:
+    """Return a copy of what pictures need. Octrees and their tables are replaced, never changed, so they are shared."""
+    other = copy.copy(model)
+    rest(other)
+    density, sh = model.field.density.copy(), model.field.sh.copy()
+    other.field = replace(other.field, density=density, sh=sh)
+    other._view_room, other.backdrop = Workspace(), copy.copy(model.backdrop)
+    other.scene = model.scene.without_photos()
+    other._targets = Targets(other.scene.train)
+    other.team = None
+    return Frozen(other, density.nbytes + sh.nbytes)
 
 
 def rest(model: SVRaster) -> None:

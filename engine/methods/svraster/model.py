@@ -24,8 +24,8 @@ from engine.cpu.tile_loss import SUM_BACKGROUND, SUM_SQUARED
 from engine.cpu.train_view import FieldArrays, render_lists, shaded_lists, tile_squares, train_on_view
 from engine.cpu.update import bias_corrections, owners_of_points
 from engine.datasets.scene import Scene
-from engine.errors import OptionError
-from engine.methods.common import VALUE_MODES, AdaptReport, Buffers, StepReport, StructureStats
+from engine.errors import OptionError, UserError
+from engine.methods.common import VALUE_MODES, AdaptReport, Buffers, Frozen, StepReport, StructureStats
 from engine.methods.compiling import warm_up
 from engine.methods.svraster import compact, objectives, schedule, state, view
 from engine.methods.svraster.adapt import keep_mask, prune_threshold, split_mask
@@ -272,6 +272,10 @@ class SVRaster:
 
     def exclude(self, views: frozenset[int]) -> None:
         """Pass these training views over from now on, and no others."""
+        if self.region is not None and not self.region.views - views:
+            raise UserError(
+                "No other view looks at the region that alone is trained; keep one of them, or train everything first."
+            )
         self.excluded = frozenset(views)
 
     def join(self, ranks: Ranks | Solo) -> None:
@@ -461,6 +465,10 @@ class SVRaster:
     def inspection(self) -> SVRasterInspection:
         """What can be done with the voxels beyond training them."""
         return SVRasterInspection(self)
+
+    def frozen(self) -> Frozen:
+        """Return a copy that only renders."""
+        return compact.frozen(self)
 
     def structure(self) -> StructureStats:
         """Count voxels."""

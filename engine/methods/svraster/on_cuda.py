@@ -9,8 +9,10 @@ sides.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from torch.nn.functional import avg_pool2d
 from engine import devices
 from engine.cameras import Camera
 from engine.constants import TV
+from engine.cpu.lists import Workspace
 from engine.cpu.raster import PLANE_DEPTH, WANT_DEPTH, planes_of
 from engine.cpu.train_view import FieldArrays
 from engine.cuda import lists as device_lists
@@ -32,7 +35,7 @@ from engine.cuda.ssim import ssim_term
 from engine.cuda.train_view import SH_GROUP, FieldTensors, Scratch, train_on_view
 from engine.cuda.warm_up import compile_all
 from engine.datasets.scene import Scene
-from engine.methods.common import AdaptReport, Buffers
+from engine.methods.common import AdaptReport, Buffers, Frozen
 from engine.methods.svraster import schedule, view
 from engine.methods.svraster.config import SVRasterConfig
 from engine.methods.svraster.model import Look, SVRaster
@@ -235,6 +238,16 @@ class SVRasterOnCuda(SVRaster):
 
         value = self._wanted_value(want)
         return view.buffers_of(raster, self.octree, camera, want, tail, self._view_room, value)
+
+    def frozen(self) -> Frozen:
+        """Return a copy that only renders, on the same device."""
+        f, nothing = self.field, self.field.density.new_empty(0)
+        rest = {name: nothing for name in vars(f)}
+        other = copy.copy(self)
+        other.field = replace(f, **rest | {"density": f.density.clone(), "sh": f.sh.clone()})
+        other._scratch, other._view_room, other.backdrop = None, Workspace(), copy.copy(self.backdrop)
+        other.scene, other.team = self.scene.without_photos(), None
+        return Frozen(other, other.field.density.nbytes + other.field.sh.nbytes)
 
     def render_on_card(
         self,

@@ -70,7 +70,7 @@ def test_a_splitter_follows_the_mouse_within_limits_and_folds_when_pulled_shut()
 
 def test_a_layout_comes_back_as_it_was_saved(tmp_path):
     layout = (
-        Layout(left=321, folded=("view",), show_right=False, font_scale=1.3)
+        Layout(left=321, folded=("view",), show_right=False, hidden=("log",))
         .with_recent("/a")
         .with_recent("/b")
     )

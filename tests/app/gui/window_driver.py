@@ -164,7 +164,7 @@ def drop(app: App) -> dict[str, Any]:
     return {
         "watching": app.drops.watching,
         "opened": [[type(c).__name__, str(Path(c.path).relative_to(folder))] for c in opened],
-        "refused": app.dialogs._error is not None,
+        "refused": app.dialogs.error_window is not None,
     }
 
 
@@ -175,14 +175,14 @@ def no_memory(app: App) -> dict[str, Any]:
     sent = len(app.worker.sent)
     for label in ("Smaller", "Resume"):
         app._on_event(OutOfMemory("Training stopped", ("There is not enough memory.",), offers=offers))
-        shown = app.dialogs._error
+        shown = app.dialogs.error_window
         buttons = {dpg.get_item_label(item): item for item in dpg.get_item_children(shown, 1)}
         dpg.get_item_callback(buttons[label])()
         turn_for(app, 0.1)
     return {
         "scale": app.session.view.max_scale,
         "sent": [type(command).__name__ for command in app.worker.sent[sent:]],
-        "closed": app.dialogs._error is None,
+        "closed": app.dialogs.error_window is None,
     }
 
 

@@ -13,22 +13,39 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.jobs.orders import ExportOrder
 from app.jobs.video import ExportJob, start_export
 from engine.cameras import Camera
 from engine.errors import UserError
+from engine.export.developing import Developed
+from engine.export.layers import read_depth
 from engine.export.sequence import PngFolder, VideoFile
-from engine.messages import CancelJob, Command, Event, JobEnded, JobProgress, RenderJob, StartJob
+from engine.messages import (
+    Began,
+    CancelJob,
+    Command,
+    Event,
+    Every,
+    JobEnded,
+    JobProgress,
+    RenderJob,
+    StartJob,
+)
+from engine.shots import Film, Shot
 
+KEPT = (*(f"frame_{i:05d}.png" for i in range(4)), "job.json")
 PATIENCE_S = 20.0  # far beyond what any of these takes; only a hang reaches it
 
 
 class FakeWorker:
     """Takes commands as the worker does and renders flat pictures in a thread of its own."""
 
-    def __init__(self, fail_at: int | None = None, stop_at: int | None = None, pace_s: float = 0.0) -> None:
+    def __init__(
+        self, fail_at: int | None = None, stop_at: int | None = None, pace_s: float = 0.0, step: int = 7
+    ) -> None:
         self.events: list[Event] = []
         self.commands: list[Command] = []
-        self.fail_at, self.stop_at, self.pace_s = fail_at, stop_at, pace_s
+        self.fail_at, self.stop_at, self.pace_s, self.step = fail_at, stop_at, pace_s, step
         self.thread: threading.Thread | None = None
         self.job: RenderJob | None = None
 
@@ -40,14 +57,17 @@ class FakeWorker:
             self.thread.start()
 
     def _render(self, job: RenderJob) -> None:
-        for index, camera in enumerate(job.cameras):
+        job.frames.put(Began("grey", self.step, 0))
+        for index, shot in enumerate(job.shots):
+            if index in job.skip:
+                continue
             if job.cancelled.is_set() or index == self.stop_at:
                 break
             if index == self.fail_at:
                 job.frames.put(MemoryError("no room for 900 MB"))
                 break
             time.sleep(self.pace_s)
-            job.frames.put((index, _picture(index, camera)))
+            job.frames.put((index, _developed(index, shot)))
         job.frames.put(None)
 
     @property
@@ -65,6 +85,15 @@ class FakeWorker:
         return not self.thread.is_alive()
 
 
+def _developed(index: int, shot: Shot) -> Developed:
+    width, height = shot.size
+    depth = np.full((height, width), 0.5 * (index + 1), np.float32)
+    depth[0] = 0.0
+    normal = np.zeros((height, width, 3), np.float32)
+    normal[..., 2] = 1.0
+    return Developed(_picture(index, shot.takes[0][0]), depth, normal)
+
+
 def _picture(index: int, camera: Camera) -> np.ndarray:
     rgb = np.full((camera.height, camera.width, 3), (40, 200 - 5 * index, 90), dtype=np.uint8)
     rgb[: camera.height // 2, : camera.width // 2] = (220, 30, 10 * index)
@@ -75,17 +104,21 @@ def _cameras(n: int, width: int = 64, height: int = 48) -> list[Camera]:
     return [Camera.from_fov(width, height, 0.8, np.eye(4)) for _ in range(n)]
 
 
+def _order(path: Path, n: int, size: tuple[int, int] = (64, 48), **more) -> ExportOrder:
+    return ExportOrder(path, Film(_cameras(n, *size)), 24, **more)
+
+
 def _export(
     worker: FakeWorker, path: Path, n: int = 12, size: tuple[int, int] = (64, 48), **more
 ) -> ExportJob:
-    export = start_export(path, _cameras(n, *size), 24, worker.send, worker.events.append, **more)
+    export = start_export(_order(path, n, size, **more), worker.send, worker.events.append)
     assert export.wait(PATIENCE_S)
     assert worker.finished()
     return export
 
 
 def _left(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.rglob("*"))
+    return sorted(str(entry.relative_to(folder)) for entry in folder.rglob("*"))
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
@@ -110,7 +143,7 @@ def test_odd_sizes_are_cropped_not_rescaled(tmp_path: Path) -> None:
     worker, path = FakeWorker(), tmp_path / "odd.mp4"
     _export(worker, path, n=3, size=(65, 49))
     assert worker.job is not None
-    camera, asked = worker.job.cameras[0], _cameras(1, 65, 49)[0]
+    camera, asked = worker.job.shots[0].takes[0][0], _cameras(1, 65, 49)[0]
     assert (camera.width, camera.height) == (64, 48)
     assert (camera.fx, camera.cx, camera.cy) == (asked.fx, asked.cx, asked.cy)
     with imageio.get_reader(path) as reader:
@@ -121,7 +154,7 @@ def test_pictures_are_written_as_they_are(tmp_path: Path) -> None:
     worker, path = FakeWorker(), tmp_path / "frames"
     _export(worker, path, n=5, size=(33, 21))
     assert worker.ended[0].outcome == "finished"
-    assert _left(path) == [f"frame_{i:05d}.png" for i in range(5)]
+    assert _left(path) == [*(f"frame_{i:05d}.png" for i in range(5)), "job.json"]
     for index in range(5):
         rgb = np.asarray(Image.open(path / f"frame_{index:05d}.png"))
         assert np.array_equal(rgb, _picture(index, _cameras(1, 33, 21)[0]))
@@ -138,25 +171,105 @@ def test_progress_counts_up_to_the_total_with_a_remaining_time(tmp_path: Path) -
     assert isinstance(worker.events[-1], JobEnded)
 
 
-@pytest.mark.parametrize("name", ["spiral.mp4", "frames"])
-def test_cancelling_leaves_nothing_behind(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["spiral.mp4", "spiral.gif", "spiral.webp", "frames"])
+def test_cancelling_keeps_what_is_there(tmp_path: Path, name: str) -> None:
     worker = FakeWorker(pace_s=0.02)
-    export = start_export(tmp_path / name, _cameras(500), 24, worker.send, worker.events.append)
+    export = start_export(_order(tmp_path / name, 500), worker.send, worker.events.append)
     until = time.monotonic() + PATIENCE_S
-    while export.done < 3 and time.monotonic() < until:
+    while export.done < 5 and time.monotonic() < until:
         time.sleep(0.01)
     export.cancel()
     assert export.wait(PATIENCE_S) and worker.finished()
     assert [event.outcome for event in worker.ended] == ["cancelled"]
+    assert f"{name} has {export.done} pictures" in worker.ended[0].detail
     assert CancelJob(export.job_id) in worker.commands
-    assert _left(tmp_path) == []
+    assert _left(tmp_path)[0] == name
+    assert _count(tmp_path / name) == export.done
     export.cancel()
     assert worker.commands.count(CancelJob(export.job_id)) == 1, "cancelling what is over does nothing"
 
 
+def _count(path: Path) -> int:
+    """How many whole pictures a file or a folder has."""
+    if path.is_dir():
+        return len([Image.open(file).load() for file in path.glob("frame_*.png")])
+    if path.suffix == ".mp4":
+        with imageio.get_reader(path) as reader:
+            return len([np.asarray(frame) for frame in reader])
+    with Image.open(path) as image:
+        for index in range(image.n_frames):
+            image.seek(index)
+            image.load()
+        return image.n_frames
+
+
+def test_a_sequence_goes_on_where_it_was_stopped_and_says_when_it_cannot(tmp_path: Path) -> None:
+    path = tmp_path / "frames"
+    _export(FakeWorker(stop_at=4), path, n=9, depth="float32 .npy", normals=True)
+    (path / "frame_00001.png").unlink()
+    (tmp_path / "frames-depth" / "frame_00002.npy").unlink()
+    worker = FakeWorker()
+    export = _export(worker, path, n=9, depth="float32 .npy", normals=True)
+    assert worker.job is not None and worker.job.skip == {0, 3}
+    assert (worker.ended[0].outcome, export.done) == ("finished", 9)
+    assert _count(path) == _count(tmp_path / "frames-normal") == 9
+    before = (path / "frame_00004.png").stat().st_mtime_ns
+    _export(other := FakeWorker(step=8), path, n=9, depth="float32 .npy", normals=True)
+    assert other.ended[0].outcome == "failed"
+    assert "shows the model at another training step (7, not 8)" in other.ended[0].detail
+    with pytest.raises(UserError, match=r"another size\. Choose another folder, or start anew"):
+        start_export(_order(path, 9, (32, 32)), worker.send, worker.events.append)
+    assert (path / "frame_00004.png").stat().st_mtime_ns == before, "a refused export touches nothing"
+    _export(anew := FakeWorker(step=8), path, n=3, anew=True)
+    assert anew.ended[0].outcome == "finished" and _count(path) == 3
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_an_animation_has_all_frames_their_colours_and_times_and_loops(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"spiral{suffix}"
+    _export(FakeWorker(), path, size=(66, 50))
+    with Image.open(path) as image:
+        assert (image.n_frames, image.size, image.info["loop"]) == (12, (66, 50), 0)
+        total = 0
+        for index in range(12):
+            image.seek(index)
+            rgb = np.asarray(image.convert("RGB")).astype(int)
+            total += image.info["duration"]
+            asked = _picture(index, _cameras(1, 66, 50)[0])
+            for y, x in ((5, 5), (40, 50)):
+                assert np.abs(rgb[y, x] - asked[y, x]).max() < 20
+        assert abs(total - 500) <= 10
+
+
+def test_depths_and_normals_beside_a_video_can_be_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    _export(FakeWorker(), path, n=3, depth="16-bit PNG", normals=True, data_scale=2.0)
+    assert {"a-depth", "a-normal.mp4", "a.mp4"} <= set(_left(tmp_path))
+    for index in range(3):
+        depth = read_depth(tmp_path / "a-depth" / f"frame_{index:05d}.png")
+        assert not depth[0].any()
+        assert np.allclose(depth[1:], index + 1.0, rtol=1e-4)
+    with imageio.get_reader(tmp_path / "a-normal.mp4") as reader:
+        assert np.abs(np.asarray(next(iter(reader)))[20, 20].astype(int) - (128, 128, 255)).max() < 20
+
+
+def test_a_time_lapse_that_is_stopped_is_finished(tmp_path: Path) -> None:
+    worker = FakeWorker(pace_s=0.02)
+    shots = [Shot.of(camera) for camera in _cameras(1)]
+    order = ExportOrder(tmp_path / "lapse.mp4", shots * 400, 10, every=Every(seconds=1.0))
+    export = start_export(order, worker.send, worker.events.append)
+    until = time.monotonic() + PATIENCE_S
+    while export.done < 3 and time.monotonic() < until:
+        time.sleep(0.01)
+    export.cancel()
+    assert export.wait(PATIENCE_S)
+    assert worker.ended[0].outcome == "finished" and export.total == 0
+    assert _count(tmp_path / "lapse.mp4") == export.done
+
+
 def test_cancelling_ends_even_when_the_worker_sends_nothing(tmp_path: Path) -> None:
     events: list[Event] = []
-    export = start_export(tmp_path / "spiral.mp4", _cameras(5), 24, lambda command: None, events.append)
+    export = start_export(_order(tmp_path / "spiral.mp4", 5), lambda command: None, events.append)
     export.cancel()
     until = time.monotonic() + PATIENCE_S
     while not events and time.monotonic() < until:
@@ -169,10 +282,13 @@ def test_an_older_video_survives_a_cancelled_export(tmp_path: Path) -> None:
     _export(FakeWorker(), path, n=4)
     before = path.read_bytes()
     worker = FakeWorker(pace_s=0.02)
-    export = start_export(path, _cameras(500), 24, worker.send, worker.events.append)
+    export = start_export(_order(path, 500), worker.send, worker.events.append)
+    while export.done < 2:
+        time.sleep(0.01)
     export.cancel()
     assert export.wait(PATIENCE_S)
-    assert path.read_bytes() == before and _left(tmp_path) == ["spiral.mp4"]
+    assert path.read_bytes() == before
+    assert _left(tmp_path) == ["spiral-partial.mp4", "spiral.mp4"]
 
 
 @pytest.mark.parametrize("name", ["spiral.mp4", "frames"])
@@ -182,7 +298,7 @@ def test_a_failing_renderer_is_told_in_a_sentence(tmp_path: Path, name: str) -> 
     (ended,) = worker.ended
     assert ended.outcome == "failed"
     assert ended.detail.endswith("stopped at picture 5 of 12: MemoryError: no room for 900 MB.")
-    assert _left(tmp_path) == []
+    assert _left(tmp_path) == (["frames", *(f"frames/{n}" for n in KEPT)] if name == "frames" else [])
 
 
 def test_a_worker_that_stops_early_is_a_failure(tmp_path: Path) -> None:
@@ -209,7 +325,7 @@ def test_a_video_cut_short_is_not_passed_off_as_whole(tmp_path: Path) -> None:
     writer = VideoFile(tmp_path / "cut.mp4", 24)
     for index in range(10):
         writer.write(index, _picture(index, _cameras(1)[0]))
-    writer._written = 30
+    writer.written = 30
     with pytest.raises(UserError, match="Make room on the disk"):
         writer.finish()
     writer.discard()
@@ -246,20 +362,25 @@ def test_what_cannot_be_exported_is_refused_before_anything_begins(
     (tmp_path / "used" / "frame_00000.png").write_text("")
     worker = FakeWorker()
     with pytest.raises(UserError, match=message):
-        start_export(tmp_path / name, cameras, fps, worker.send, worker.events.append)
+        order = ExportOrder(tmp_path / name, Film(cameras), fps)
+        start_export(order, worker.send, worker.events.append)
     assert not worker.commands and not worker.events
 
 
 def test_the_render_job_carries_what_was_asked(tmp_path: Path) -> None:
     sent: queue.Queue[Command] = queue.Queue()
     export = start_export(
-        tmp_path / "frames", _cameras(3), 24, sent.put, lambda event: None,
-        supersample=1.5, background=(1.0, 1.0, 1.0), mode="depth", colour_map="gray", share=0.2,
+        _order(
+            tmp_path / "frames", 3, supersample=1.5, background=(1.0, 1.0, 1.0), mode="depth", colour_map="gray",
+            share=0.2, live=True, pauses=True, normals=True, depth="16-bit PNG",
+        ),
+        sent.put, lambda event: None,
     )  # fmt: skip
     command = sent.get_nowait()
     assert isinstance(command, StartJob)
     job = command.job
     assert (job.job_id, job.supersample, job.background) == (export.job_id, 1.5, (1.0, 1.0, 1.0))
-    assert (job.mode, job.colour_map, job.share, len(job.cameras)) == ("depth", "gray", 0.2, 3)
+    assert (job.mode, job.colour_map, job.share, len(job.shots)) == ("depth", "gray", 0.2, 3)
+    assert job.live and job.pauses and job.layers == {"colour", "normal", "depth"}
     job.frames.put(None)
     assert export.wait(PATIENCE_S)

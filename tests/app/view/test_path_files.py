@@ -31,7 +31,7 @@ def _path() -> CameraPath:
 def test_a_path_comes_back_as_it_was(tmp_path: Path) -> None:
     file = tmp_path / "tour.json"
     write_path(file, _path(), DATA_FROM_ENGINE)
-    for key, back in zip(_path().keys, read_path(file, DATA_FROM_ENGINE).keys):
+    for key, back in zip(_path().keys, read_path(file, DATA_FROM_ENGINE).path.keys):
         assert back.time_s == key.time_s
         assert np.allclose(back.world_from_cam, key.world_from_cam, atol=1e-12)
         assert back.fov_y_rad == pytest.approx(key.fov_y_rad)
@@ -69,7 +69,7 @@ def _set_key(name: str, value):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.__setitem__("version", 99), "version 99, but only version 1 is known"),
+        (lambda c: c.__setitem__("version", 99), "version 99, but only versions 1 and 2 are known"),
         (lambda c: c.__setitem__("format", "other"), "is not a camera path"),
         (lambda c: c.__setitem__("keys", []), "list of 1 to 100,000 'keys', got 0"),
         (lambda c: c.__setitem__("keys", {}), "got no list"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Orbit and spiral go round the scene, close, and take after the capture; a zoom-out leaves it."""
+"""Ready-made paths: what each one shows, that they take after the capture, and that their keys follow their frames."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from app.view.preset_moves import FULL_TURN, PathPreset
 from app.view.presets import (
-    FULL_TURN,
+    LABELS,
+    MOVES,
     PRESETS,
-    PathPreset,
     centre_of_interest,
-    orbit,
-    spiral,
+    preset_path,
     suggest,
-    zoom_out,
 )
 from engine.cameras import Camera, look_at
 from engine.errors import UserError
@@ -26,6 +25,8 @@ CENTRE = np.array([0.1, -0.2, 0.05])
 PRESET = PathPreset(
     CENTRE, UP, radius=1.2, height=0.5, fov_y_rad=0.8, start=np.array([1.0, 0.0, 0.3]), frames=60
 )
+orbit, spiral, zoom_out = (PRESETS[name] for name in ("orbit", "spiral", "zoom-out"))
+ROUND = [name for name in PRESETS if name != "fly-along"]  # those that look at the centre
 
 
 def _capture(angles: np.ndarray, elevation: float = 0.5, distance: float = 1.4) -> list[Camera]:
@@ -37,15 +38,15 @@ def _capture(angles: np.ndarray, elevation: float = 0.5, distance: float = 1.4) 
     return cameras
 
 
-@pytest.mark.parametrize("make", PRESETS.values())
-def test_every_frame_looks_at_the_centre_upright(make) -> None:
-    cameras = make(PRESET, 320, 200)
+@pytest.mark.parametrize("name", ROUND)
+def test_every_frame_looks_at_the_centre_upright(name: str) -> None:
+    cameras = PRESETS[name](PRESET, 320, 200)
     assert len(cameras) == 60
     for camera in cameras:
         (pixel,), (depth,) = camera.project(CENTRE[None])
         assert np.allclose(pixel, [160, 100], atol=1e-9) and depth > 0
         assert -camera.world_from_cam[:3, 1] @ UP > 0
-        assert camera.fov_y_rad == pytest.approx(0.8)
+        assert name == "dolly-zoom" or camera.fov_y_rad == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize("make", [orbit, spiral])
@@ -84,7 +85,50 @@ def test_a_zoom_out_shrinks_the_scene_by_the_same_factor_from_frame_to_frame_and
 
 
 def test_one_frame_of_a_preset_is_a_frame() -> None:
-    assert [len(make(replace(PRESET, frames=1), 320, 200)) for make in PRESETS.values()] == [1, 1, 1]
+    assert {len(PRESETS[name](replace(PRESET, frames=1), 320, 200)) for name in ROUND} == {1}
+
+
+def test_a_dolly_zoom_keeps_the_size_of_what_stands_at_the_centre() -> None:
+    cameras = PRESETS["dolly-zoom"](PRESET, 320, 200)
+    distances = np.array([np.linalg.norm(camera.position - CENTRE) for camera in cameras])
+    assert np.all(np.diff(distances) > 0) and distances[-1] > 4 * distances[0]
+    beside = CENTRE + 0.2 * cameras[0].world_from_cam[:3, 0]  # in the plane of the centre, in every frame
+    pixels = [camera.project(beside[None])[0][0] for camera in cameras]
+    assert np.allclose(pixels, pixels[0], atol=1e-6) and pixels[0][0] > 170
+
+
+def test_a_figure_eight_crosses_itself_once_and_stays_on_its_side() -> None:
+    offsets = np.array([camera.position for camera in PRESETS["figure-eight"](PRESET, 320, 200)]) - CENTRE
+    assert np.allclose(np.linalg.norm(offsets, axis=1), np.hypot(1.2, 0.5))
+    angles = np.arctan2(offsets[:, 1], offsets[:, 0])
+    assert np.degrees(np.abs(angles).max()) == pytest.approx(60, abs=0.5)
+    assert np.allclose(offsets[0], offsets[30], atol=1e-9), "the middle of the eight"
+    assert offsets[8, 2] > offsets[0, 2] > offsets[22, 2] and angles[8] > 0 < angles[22]
+    narrow = PRESETS["figure-eight"](replace(PRESET, arc_rad=0.6), 320, 200)
+    angles = [np.arctan2(*(camera.position - CENTRE)[1::-1]) for camera in narrow]
+    assert np.abs(angles).max() < 0.301
+
+
+def test_every_preset_has_a_label() -> None:
+    assert set(LABELS) == set(PRESETS) and all(text.endswith(".") for text in LABELS.values())
+
+
+@pytest.mark.parametrize("name", ROUND)
+@pytest.mark.parametrize("change", [{}, {"turns": 2.0}, {"turns": 1.25}, {"arc_rad": 1.0}, {"height": -0.3}])
+def test_a_few_keys_follow_the_frames_of_a_preset(name: str, change: dict[str, float]) -> None:
+    preset = replace(PRESET, **change)
+    path = preset_path(name, preset, seconds=3.0)
+    assert path.duration_s == pytest.approx(3.0) and len(path.keys) <= 32 * preset.turns
+    whole = preset.turns == round(preset.turns)
+    assert path.closed == (name in ("orbit", "spiral", "figure-eight") and whole)
+    progress = np.random.default_rng(3).uniform(size=100)
+    there, fovs = MOVES[name](preset, progress)
+    poses, path_fovs = path.sample(3.0 * progress)
+    away = np.linalg.norm(there[:, :3, 3] - CENTRE, axis=1)
+    # What preset_path asks for at 120 moments is 0.005 and half a degree; between them it is hardly more.
+    assert (np.linalg.norm(poses[:, :3, 3] - there[:, :3, 3], axis=1) / away).max() < 0.006
+    assert np.abs(poses[:, :3, :3] - there[:, :3, :3]).max() < np.radians(0.6)
+    assert np.abs(path_fovs - fovs).max() < np.radians(0.6)
 
 
 def test_a_suggestion_takes_after_the_capture() -> None:

@@ -121,6 +121,8 @@ def test_what_cannot_be_trained_alone_is_refused_in_one_sentence() -> None:
     with pytest.raises(UserError, match="No training view looks"):
         method.inspection.set_train_region(away)
     method.inspection.set_train_region(HALF)
+    with pytest.raises(UserError, match="No other view looks"):
+        method.exclude(method.region.views)
     with pytest.raises(UserError, match=r"objective\.kind=rays"):
         method.set_options({"objective.kind": "rays"})
     assert method.config.objective.kind == "raster"
