@@ -212,4 +212,3 @@ class Actions:
             self.send(messages.SaveCheckpoint())
         else:
             self.do(action)
-
