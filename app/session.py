@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from app.inspection import Inspection
 from app.settings import Settings
 from app.undo import UndoStack
 from app.view.path import CameraPath
@@ -54,7 +55,6 @@ class ViewSettings:
     show_box: bool = True
     show_axes: bool = True
     show_points: bool = True  # the capture's sparse points; put away when training starts
-    safe_colours: bool = False  # those that people with any colour vision tell apart
     edit_box: bool = False  # the handles of the foreground box are out
     show_wireframe: bool = False
     show_errors: bool = False  # the error map of the training view one is in, or of the nearest
@@ -187,6 +187,7 @@ class Session:
     export_estimate: tuple[float, float] | None = None  # seconds and bytes of what the panel describes
     jobs: list[JobRow] = field(default_factory=list)  # exports, in the order in which they are rendered
     view: ViewSettings = field(default_factory=ViewSettings)
+    inspect: Inspection = field(default_factory=Inspection)
     settings: Settings = field(default_factory=Settings)  # of all scenes; set by `gui/preferences.py`
     undo: UndoStack = field(default_factory=UndoStack)  # edits of everything that can be edited
     shown_slots: frozenset[str] = (

@@ -38,11 +38,11 @@ class Appearance:
 
     theme: str = option("dark", "Dark or light window; pictures stay as they are.", choices=("dark", "light"))
     text_size: float = option(
-        1.0, "Size of all text, as a multiple of the usual one.", minimum=0.7, maximum=2.0
+        1.0, "Size of all text and of what holds it.", minimum=0.7, maximum=2.0, unit="x"
     )
     interface_scale: float = option(
         0.0,
-        "Scale of everything in the window; 0 takes what the desktop asks for.",
+        "Pixels of the screen for a pixel of an ordinary one; at the left end, what the desktop asks for.",
         minimum=0.0,
         maximum=MAX_SCALE,
     )
@@ -82,9 +82,7 @@ class Mouse:
         "left orbits", "What the buttons do; the help window lists it.",
         choices=("left orbits", "left looks", "middle orbits"),
     )  # fmt: skip
-    turn_speed: float = option(
-        1.0, "How far a drag turns, as a multiple of the usual.", minimum=0.2, maximum=4.0
-    )
+    turn_speed: float = option(1.0, "How far a drag turns the camera.", minimum=0.2, maximum=4.0, unit="x")
     invert_horizontal: bool = option(False, "Let a drag to the right turn the other way round.")
     invert_vertical: bool = option(False, "Let a drag upwards turn the other way round.")
 
@@ -117,7 +115,9 @@ class Gamepad:
     """Flying by gamepad or 3D mouse."""
 
     enabled: bool = option(True, "Fly with a gamepad or a SpaceMouse while one is plugged in.")
-    speed: float = option(1.0, "Speed of the sticks, as a multiple of the usual.", minimum=0.1, maximum=5.0)
+    speed: float = option(
+        1.0, "How fast sticks and the 3D mouse fly and turn.", minimum=0.1, maximum=5.0, unit="x"
+    )
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,11 @@ def free_caches() -> None:
         torch.cuda.empty_cache()
 
 
+def host_free_bytes() -> int:
+    """Return what memory of the computer is free."""
+    return _host_memory()[0]
+
+
 def _give_back_pages() -> None:
     """Let glibc return free pages between its blocks to the system; other allocators do so by themselves or cannot be asked."""
     if not sys.platform.startswith("linux"):

@@ -81,6 +81,17 @@ def with_scene(session: Session) -> str | None:
     return "Open a scene first." if session.scene is None else None
 
 
+def can(
+    capability: str, first: Callable[[Session], str | None] = with_scene
+) -> Callable[[Session], str | None]:
+    """Return what says why a command cannot run that needs a capability of the open model, after what `first` says."""
+
+    def reason(session: Session) -> str | None:
+        return first(session) or session.scene.why_not(capability) or None
+
+    return reason
+
+
 def own(session: Session) -> str | None:
     """Return why a command that trains or changes the open model cannot run."""
     if session.scene is not None and session.state is not TrainState.LOADING and session.scene.only_shown:

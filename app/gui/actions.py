@@ -139,7 +139,7 @@ class Actions:
 
     def toggle_help(self) -> None:
         """Show or hide the list of commands."""
-        self._parts.dialogs.toggle_help()
+        self.do("help.toggle")
 
     def quit(self) -> None:
         """Leave, after asking about what would be lost; training is saved by the worker as it stops."""

@@ -17,6 +17,9 @@ Rgba = tuple[int, int, int, int]
 class Colour(list[int]):
     """Red, green, blue, opacity, 0..255. Compares by what it is now; as a key it stands for its name."""
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, list | tuple) and tuple(self) == tuple(other)
+
     __hash__ = object.__hash__
 
 
@@ -120,7 +123,7 @@ _SAFE: dict[str, dict[str, Rgba]] = {
         "GOOD": (0, 106, 78, 255),
         "WARNING": (128, 86, 0, 255),
         "BAD": (164, 68, 0, 255),
-        "HELD_OUT": (150, 62, 110, 255),
+        "HELD_OUT": (158, 48, 122, 255),
         "SCENE_ACCENT": (40, 140, 210, 255),
         "SCENE_HELD_OUT": (240, 228, 65, 255),
         "SCENE_BAD": (226, 106, 21, 255),

@@ -184,9 +184,12 @@ class Columns:
             dpg.configure_item(self._cells[panel_id][0], enabled=True)
             dpg.focus_item(self._cells[panel_id][1])
             return
-        header = self._headers[panel_id]
+        header, window = self._headers[panel_id], self.windows[slot]
+        was_open, place = dpg.get_value(header), dpg.get_item_pos(header)[1]
         dpg.set_value(header, True)
-        dpg.set_y_scroll(self.windows[slot], max(0, dpg.get_item_pos(header)[1] - self._look.sizes.px(10)))
+        inside = 0 <= place - dpg.get_y_scroll(window) < 0.5 * dpg.get_item_height(window)
+        if not was_open or not inside:  # else it can be read where it is
+            dpg.set_y_scroll(window, max(0, place - self._look.sizes.px(10)))
         dpg.focus_item(header)
 
     def shown(self) -> list[str]:

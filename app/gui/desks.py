@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from app.gui.export_desk import ExportDesk
+from app.gui.help_window import HelpWindow
+from app.gui.inspect_desk import InspectDesk
 from app.gui.palette import Palette
 from app.gui.path_desk import PathDesk
 from app.gui.run_desk import RunDesk
@@ -44,7 +46,9 @@ DESKS: tuple[Callable[[Parts], Desk], ...] = (  # in the order of their turns
     Palette,
     SettingsWindow,
     StartDesk,
+    HelpWindow,
     RunDesk,
     PathDesk,
+    InspectDesk,
     ExportDesk,
 )

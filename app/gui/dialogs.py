@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Windows that float above the rest: choose a folder, an error (`error_card.py`), a question, the list of commands."""
+"""Windows that float above the rest: choose a folder, an error (`error_card.py`), a question."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import dearpygui.dearpygui as dpg
 
-from app import commands
 from app.gui import theme
 from app.gui.chooser import Choice, FolderChooser
 from app.gui.error_card import ErrorCard
@@ -22,7 +21,6 @@ class Dialogs:
         self._look, self._size = look, size
         self._modal: int | str | None = None
         self._chooser: int | str | None = None
-        self._help: int | str | None = None
         self._card = ErrorCard(look, size)
         self.claims: list[Callable[[], bool]] = []  # of others that want the keyboard for themselves
         self.escapes: list[
@@ -49,13 +47,9 @@ class Dialogs:
                 return True
         if any(close() for close in reversed(self.escapes)):
             return True
-        if self._card.window is not None:
-            self._card.close()
-            return True
-        if self._help is not None and _shown(self._help):
-            self._forget("_help")
-            return True
-        return False
+        shown = self._card.window is not None
+        self._card.close()
+        return shown
 
     def enter(self) -> bool:
         """Answer the question that is open with yes, as Enter does; return whether there is one."""
@@ -177,69 +171,6 @@ class Dialogs:
     ) -> None:
         """Say what failed, why and what to do, with a button for each way on; a newer error takes the place of an older one."""
         self._card.show(what, chain, offers, details)
-
-    def toggle_help(self) -> None:
-        """Show or hide the commands and keys, made from the registry."""
-        if self._help is not None and _shown(self._help):
-            self._forget("_help")
-            return
-        self._forget("_help")
-        px, (width, height) = self._look.sizes.px, self._size()
-        wide, high = min(px(860), width - px(40)), min(px(640), height - px(80))
-        self._help = dpg.add_window(
-            label="Commands and keys", width=wide, height=high, no_collapse=True,
-            pos=[(width - wide) // 2, (height - high) // 2], on_close=lambda: self._forget("_help"),
-        )  # fmt: skip
-        dpg.bind_item_theme(self._help, self._look.floating)
-        with dpg.group(parent=self._help):
-            self._mouse_table()
-            for menu in commands.MENUS:
-                self._heading(menu)
-                rows = [(c.shortcut, c.label, c.help) for c in commands.COMMANDS if c.menu == menu]
-                self._table(rows)
-
-    def _mouse_table(self) -> None:
-        self._heading("Mouse and flying")
-        self._table(
-            [
-                ("Left drag", "Orbit", "Turn about the point in the middle."),
-                ("Right drag", "Look", "Turn the head where you stand."),
-                (
-                    "Middle drag",
-                    "Pan",
-                    "What is under the cursor stays under it. Shift + left drag does the same.",
-                ),
-                ("Wheel", "Dolly", "Go towards what is under the cursor, or away."),
-                ("W A S D", "Fly", "Forward, left, back, right; Q down, E up; Shift is faster."),
-                ("Click", "Jump", "On a camera frustum: go into that view."),
-                ("Click", "Select a key", "On a frustum of the camera path; twice: look through it."),
-                ("Drag", "Move a key", "By the arrows of what is selected; the rings turn it."),
-                ("Drag", "Time a key", "On the timeline. Shift: later keys move along. Ctrl: copies move."),
-                (
-                    "Double click",
-                    "Split the path",
-                    "On the timeline between keys. The ruler scrubs, the wheel zooms.",
-                ),
-            ]
-        )
-
-    def _heading(self, text: str) -> None:
-        dpg.add_spacer(height=self._look.sizes.px(2))
-        item = dpg.add_text(text, color=theme.ACCENT)
-        if self._look.bold is not None:
-            dpg.bind_item_font(item, self._look.bold)
-
-    def _table(self, rows: list[tuple[str, str, str]]) -> None:
-        px = self._look.sizes.px
-        with dpg.table(header_row=False, policy=dpg.mvTable_SizingFixedFit, row_background=True):
-            dpg.add_table_column(width_fixed=True, init_width_or_weight=px(110))
-            dpg.add_table_column(width_fixed=True, init_width_or_weight=px(180))
-            dpg.add_table_column(width_stretch=True)
-            for key, label, text in rows:
-                with dpg.table_row():
-                    dpg.add_text(key, color=theme.MUTED)
-                    dpg.add_text(label)
-                    dpg.add_text(text, color=theme.MUTED, wrap=0)
 
     def _open_modal(self, title: str, wide: int) -> int | str:
         self._forget("_modal")

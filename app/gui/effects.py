@@ -11,7 +11,6 @@ def on_view(session: Session, before: Settings, after: Settings) -> None:
     """Bring the session's view to the settings that are others than before."""
     view, old, new = session.view, before.viewport, after.viewport
     safe = after.appearance.safe_colours
-    view.safe_colours = safe
     if safe != before.appearance.safe_colours:
         view.colour_map = SAFE_MAP if safe else new.colour_map
     if new.colour_map != old.colour_map:

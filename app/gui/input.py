@@ -13,7 +13,7 @@ from collections.abc import Callable
 import dearpygui.dearpygui as dpg
 
 from app import commands
-from app.gui.keyboard import CTRL, SHIFT, WALKING, chord, down, key_names, typing, walking
+from app.gui.keyboard import CTRL, SHIFT, WALKING, chord, down, key_names, typing, walk, walking
 from app.gui.viewport import Viewport
 from app.view.controllers import PAN
 from app.view.gestures import drag_of
@@ -116,6 +116,7 @@ class Input:
         if self._button is not None or button not in BUTTONS or not self.over_viewport():
             return
         viewport, x, y = self._viewport, *self._local()
+        walk(False)
         self._button = button
         self._pressed_at = self._mouse
         if button == 0 and viewport.over_split(x):
@@ -177,8 +178,10 @@ class Input:
             return
         if name is None or (repeated and name not in _REPEATING) or self._blocked() or typing():
             return
-        if walking() and name in WALKING and not self._modifier(*CTRL):
-            return  # it moves from widget to widget
+        if name in WALKING and not self._modifier(*CTRL):
+            if walking():
+                return  # it moves from widget to widget
+            self._viewport.take_keyboard()
         self._held.add(code)
         ctrl, shift = self._modifier(*CTRL), self._modifier(*SHIFT)
         command = commands.by_shortcut(chord(name, ctrl, shift))

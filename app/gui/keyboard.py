@@ -8,7 +8,7 @@ import dearpygui.dearpygui as dpg
 CTRL, SHIFT = (dpg.mvKey_LControl, dpg.mvKey_RControl), (dpg.mvKey_LShift, dpg.mvKey_RShift)
 WALKING = frozenset({"Tab", "Space", "Left", "Right", "Up", "Down", "Home", "End", "Enter", "Delete"})
 _SHIFTED = {"/": "?", ",": "<", ".": ">"}
-_walks = [False]  # as Dear PyGui was told last; a process has one window
+_walks = [False]  # of the one window of this process
 _TYPING = (
     "mvInputText",
     "mvInputInt",
@@ -42,13 +42,14 @@ def key_names() -> dict[int, str]:
         dpg.mvKey_Slash: "/",
         dpg.mvKey_Comma: ",",
         dpg.mvKey_Minus: "-",
-        dpg.mvKey_Plus: "=",  # the key of both
+        # Dear PyGui hands these on without a name for them; they stand in one row with the comma.
+        dpg.mvKey_Comma - 1: "'",
+        dpg.mvKey_Comma + 4: ";",
+        dpg.mvKey_Comma + 5: "=",
+        dpg.mvKey_Comma + 9: "`",
         dpg.mvKey_Add: "=",
         dpg.mvKey_Subtract: "-",
-        dpg.mvKey_Colon: ";",
-        dpg.mvKey_Quote: "'",
         dpg.mvKey_Backslash: "\\",
-        dpg.mvKey_Tilde: "`",
         dpg.mvKey_Spacebar: "Space",
         dpg.mvKey_Return: "Enter",
         dpg.mvKey_NumPadEnter: "Enter",
@@ -81,9 +82,11 @@ def walking() -> bool:
 
 
 def walk(on: bool) -> None:
-    """Let the keyboard go from widget to widget, or give it back to the scene."""
+    """Let the keyboard go from widget to widget, or give it back to the scene.
+
+    Dear PyGui can do so from its start only, so it always may; who gives it back takes the focus away from the widgets.
+    """
     _walks[0] = on
-    dpg.configure_app(keyboard_navigation=on)
 
 
 def typing() -> bool:

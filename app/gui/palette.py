@@ -122,6 +122,8 @@ class Palette:
     # --- what was found ---------------------------------------------------------------------------------------
 
     def _search(self, query: str) -> None:
+        if not self.shown:  # the last letter was heard after Enter
+            return
         recent = self._parts.columns.layout.recent_commands
         self._found = rank(query, entries(self._parts, with_views=bool(query.strip())), recent)
         self._chosen = self._first = 0

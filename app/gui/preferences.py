@@ -29,7 +29,7 @@ class Preferences:
         self, session: Session, path: Path, desk_scale: float, forced_scale: float | None = None
     ) -> None:
         """`desk_scale` is what the desktop asks for; `forced_scale` is what the command line does, over all settings."""
-        self._session, self._path, self._desk_scale, self._forced = session, path, desk_scale, forced_scale
+        self._session, self._path, self.desk_scale, self._forced = session, path, desk_scale, forced_scale
         self._listeners: list[Listener] = []
         self._rescale = Rescale()
         session.settings, changed = settings.load(path)
@@ -41,7 +41,7 @@ class Preferences:
     def scale(self) -> float:
         """The scale that everything in the window should have."""
         look = self._session.settings.appearance
-        chosen = look.interface_scale if look.interface_scale > 0.0 else self._desk_scale
+        chosen = look.interface_scale if look.interface_scale > 0.0 else self.desk_scale
         return theme.clamped_scale((self._forced or chosen) * look.text_size)
 
     @property

@@ -145,7 +145,6 @@ class KeysPage:
     def _become(self, changed: dict[str, str]) -> None:
         self.stop()
         self._parts.preferences.change_keys(changed)
-        self.update()
 
     def _say(self, text: str, colour: theme.Colour = theme.MUTED) -> None:
         dpg.set_value(self._word, text)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from app.gui.actions import Parts
 
 WIDTH, HEIGHT = 720, 560
-KEYS = "keys"
+KEYS, SCALE = "keys", "appearance.interface_scale"
 
 
 class SettingsWindow:
@@ -65,6 +65,10 @@ class SettingsWindow:
         for name, value in flatten(now).items():
             if not dpg.is_item_active(self._controls[name]):
                 dpg.set_value(self._controls[name], _said(name, value))
+        scale, chosen = self._controls[SCALE], now.appearance.interface_scale
+        dpg.configure_item(
+            scale, format="%.2f x" if chosen else f"as the desktop ({self._parts.preferences.desk_scale:g} x)"
+        )
         return True
 
     @property
@@ -119,7 +123,7 @@ class SettingsWindow:
                             dpg.add_spacer(height=self._look.sizes.px(5))
 
     def _control(self, info: OptionInfo) -> int | str:
-        forced = info.name == "appearance.interface_scale" and self._parts.preferences.forced_scale
+        forced = info.name == SCALE and self._parts.preferences.forced_scale
         common: dict[str, Any] = {"enabled": not forced}
         if info.type is bool:
             item = dpg.add_checkbox(callback=lambda s, value: self._set(info.name, value), **common)
@@ -159,7 +163,7 @@ class SettingsWindow:
 
     def _set(self, name: str, value: Any) -> None:
         try:
-            if name == "appearance.interface_scale" and 0.0 < value < settings.MIN_SCALE:
+            if name == SCALE and 0.0 < value < settings.MIN_SCALE:
                 value = 0.0
             self._parts.preferences.change({name: round(value, 3) if isinstance(value, float) else value})
             dpg.set_value(self._word, "")

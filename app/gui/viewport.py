@@ -321,6 +321,10 @@ class Viewport:
         """Whether the mouse was over the picture, and nothing floated above it there, in the last frame of the window."""
         return dpg.is_item_hovered(self._drawlist)
 
+    def take_keyboard(self) -> None:
+        """Let no widget have the keyboard."""
+        dpg.focus_item(dpg.get_item_parent(self._drawlist))
+
     def over_split(self, x: float) -> bool:
         """Whether the split line is under the mouse."""
         reach = self._look.sizes.px(SPLIT_GRAB_PX)
@@ -378,6 +382,7 @@ class Viewport:
         view, stats = self.session.view, self.session.stats
         difference = view.ground_truth == "difference"
         beside = (difference or view.ground_truth == "beside") and self.session.beside is not None
+        shown = self.session.inspect.shown(self.session.scene)
         settings = (
             view.mode,
             view.colour_map,
@@ -385,6 +390,7 @@ class Viewport:
             (view.mode == "error" or view.show_errors) and view.view_index,
             beside,
             view.show_errors,
+            shown,
             difference,
             (difference or view.mode == "error" or view.show_errors) and view.error_top,
         )
@@ -401,7 +407,8 @@ class Viewport:
                 ViewRequest(
                     decision.serial, camera, view.mode, view.colour_map, decision.scale, decision.moving,
                     view.background, view.view_index, self.canvas.takes_device_frames, beside,
-                    view.show_errors, difference and beside, view.error_top,
+                    view.show_errors, shown.levels, shown.crop, shown.crop_outside, shown.slice, difference and beside,
+                    view.error_top,
                 )
             )  # fmt: skip
 

@@ -86,7 +86,7 @@ def _run_window(
     layout = lay.load(lay.layout_file())
     dpg.create_context()
     try:
-        dpg.configure_app(manual_callback_management=True)
+        dpg.configure_app(manual_callback_management=True, keyboard_navigation=True)
         icon, area = str(icon_path()), free_area()
         place = {"width": layout.width, "height": layout.height}
         if area is not None:

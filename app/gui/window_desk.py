@@ -92,7 +92,7 @@ class WindowDesk:
         if not walking() or self._parts.session.scene is None:  # on the start page it always has
             return False
         walk(False)
-        dpg.focus_item(self._parts.columns.windows["viewport"])
+        self._parts.viewport.take_keyboard()
         self._parts.reports.note("keyboard: scene")
         return True
 

@@ -20,6 +20,10 @@ _OTHERS = (
     ("Shift + left drag", "Pan", "The same with any buttons."),
     ("Wheel", "Dolly", "Go towards what is under the cursor, or away."),
     ("Click", "Jump", "On a camera frustum: go into that view."),
+    ("Click", "Select a key", "On a frustum of the camera path; twice: look through it."),
+    ("Drag", "Move a key", "By the arrows of what is selected; the rings turn it."),
+    ("Drag", "Time a key", "On the timeline. Shift: later keys move along. Ctrl: copies move."),
+    ("Double click", "Split the path", "On the timeline between keys. The ruler scrubs, the wheel zooms."),
     ("W A S D", "Fly", "Forward, left, back, right; Q down, E up; Shift is faster."),
 )
 
