@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 from app.session import CurvePoint, Session
 
 BESIDE = "beside "  # before the name of a curve of the model beside
@@ -54,3 +56,9 @@ def smoothed(values: list[float], smoothing: float) -> list[float]:
         weight = smoothing * weight + (1.0 - smoothing)
         result.append(mean / weight)
     return result
+
+
+def step_below(value: float) -> float:
+    """Return the largest of 1, 2, 5, 10, 20, ... that is at most `value`, which is at least 1."""
+    decade = 10.0 ** int(math.log10(value) + 1e-9)
+    return max(step * decade for step in (1.0, 2.0, 5.0) if step * decade <= value)

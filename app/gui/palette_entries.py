@@ -70,7 +70,8 @@ def _options(parts: Parts) -> Iterator[Entry]:
     if scene is None:
         return
     for info in describe(method_class(scene.method).Config):
+        group = info.name.rpartition(".")[0].rpartition(".")[2].replace("_", " ").capitalize()
+        label = f"{group}: {info.label.lower()}" if group else info.label
         act = partial(parts.do, "window.option", info.name)
-        yield Entry(
-            f"option:{info.name}", info.label, "Option of training", f"{info.help} {info.name}", act=act
-        )
+        text = f"{info.help} {info.name}"
+        yield Entry(f"option:{info.name}", label, "Option of training", text, act=act)
