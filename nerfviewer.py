@@ -20,6 +20,7 @@ import engine
 from engine.cameras import Camera, look_at
 from engine.checkpoint import load as load_checkpoint
 from engine.checkpoint import save as save_checkpoint
+from engine.conventions import move_pose
 from engine.datasets import Scene, SceneOptions, Split, View, load_scene
 from engine.errors import CheckpointError, OptionError, SceneError, UserError
 from engine.methods.common import (
@@ -32,6 +33,7 @@ from engine.methods.common import (
     method_names,
 )
 from engine.options import OptionInfo, build, describe, updated
+from engine.training import open_trained
 
 __all__ = [
     "Buffers",
@@ -56,6 +58,8 @@ __all__ = [
     "look_at",
     "method_class",
     "method_names",
+    "move_pose",
+    "open_trained",
     "save_checkpoint",
     "updated",
 ]

@@ -99,6 +99,10 @@ def _dispatch(argv: list[str]) -> int:
         from engine.sfm.options import ImportOptions
 
         flags = with_options(flags, ImportOptions)
+    if flags is ExportFlags:
+        from engine.export.options import ExportOptions
+
+        flags = with_options(flags, ExportOptions)
     arguments = tyro.cli(
         flags,
         args=rest,
@@ -211,6 +215,11 @@ def _window(arguments: Any, argv: list[str]) -> int:
     if run_folder is not None:
         from engine.runs import open_run
 
+        if run_folder.is_file():
+            raise UserError(
+                f"{run_folder} cannot be shown, because {reason}; make a video of it with nerfviewer render, such as "
+                f"nerfviewer render {run_folder} --spiral -o film.mp4."
+            )
         scene = open_run(run_folder).spec.scene
     seconds = WITHOUT_WINDOW_S if arguments.exit_after is None else arguments.exit_after
     job = TrainJob(
@@ -320,19 +329,29 @@ def _render(arguments: Any, argv: list[str]) -> int:
     from app.paths import path_frame
     from app.view.presets import PRESETS
 
-    kinds = (*PRESETS, "path")
+    kinds = (*PRESETS, "path", "view")
     chosen = [kind for kind in kinds if getattr(arguments, kind.replace("-", "_"))]
     if len(chosen) != 1:
         came = " and ".join(f"--{kind}" for kind in chosen) or "none"
         wanted = ", ".join(f"--{kind}" for kind in PRESETS)
-        raise UserError(f"render needs one of {wanted} and --path FILE, got {came}.")
+        raise UserError(f"render needs one of {wanted}, --path FILE and --view VIEW, got {came}.")
     for name in ("frames", "fps", "ngp_scale"):
         _check_above_zero(name, getattr(arguments, name))
     size = _size(arguments.size)
     frame = path_frame(arguments.ngp_scale, arguments.ngp_offset, arguments.dataparser)
     kind, path = chosen[0], arguments.path
     return render(
-        RenderTask(arguments.run, arguments.output, kind, path, size, arguments.fps, arguments.frames, frame)
+        RenderTask(
+            arguments.run,
+            arguments.output,
+            kind,
+            path,
+            size,
+            arguments.fps,
+            arguments.frames,
+            frame,
+            arguments,
+        )
     )
 
 
@@ -351,40 +370,19 @@ def _path(arguments: Any, argv: list[str]) -> int:
 
 
 def _export(arguments: Any, argv: list[str]) -> int:
-    folders = {".voxels": _export_voxels, ".nodes": _export_nodes}
-    if (suffix := arguments.output.suffix.lower()) in folders:
-        return folders[suffix](arguments)
-    from engine.export.plenoxels import export_run
-
-    grid = export_run(arguments.run, arguments.output, arguments.density_bits)
-    size = arguments.output.stat().st_size
-    print(f"Wrote {arguments.output}: {len(grid.density):,} voxels, {size / 1e6:.1f} MB.", file=sys.stderr)
-    return 0
-
-
-def _export_voxels(arguments: Any) -> int:
-    from app.headless import Console
-    from engine.export.voxels import export_run
-    from engine.methods.infnerf.bake import BakeOptions
+    from app.exporting import estimate, export
+    from engine.export.options import ExportOptions
 
     for name in ("fineness", "max_voxels"):
         _check_above_zero(name, getattr(arguments, name))
-    options = BakeOptions(arguments.sh_degree, arguments.fineness, arguments.max_voxels)
-    console = Console()
-    told = lambda stage, done, total: console.progress(f"{stage}  {done:,} / {total:,}")  # noqa: E731
-    baked = export_run(arguments.run, arguments.output, options, told)
-    size = sum(path.stat().st_size for path in arguments.output.rglob("*") if path.is_file())
-    print(f"Wrote {arguments.output}: {len(baked.octree):,} voxels, {size / 1e6:.1f} MB.", file=sys.stderr)
-    return 0
-
-
-def _export_nodes(arguments: Any) -> int:
-    from engine.export.nodes import export_run
-
-    store, update = export_run(arguments.run, arguments.output)
-    new = f"{update.written:,} of them new, {update.nbytes / 1e6:.1f} MB"
-    print(f"Wrote {arguments.output}: {store.tree.nodes:,} nodes, {new}.", file=sys.stderr)
-    return 0
+    values = given(arguments, ExportOptions, argv)
+    if arguments.estimate:
+        return estimate(arguments, values)
+    if arguments.output is None:
+        raise UserError(
+            "export needs a file to write; name it with -o, such as -o scene.voxels or -o model.glb."
+        )
+    return export(arguments, values)
 
 
 def _check_above_zero(name: str, value: float | None) -> None:

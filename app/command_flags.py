@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from app.output_flags import OutputFlags
+
 Help = tyro.conf.arg
 
 
@@ -160,8 +162,8 @@ class PathFrameFlags(CommonFlags):
 
 
 @dataclass(frozen=True)
-class RenderFlags(DeviceFlags, PathFrameFlags):
-    """Render a camera path of a run: --spiral, --orbit and so on, or --path FILE."""
+class RenderFlags(OutputFlags, DeviceFlags, PathFrameFlags):
+    """Render a camera path of a run: --spiral, --orbit and so on, --path FILE, or one picture: --view."""
 
     run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
     spiral: Annotated[
@@ -224,27 +226,40 @@ class PathFlags(PathFrameFlags):
 
 @dataclass(frozen=True)
 class ExportFlags(CommonFlags):
-    """Write what a run learned: of Plenoxels .npz for other programs or .plenoxels, a small file; of InfNeRF .voxels or .nodes.
+    """Write what a run learned for other programs, or as a small file. The suffix says in which format.
 
-    A folder NAME.voxels is a run of SVRaster: open it, render it, train on from it. NAME.nodes has a file per node of the tree.
+    .voxels is one small file that opens like a run; .glb and .obj are a mesh; .ply holds voxels, or what --format says. Of
+    Plenoxels .npz is the public file and .plenoxels a small one; of InfNeRF NAME.nodes has a file per node of the tree.
     """
 
-    run: Annotated[tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder.")] = tyro.MISSING
+    run: Annotated[
+        tyro.conf.Positional[Path], Help(metavar="RUN", help="A run folder or a .voxels file.")
+    ] = tyro.MISSING
     output: Annotated[
-        Path,
+        Path | None,
         Help(
             aliases=["-o"],
-            metavar="FILE.npz|FILE.plenoxels|NAME.voxels|NAME.nodes",
+            metavar="FILE.voxels|.glb|.obj|.ply|.npz|.plenoxels|NAME.nodes",
             help="The file or folder to write.",
         ),
-    ] = tyro.MISSING
+    ] = None
+    format: Annotated[
+        Literal["compact", "mesh", "points", "voxels", "cubes", "webgl"] | None,
+        Help(help="What to write into a .ply: voxels otherwise."),
+    ] = None
+    estimate: Annotated[
+        tyro.conf.FlagCreatePairsOff[bool],
+        Help(help="Only say how large each format would be and what it would lose."),
+    ] = False
     density_bits: Annotated[Literal[8, 16], Help(help="Bits of a density in a .plenoxels file.")] = 8
-    sh_degree: Annotated[Literal[0, 1, 2, 3], Help(help="Degree of the colours of .voxels.")] = 2
+    sh_degree: Annotated[
+        Literal[0, 1, 2, 3], Help(help="Degree of the colours that InfNeRF is baked with.")
+    ] = 2
     fineness: Annotated[
         float,
-        Help(help="Voxels of .voxels in a row that are as long as a finest cell of the node there."),
+        Help(help="Baked voxels in a row that are as long as a finest cell of InfNeRF's node there."),
     ] = 1.0
-    max_voxels: Annotated[int, Help(help="Voxels of .voxels at most, the heaviest.")] = 1_500_000
+    max_voxels: Annotated[int, Help(help="Baked voxels of InfNeRF at most, the heaviest.")] = 1_500_000
 
 
 @dataclass(frozen=True)

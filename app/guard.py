@@ -24,7 +24,7 @@ def losses(session: Session, leaving: bool = True) -> tuple[Loss, ...]:
     found = []
     if session.save_failed is not None and session.scene is not None:
         step = session.stats.step if session.stats is not None else 0
-        reason = session.save_failed.chain[-1] if session.save_failed.chain else "the disk refused it"
+        reason = session.save_failed.chain[0] if session.save_failed.chain else "the disk refused it"
         found.append(Loss(f"Training up to step {step:,} could not be saved: {reason}", "save_checkpoint"))
     if session.path_unsaved:
         name = Path(session.path_file).name if session.path_file else "The camera path"

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from app.inspection import Inspection
 from app.settings import Settings
 from app.undo import UndoStack
 from app.view.path import CameraPath
+from engine.cameras import Camera
 from engine.findings import Finding
 from engine.messages import (
     AdaptPreviewed,
@@ -95,7 +97,7 @@ class TimelapseSettings:
     """What the next time-lapse of training is."""
 
     views: str = "current view"  # or "held-out views", "chosen views"
-    chosen: tuple[int, ...] = ()  # into SceneOpened.views
+    cameras: list[Camera] = field(default_factory=list)  # the chosen views
     every: str = "seconds"  # or "growing steps"
     seconds: float = 2.0  # of training, between two pictures
     growth: float = 1.1  # of the step, from one picture to the next
@@ -185,6 +187,7 @@ class Session:
     export_estimate: tuple[float, float] | None = None  # seconds and bytes of what the panel describes
     jobs: list[JobRow] = field(default_factory=list)  # exports, in the order in which they are rendered
     view: ViewSettings = field(default_factory=ViewSettings)
+    inspect: Inspection = field(default_factory=Inspection)
     settings: Settings = field(default_factory=Settings)  # of all scenes; set by `gui/preferences.py`
     undo: UndoStack = field(default_factory=UndoStack)  # edits of everything that can be edited
     shown_slots: frozenset[str] = (

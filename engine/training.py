@@ -18,6 +18,8 @@ from engine.datasets.box import text_of_centre, with_box
 from engine.datasets.recognise import BUILT_IN
 from engine.datasets.scene import Points, Scene
 from engine.errors import CheckpointError, UserError
+from engine.export import compact
+from engine.export.source import as_svraster
 from engine.findings import Finding
 from engine.messages import (
     Beside,
@@ -30,7 +32,9 @@ from engine.messages import (
     ViewInfo,
 )
 from engine.methods.common import Method
+from engine.methods.inspection import inspection_of
 from engine.monitor import VITALS, Monitor
+from engine.snapshots import Ring
 from engine.tally import Tally
 
 MAX_DRAWN_POINTS = 200_000  # of the sparse points, sent to a front end
@@ -84,6 +88,7 @@ class Training:
         self.followed = False  # another process trains it
         self.holds_run = False  # nobody else may train this run meanwhile
         self.key = next(_keys)  # tells models of one process apart
+        self.ring = Ring()  # what edits of its structure can be undone
         self.losses: tuple[tuple[str, float], ...] = ()  # of the last step
         self.psnr = float("nan")
         self.evaluate_at = math.inf  # training seconds
@@ -195,9 +200,15 @@ class Training:
         self.exclude((i for i in resumed.header.get("excluded", ()) if i < len(self.scene.train)), True)
         self.unsaved = False
 
+    def came_back(self) -> None:
+        """Note that the method is in a state of earlier or later: the next save forgets what lies beyond its step."""
+        self.resumed_from = step = self.method.step
+        self.monitor.begin(self.seconds, [r for r in self.monitor.records if r.get("step", 0) <= step])
+        self.unsaved = True
+
     def opened(self) -> SceneOpened:
         """Describe the scene and the model for a front end."""
-        scene = self.scene_now()
+        scene, tools = self.scene_now(), inspection_of(self.method)
         views = [ViewInfo(v.name, v.camera, False) for v in scene.train.views]
         views += [ViewInfo(v.name, v.camera, True) for v in scene.test.views]
         xyz, rgb = _drawn_points(scene.points)
@@ -228,6 +239,11 @@ class Training:
             options=dict(self.run.spec.options),
             findings=self.findings,
             inference=self.resting,
+            can=tools.can,
+            cannot=tools.cannot,
+            train_region=tools.train_region,
+            undo_labels=self.ring.undo_labels,
+            redo_labels=self.ring.redo_labels,
             followed=self.followed,
             only_shown=self.only_shown,
         )
@@ -274,6 +290,12 @@ def _told_scene(spec: runs.RunSpec) -> str:
     return " ".join([spec.scene, *(f"{name}={value}" for name, value in sorted(spec.options.items()))])
 
 
+def open_trained(path: str | Path, report: Report | None = None) -> Training:
+    """Return the newest checkpoint of a run on its scene: `.scene` and `.method`. Raises UserError in one sentence."""
+    opener = Opener(load_scene, make_method, Path(path).parent, None)
+    return opener.run(OpenRun(str(path)), report or (lambda stage, done, total: None))[0]
+
+
 class Opener:
     """Makes a Training of a scene or of a run. What loads is injected, so that tests load nothing."""
 
@@ -299,7 +321,12 @@ class Opener:
         return Training(scene, method, self._place(spec))
 
     def run(self, command: OpenRun, report: Report) -> tuple[Training, list[Logged]]:
-        """Load the scene of a run and the newest checkpoint that can be read; log what had to be skipped."""
+        """Load the scene of a run and the newest checkpoint that can be read; log what had to be skipped.
+
+        A compact file of voxels is opened like a run; what is trained on from there goes into a new folder.
+        """
+        if compact.is_compact(command.path):
+            return self._compact(command.path, report)
         run = runs.open_run(command.path)
 
         def load() -> Scene:
@@ -311,6 +338,28 @@ class Opener:
             training.followed, training.only_shown = True, FOLLOWED
             log = log[:-1]  # it is not resumed
         return training, log
+
+    def _compact(self, path: str, report: Report) -> tuple[Training, list[Logged]]:
+        """Open a compact file; where its photos are missing, its voxels are drawn in their place."""
+        stored = compact.read(path)
+        spec = stored.spec
+        log = []
+        try:
+            report("loading", 0, 0)
+            scene = self._loader(spec.scene, spec.options, report)
+        except UserError as error:
+            scene = compact.scene_without_photos(stored, path, error)
+            log = [Logged("warning", scene.warnings[0])]
+        model = as_svraster(stored.voxels, scene, spec.seed)
+        method = self._factory(model.name, scene, stored.voxels.values, spec.seed)
+        method.load_state(*model.state())
+        spec = dataclasses.replace(spec, method=model.name, values=options.flatten(method.config))
+        training = Training(scene, method, self._place(spec))
+        training.seconds = training.saved_seconds = stored.seconds
+        return training, [
+            *log,
+            Logged("info", f"Opened {path}; what is trained on goes into {training.run.path}."),
+        ]
 
     def newer(self, training: Training, resumed: runs.Resumed) -> None:
         """Let a model show another checkpoint of its run; options that differ need another model."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import messages as m
-from engine import worker_beside, worker_follow, worker_modes, worker_moments
+from engine import worker_beside, worker_follow, worker_modes, worker_moments, worker_scenes, worker_structure
 from engine.errors import UserError
 from engine.messages import TrainState
+from engine.methods.inspection import inspection_of
 from engine.training import Report, Training
 from engine.worker_meter import resident_bytes
 from engine.worker_source import ModelSource
@@ -111,6 +112,7 @@ def _pause(core: Core, command: m.Pause) -> None:
 def _reset(core: Core, command: m.Reset) -> None:
     _save_if_needed(core)
     had_moved = core.training.scene_now() is not core.training.scene
+    ring, region = core.training.ring, inspection_of(core.training.method).train_region
     training = core.opener.again(core.training, command.values)
     if command.values:  # other options may need other kernels
         core.warm_up(training)
@@ -119,6 +121,10 @@ def _reset(core: Core, command: m.Reset) -> None:
     core.emit(m.OptionsChanged(training.opened().values))
     if had_moved:
         core.tell_cameras()
+    if ring.undo_labels or ring.redo_labels:
+        core.emit(worker_structure.undo_changed(training))
+    if region is not None:
+        core.emit(m.TrainRegionChanged(None, training.key))
     core.tell_run_folder()
     core.emit(m.Logged("info", f"Training starts again from step 0, to be saved in {training.run.path}."))
     core.enter(TrainState.PAUSED, "Reset to step 0.")
@@ -160,25 +166,6 @@ def _set_options(core: Core, command: m.SetOptions) -> None:
     core.emit(m.OptionsChanged(core.training.opened().values))
 
 
-def _prune(core: Core, command: m.PruneNow) -> None:
-    _changed(core, core.training.method.prune_now())
-
-
-def _subdivide(core: Core, command: m.SubdivideNow) -> None:
-    _changed(core, core.training.method.subdivide_now())
-
-
-def _changed(core: Core, report: m.AdaptReport) -> None:
-    core.training.unsaved = True
-    core.forget_evaluation(core.training)
-    core.changed_by_hand(report)
-    core.publish()
-
-
-def _preview(core: Core, command: m.PreviewAdapt) -> None:
-    core.emit(m.AdaptPreviewed(core.training.method.preview_adapt()))
-
-
 def _evaluate(core: Core, command: m.Evaluate) -> None:
     beside = core.beside.training
     core.start_evaluation(core.training, *([] if beside is None else [beside]))
@@ -214,6 +201,7 @@ def _order_jobs(core: Core, command: m.OrderJobs) -> None:
 
 def _cancel_job(core: Core, command: m.CancelJob) -> None:
     core.jobs.cancel(command.job_id)
+    core.scenes.cancel(command.job_id)
 
 
 def _set_autosave(core: Core, command: m.SetAutosave) -> None:
@@ -223,6 +211,7 @@ def _set_autosave(core: Core, command: m.SetAutosave) -> None:
 def _stop(core: Core, command: m.Stop) -> None:
     core.stopped = True
     core.jobs.cancel()
+    core.scenes.stop()
     _save_if_needed(core)
     core.let_go()
 
@@ -254,9 +243,17 @@ _HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
     m.ExcludeViews: ("The views could not be left out", True, _exclude),
     m.SurveyCapture: ("The capture could not be looked over", True, _survey),
     m.SetOptions: ("The options could not be changed", True, _set_options),
-    m.PruneNow: ("Pruning failed", True, _prune),
-    m.SubdivideNow: ("Subdividing failed", True, _subdivide),
-    m.PreviewAdapt: ("The preview failed", True, _preview),
+    m.PruneNow: ("Pruning failed", True, worker_structure.prune_now),
+    m.SubdivideNow: ("Subdividing failed", True, worker_structure.subdivide_now),
+    m.PreviewAdapt: ("The preview failed", True, worker_structure.preview),
+    m.PickVoxel: ("No voxel could be picked", True, worker_structure.pick),
+    m.GetDetails: ("The voxels could not be looked over", True, worker_structure.details),
+    m.SetTrainRegion: ("The region to train could not be set", True, worker_structure.set_train_region),
+    m.DeleteRegion: ("Deleting failed", True, worker_structure.delete_region),
+    m.PruneRegion: ("Pruning the region failed", True, worker_structure.prune_region),
+    m.SubdivideRegion: ("Subdividing the region failed", True, worker_structure.subdivide_region),
+    m.UndoStructure: ("The change could not be undone", True, worker_structure.undo),
+    m.RedoStructure: ("The change could not be done again", True, worker_structure.redo),
     m.FitMemory: ("The model could not be fitted to the memory", True, worker_modes.fit_memory),
     m.SetMode: ("The mode could not be changed", True, worker_modes.set_mode),
     m.SetCacheBudget: ("The cache could not get that size", True, worker_modes.set_cache_budget),
@@ -267,6 +264,8 @@ _HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
     m.StartJob: ("The export could not start", False, _start_job),
     m.OrderJobs: ("The exports could not be put in order", False, _order_jobs),
     m.CancelJob: ("The export could not be cancelled", False, _cancel_job),
+    m.EstimateExport: ("The sizes of an export could not be found out", True, worker_scenes.estimate_export),
+    m.ExportScene: ("The scene could not be exported", True, worker_scenes.export_scene),
     m.Stop: ("The last save failed", False, _stop),
 }
 # What a model in inference mode can do as it is, or what replaces it; for any other command it is brought back first.
@@ -278,6 +277,8 @@ _AT_REST = (
     m.Evaluate,
     m.SaveCheckpoint,
     m.GetBoxes,
+    m.PickVoxel,
+    m.GetDetails,
     m.ListCheckpoints,
     m.SetMode,
     m.SetAutosave,

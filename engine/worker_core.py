@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from engine import memory, options, run_lock, worker_commands, worker_memory, worker_modes
+from engine import memory, options, run_lock, worker_commands, worker_memory, worker_modes, worker_structure
 from engine.cpu.crew import spent_and_waited_s
 from engine.diagnosis import diagnose
 from engine.errors import Interrupted, RunInUseError, UserError, cause_chain
@@ -53,6 +53,7 @@ from engine.worker_beside import (
 from engine.worker_follow import LOOK_S, Follower
 from engine.worker_jobs import JobRunner
 from engine.worker_meter import Meter, resident_bytes
+from engine.worker_scenes import SceneExports, training_now
 from engine.worker_survey import Survey
 from engine.worker_views import render_frame
 
@@ -103,6 +104,7 @@ class Core:
         self._evaluated: list[Training] = []  # the model under evaluation, then those that wait for theirs
         self.survey: Survey | None = None
         self.jobs = JobRunner(clock, self._job_failed)
+        self.scenes = SceneExports(outputs.events.put, lambda: training_now(self))
         self.follower: Follower | None = None
         self.meter = Meter(clock())
         self.timings = {"load": 0.0, "compile": 0.0, "evaluate": 0.0, "train": 0.0, "cpu": 0.0}
@@ -187,6 +189,7 @@ class Core:
         event = worker_memory.event(what, error, cause, self.training)  # says what was free before this
         memory.free_caches()
         stop_beside(self)
+        worker_structure.forget(self)
         if self.state is TrainState.TRAINING:
             self.pause("Memory ran out.", look=False)
         if (what, _NO_MEMORY) not in self._told:
@@ -497,7 +500,10 @@ class Core:
             self.forget_evaluation(self.training)
             if self.training is not training:
                 self.training.let_go()
+        replaced = self.training is not None
         self.training, self.save_due = training, False
+        if replaced:  # the model before may have been large, and fragments of it stay with the allocator
+            memory.free_caches()
         self.survey = None
         self._told.clear()
         self._cannot_save = False

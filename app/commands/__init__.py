@@ -8,7 +8,7 @@ window implements. Each menu has a file of its own. `python -m app.readme` refre
 from __future__ import annotations
 
 from app import shortcuts
-from app.commands import compare, edit, export, file, help, path, structure, train, view, window
+from app.commands import compare, edit, export, file, help, path, region, structure, train, view, window
 from app.commands.base import AppActions, Command, always, in_view, with_scene
 
 __all__ = [
@@ -32,6 +32,7 @@ _FILES = {
     "Train": train,
     "View": view,
     "Structure": structure,
+    "Region": region,
     "Compare": compare,
     "Path": path,
     "Export": export,

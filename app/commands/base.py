@@ -39,10 +39,7 @@ class AppActions(Protocol):
         """Ask a question; call `then` if the person presses `button`."""
 
     def export(self, kind: str) -> None:
-        """Start a "spiral", "orbit" or "zoom-out" video with the other settings of `session.export`."""
-
-    def screenshot(self) -> None:
-        """Save the viewport's picture."""
+        """Start an export of a preset or of the "path", with the other settings of `session.export`."""
 
     def export_views(self) -> None:
         """Ask for a file and write the table of views into it."""
@@ -82,6 +79,17 @@ def with_scene(session: Session) -> str | None:
     if session.state is TrainState.LOADING:
         return "The scene is still loading."
     return "Open a scene first." if session.scene is None else None
+
+
+def can(
+    capability: str, first: Callable[[Session], str | None] = with_scene
+) -> Callable[[Session], str | None]:
+    """Return what says why a command cannot run that needs a capability of the open model, after what `first` says."""
+
+    def reason(session: Session) -> str | None:
+        return first(session) or session.scene.why_not(capability) or None
+
+    return reason
 
 
 def own(session: Session) -> str | None:

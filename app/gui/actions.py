@@ -18,9 +18,9 @@ from app.gui.guarding import Guarding
 from app.gui.import_dialog import ImportDialog
 from app.gui.preferences import Preferences
 from app.gui.reports import Reports
-from app.gui.surfaces import SurfaceError
 from app.gui.viewport import Viewport
 from app.session import Session
+from app.view.view_record import holds_view
 from engine import messages
 from engine.datasets.recognise import BUILT_IN
 from engine.methods.common import method_names, method_title
@@ -54,11 +54,8 @@ class Actions:
         self._parts = parts
         self._last_folder = str(Path.cwd())
         self.guard = Guarding(parts.session, parts.dialogs, parts.reports, self._save)
-        exports = parts.exports
         self._actions: dict[str, Callable[[Any], None]] = {
             "goto_view": self.goto_view,
-            "export_video": lambda values: self._start_export(lambda: exports.start_with(values)),
-            "cancel_export": exports.cancel,
             "open": self.open_path,
             "follow": self.follow_run,
             "undo": lambda _: self._take_back(self.session.undo.undo, "undone"),
@@ -120,26 +117,8 @@ class Actions:
         self._parts.dialogs.confirm(question, button, then)
 
     def export(self, kind: str) -> None:
-        """Start a video of a kind with the settings of the export panel."""
-        self.session.export.kind = kind
-        self._start_export(lambda: self._parts.exports.start(self.session.export))
-
-    def screenshot(self) -> None:
-        """Save the viewport's picture beside the run."""
-        from PIL import Image
-
-        folder = self.session.output_folder()
-        path, n = folder / "screenshot.png", 1
-        while path.exists():
-            n += 1
-            path = folder / f"screenshot-{n}.png"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(self._parts.viewport.picture()).save(path)
-        except (OSError, SurfaceError) as error:
-            self._parts.reports.failed(f"Cannot save {path}", error)
-            return
-        self._parts.reports.note(f"saved {path}")
+        """Start an export of a preset or the path with the settings of the export panel."""
+        self.do("export.preset", kind)
 
     def export_views(self) -> None:
         """Ask for a file and write the table of views into it."""
@@ -200,6 +179,9 @@ class Actions:
         from engine.datasets.recognise import NotASceneError, recognise
 
         self._last_folder = str(Path(path).parent)
+        if holds_view(path):
+            self.do("export.open_view", path)
+            return
         found = recognise(path)
         if found.kind == "run":
             self._open(messages.OpenRun(str(found.path)))
@@ -226,9 +208,3 @@ class Actions:
             self.send(messages.SaveCheckpoint())
         else:
             self.do(action)
-
-    def _start_export(self, start: Callable[[], Path]) -> None:
-        try:
-            self._parts.reports.note(f"exporting to {start()}")
-        except Exception as error:
-            self._parts.reports.failed("The export did not start", error)

@@ -43,7 +43,6 @@ from app.gui.statusbar import StatusBar
 from app.gui.surfaces import CopySurface, SurfaceError, open_surface
 from app.gui.toasts import Toasts
 from app.gui.viewport import Viewport
-from app.gui.welcome import Welcome
 from app.session import Session
 from app.settings import Settings, settings_file
 from engine import messages
@@ -112,7 +111,6 @@ class App:
             self.actions.register(desk.actions())
         self.menu = MenuBar(self.look, self.actions.run)
         self.status = StatusBar(self.look)
-        self.welcome = Welcome(self.look, self.actions.run, self.actions.open_path)
         self.dialogs.escapes.append(self.imports.dismiss)
         self.input = Input(
             self.viewport,
@@ -133,7 +131,6 @@ class App:
         self.columns.build(context)
         self.viewport.build(self.columns.windows["viewport"])
         self.status.build(self.columns.windows["status"])
-        self.welcome.build()
         self.input.build()
         self._show_recent()
 
@@ -166,9 +163,8 @@ class App:
         return taken
 
     def _show_recent(self) -> None:
-        recent = self.columns.layout.recent
-        self.menu.set_recent(recent, self.actions.open_path)
-        self.welcome.set_recent(recent)
+        self._recent = self.columns.layout.recent
+        self.menu.set_recent(self._recent, self.actions.open_path)
 
     # --- presenting -------------------------------------------------------------------------------------------
 
@@ -329,8 +325,13 @@ class App:
         places = self.columns.place(width, height, menu, panels, timeline)
         self.viewport.place(places.viewport)
         self.columns.refresh(self.session)
-        self.welcome.refresh(self.session, places.viewport)
-        self._stale |= self.imports.refresh() | self.toasts.refresh(places.viewport)
+        if self.columns.layout.recent != self._recent:
+            self._show_recent()
+        self._stale |= self.imports.refresh()
+        if self.toasts.refresh(places.viewport):
+            self._stale = True
+            if self.dialogs.error_window is not None:  # it stays on top
+                dpg.focus_item(self.dialogs.error_window)
         if panels:
             self.menu.refresh(self.session, width)
             self.status.refresh(self.session, self.reports.current_note())

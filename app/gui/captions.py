@@ -6,7 +6,7 @@ from __future__ import annotations
 import dearpygui.dearpygui as dpg
 import numpy as np
 
-from app.gui import theme
+from app.gui import inspect_captions, theme
 from app.gui.annotations import Annotations, Chip
 from app.gui.layout import Rect
 from app.session import Session
@@ -17,6 +17,7 @@ from engine.messages import Frame, SceneOpened
 from engine.render.colour_maps import colour_table
 
 LEGEND_STEPS = 48
+CHIP_STEP = 31  # from one line at the top left to the next
 ABOVE_NAMES = 0.55  # legends: leaves room for the names of two pictures below
 
 
@@ -94,21 +95,36 @@ class Captions:
         chips = []
         if index is not None and index < len(scene.views):
             chips.append(Chip(place_of_view(scene, index), px(14), px(14)))
+        for text, colour in inspect_captions.lines(self._session):
+            chips.append(Chip(text, px(14), px(14) + len(chips) * px(CHIP_STEP), colour))
+        voxel = self._session.inspect.picked
+        if voxel is not None:
+            centre = np.array(voxel.centre)
+            if (centre - shown.position) @ shown.forward > 0.0:
+                chips.append(
+                    Chip(inspect_captions.of_voxel(voxel, scene), *self._beside(shown, rect, centre))
+                )
         if hovered is not None:
             info = scene.views[hovered]
-            pixels, _ = shown.project(info.camera.position[None])
-            x, y = (float(v) * rect.width / shown.width for v in pixels[0])
             label = f"{info.name}{'   held out' if info.held_out else ''}"
-            chips.append(Chip(label, round(x) + px(14), round(y) - px(12)))
+            chips.append(Chip(label, *self._beside(shown, rect, info.camera.position)))
         return chips
+
+    def _beside(self, shown: Camera, rect: Rect, point: np.ndarray) -> tuple[int, int]:
+        """Return where a text about a point of the scene stands."""
+        pixels, _ = shown.project(point[None])
+        x, y = (float(v) * rect.width / shown.width for v in pixels[0])
+        return round(x) + self._look.sizes.px(14), round(y) - self._look.sizes.px(12)
 
 
 def _scale_title(scene: SceneOpened, frame: Frame, unit: str) -> str:
     """Return what a picture's colours mean; an error map says whose it is."""
     if frame.heat_of is not None:
         return f"Error map of {scene.views[frame.heat_of].name}"
-    mode = frame.request.mode.capitalize()
-    return f"{mode} ({unit})" if unit else mode
+    mode = frame.request.mode
+    if mode in unit:  # it speaks for itself
+        return f"{unit[:1].upper()}{unit[1:]}"
+    return f"{mode.capitalize()} ({unit})" if unit else mode.capitalize()
 
 
 def place_of_view(scene: SceneOpened, index: int) -> str:

@@ -41,6 +41,7 @@ class Columns:
         self.layout = layout
         self.windows: dict[str, int | str] = {}
         self.places: lay.Places | None = None
+        self.covered = False
         self._look, self._panels, self._report = look, panels, report
         self._headers: dict[str, int | str] = {}
         self._cells: dict[
@@ -183,9 +184,12 @@ class Columns:
             dpg.configure_item(self._cells[panel_id][0], enabled=True)
             dpg.focus_item(self._cells[panel_id][1])
             return
-        header = self._headers[panel_id]
+        header, window = self._headers[panel_id], self.windows[slot]
+        was_open, place = dpg.get_value(header), dpg.get_item_pos(header)[1]
         dpg.set_value(header, True)
-        dpg.set_y_scroll(self.windows[slot], max(0, dpg.get_item_pos(header)[1] - self._look.sizes.px(10)))
+        inside = 0 <= place - dpg.get_y_scroll(window) < 0.5 * dpg.get_item_height(window)
+        if not was_open or not inside:  # else it can be read where it is
+            dpg.set_y_scroll(window, max(0, place - self._look.sizes.px(10)))
         dpg.focus_item(header)
 
     def shown(self) -> list[str]:
@@ -210,6 +214,11 @@ class Columns:
 
     # --- places -----------------------------------------------------------------------------------------------
 
+    def cover(self, covered: bool) -> None:
+        """Hide everything between menu and status bar, for a page that stands there, or bring it back."""
+        if covered != self.covered:
+            self.covered, self.places = covered, None
+
     def place(self, width: int, height: int, menu: int, panels: bool, timeline: bool = False) -> lay.Places:
         """Put every window where it belongs; return the places."""
         status = self._look.sizes.px(STATUS_HEIGHT)
@@ -220,7 +229,7 @@ class Columns:
         self.places = places
         for name, window in self.windows.items():
             rect = getattr(places, name)
-            show = rect.width > 1 and rect.height > 1
+            show = rect.width > 1 and rect.height > 1 and (name == "status" or not self.covered)
             dpg.configure_item(window, show=show)
             if show:
                 dpg.configure_item(window, pos=[rect.x, rect.y], width=rect.width, height=rect.height)
@@ -228,8 +237,8 @@ class Columns:
         return places
 
     def _draw_lines(self, places: lay.Places, width: int, height: int, menu: int, panels: bool) -> None:
-        for line in self._lines.values():
-            dpg.configure_item(line, show=panels)
+        for name, line in self._lines.items():
+            dpg.configure_item(line, show=panels and (name in ("menu", "status") or not self.covered))
         if not panels:
             return
         low = places.viewport.y + places.viewport.height + places.splitters["left"].width - 1
@@ -238,7 +247,7 @@ class Columns:
             x = rect.x + rect.width // 2
             dpg.configure_item(self._lines[name], p1=[x, menu], p2=[x, low])
         for name in ("bottom", "timeline"):
-            dpg.configure_item(self._lines[name], show=name in places.splitters)
+            dpg.configure_item(self._lines[name], show=name in places.splitters and not self.covered)
         for name in places.splitters.keys() & {"bottom", "timeline"}:
             y = places.splitters[name].y + places.splitters[name].height // 2
             dpg.configure_item(self._lines[name], p1=[0, y], p2=[width, y])
@@ -247,7 +256,7 @@ class Columns:
 
     def pull(self, x: float, y: float, down: bool, started: bool) -> bool:
         """Let the mouse move the splitters; return whether one is being pulled."""
-        if self.places is None or not self.places.splitters:
+        if self.places is None or not self.places.splitters or self.covered:
             self._pulled = None
             return False
         over = next((name for name, rect in self.places.splitters.items() if rect.contains(x, y)), None)

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from app.gui.export_desk import ExportDesk
 from app.gui.gamepad import GamepadDesk
 from app.gui.help_window import HelpWindow
+from app.gui.inspect_desk import InspectDesk
 from app.gui.palette import Palette
 from app.gui.path_desk import PathDesk
 from app.gui.run_desk import RunDesk
 from app.gui.settings_window import SettingsWindow
+from app.gui.start_desk import StartDesk
 from app.gui.window_desk import WindowDesk
 from engine.messages import Event
 
@@ -41,10 +44,13 @@ class Desk(Protocol):
 
 DESKS: tuple[Callable[[Parts], Desk], ...] = (  # in the order of their turns
     WindowDesk,
-    Palette,
     SettingsWindow,
+    StartDesk,
     HelpWindow,
     RunDesk,
     PathDesk,
+    InspectDesk,
+    ExportDesk,
     GamepadDesk,
+    Palette,  # last: Esc closes it before all others
 )

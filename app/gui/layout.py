@@ -60,7 +60,7 @@ class Layout:
     show_right: bool = True
     show_bottom: bool = True
     # "compare" opens by itself once there is a second model
-    folded: tuple[str, ...] = ("compare", "memory", "nodes", "objective")
+    folded: tuple[str, ...] = ("compare", "inspect", "memory", "nodes", "objective", "region")
     hidden: tuple[str, ...] = ()  # panels of the strip that a preset of the layout leaves out
     recent: tuple[str, ...] = ()
     recent_commands: tuple[str, ...] = ()  # of the command palette, newest first

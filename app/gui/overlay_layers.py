@@ -95,9 +95,8 @@ class OverlayLayers:
         behind = session.timeline.shown and session.path is not None  # a camera path is what one looks at
         key: Any = "off"
         if view.show_frusta:
-            levels = self._levels(session)
-            safe = session.settings.appearance.safe_colours
-            key = (self._inside(eye), session.excluded, flagged, behind, levels, safe)
+            levels, safe = self._levels(session), session.settings.appearance.safe_colours
+            key = self._inside(eye), session.excluded, flagged, levels, safe, behind
         changed = self._update("frusta", key, self._set_frusta)
         changed |= self._update("hover", hovered if view.show_frusta else None, self._set_hover)
         changed |= self._update("points", view.show_points, self._set_points)
@@ -149,7 +148,7 @@ class OverlayLayers:
         if key == "off":
             self._pass.remove("frusta")
             return
-        inside, excluded, flagged, behind, levels, safe = key
+        inside, excluded, flagged, levels, safe, behind = key
         table = np.array([_rgba((*rgb, 255), 0.95) for rgb in quality.table(safe)])
         chosen = [n for n in range(len(self.cameras)) if n not in inside]
         segments = frusta.frustum_segments([self.cameras[n] for n in chosen], self.frustum_size)

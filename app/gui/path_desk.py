@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from app.gui.actions import Parts
 
 OPENED = (".*", ".json", ".txt")  # a COLMAP model is text
-RECORD_TOLERANCE = 0.004  # engine units that a recorded path may be off the way that was flown
+# How far a recorded path may be off the way that was flown: engine units, and a turn. More keys can hardly be edited.
+RECORD_TOLERANCE, RECORD_TURN_RAD = 0.01, np.radians(1.5)
 
 
 class PathDesk:
@@ -213,7 +214,7 @@ class PathDesk:
         if len(samples) < 2:
             self._parts.reports.note("nothing was recorded: the camera did not move")
             return
-        path = from_recording(samples, RECORD_TOLERANCE)
+        path = from_recording(samples, RECORD_TOLERANCE, RECORD_TURN_RAD)
         self.editor.become("Record path", path, [])
         self._session.playhead_s = path.start_s
         self._parts.reports.note(f"recorded {path.duration_s:.1f} s as {len(path.keys)} keys")
@@ -261,7 +262,9 @@ class PathDesk:
 
         choice = Choice("Format", FORMATS, self.store.format, choose)
         then = lambda file: self._write(file, self.store.format)  # noqa: E731
-        self._parts.dialogs.save("Save the camera path", self._folder(), "path", SUFFIX, then, choice)
+        file = self._session.path_file
+        name = Path(file).stem if file else f"{self._session.scene.name} path"
+        self._parts.dialogs.save("Save the camera path", self._folder(), name, SUFFIX, then, choice)
 
     def _write(self, file: str, format: str) -> None:
         try:

@@ -94,7 +94,10 @@ class PathTool:
         """Move or turn the selected keys."""
         if self._drag is None or self._before is None:
             return
-        if max(abs(x - self._drag.x), abs(y - self._drag.y)) < CLICK_PX and self._session.path is self._before:
+        if (
+            max(abs(x - self._drag.x), abs(y - self._drag.y)) < CLICK_PX
+            and self._session.path is self._before
+        ):
             return
         moved = self._drag.moved(camera, x, y)
         change = moved @ np.linalg.inv(self._drag.start.world_from_cam)

@@ -34,9 +34,11 @@ from engine.messages import (
     StateChanged,
     Stats,
     StructureChanged,
+    StructureUndone,
     TrainState,
     ViewsExcluded,
 )
+from engine.methods.common import VALUE_MODES
 
 CURVE_LIMIT = 2000  # points a curve may hold: more than a plot has pixels, and 20 curves stay below 4 MB
 WARNING_LIMIT = 100
@@ -54,6 +56,7 @@ PSNR, HELD_OUT_PSNR, HELD_OUT_SSIM, VOXELS = (
 
 def apply_event(session: Session, event: Event) -> None:
     """Bring the session up to date with one event of the worker."""
+    session.inspect.hear(event)
     if isinstance(event, SceneOpened):
         _open(session, event)
     elif isinstance(event, StateChanged):
@@ -72,6 +75,8 @@ def apply_event(session: Session, event: Event) -> None:
         session.wire_drawn = len(event.boxes), event.total
     elif isinstance(event, AdaptPreviewed):
         session.preview = event
+    elif isinstance(event, StructureUndone):
+        session.preview = None
     elif isinstance(event, CaptureSurveyed):
         session.survey = event
     elif isinstance(event, CamerasMoved) and session.scene is not None:
@@ -119,8 +124,10 @@ def apply_stats(session: Session, stats: Stats) -> None:
         return  # nothing new, or of a model that is not in front any more
     session.stats = stats
     _follow_beside(session, stats)
-    if before is not None and stats.step < before.step:  # trained anew: what was learned before is gone
-        _forget_training(session)
+    if before is not None and stats.step < before.step:
+        _go_back(session, stats.step)
+        if session.curves.get(PSNR):  # there it was drawn already
+            return
     elif before is not None and stats.step == before.step and session.curves:
         return
     if (
@@ -198,11 +205,15 @@ def _open(session: Session, scene: SceneOpened) -> None:
     front = known.get(scene.key) or BesideModel(Beside(scene.key, scene.method, scene.run_folder))
     session.curves, session.evaluated = front.curves, front.evaluated
     _set_beside(session, scene.beside, known)
+    if session.view.mode in VALUE_MODES and scene.why_not(session.view.mode):
+        session.view.mode = "colour"
     session.checkpoints, session.save_failed = (), None
     session.followed = session.followed if scene.followed else None
     if scene.key in known:  # it was beside: nothing else has changed
         return
     session.view.edit_box, session.view.show_points = False, True
+    if before is None or (before.data_from_engine != scene.data_from_engine).any() or not again:
+        session.inspect.forget_places()
     if again:  # a reset: the person goes on looking from where they are
         return
     session.survey = None
@@ -227,10 +238,19 @@ def _known_models(session: Session) -> dict[int, BesideModel]:
     return {model.info.key: model for model in known}
 
 
-def _forget_training(session: Session) -> None:
-    session.curves.clear()
-    session.evaluated = session.preview = session.fitted = None
-    session.findings, session.inference = (), False
+def _go_back(session: Session, step: int) -> None:
+    """What was learned after a step is gone: an edit was undone, or, at step 0, training begins anew."""
+    session.preview = session.fitted = None
+    if session.evaluated is not None and session.evaluated.step > step:
+        session.evaluated = None
+    if step == 0:
+        session.curves.clear()
+        session.evaluated, session.findings, session.inference = None, (), False
+        return
+    for name, points in list(session.curves.items()):
+        session.curves[name] = [point for point in points if point.step <= step]
+        if not session.curves[name]:
+            del session.curves[name]
 
 
 def _seconds(session: Session) -> float:

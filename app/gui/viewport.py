@@ -65,7 +65,8 @@ class Viewport:
         self._tool: Tool | None = None  # that has the mouse
         self.moved = False  # in the last `update`
         self.request_waiting: Callable[[], bool] = lambda: False  # whether the last one was not begun yet
-        self._request, self._send, self._photos, self._clock = request, send, photos, clock
+        self.photos = photos
+        self._request, self._send, self._clock = request, send, clock
         self._look = look
         self._frame_times: deque[float] = deque(maxlen=120)
         self._settings: Any = None
@@ -149,7 +150,7 @@ class Viewport:
                 )
         self._box_drag = self.layers.handle = None
         self.layers.open_scene(scene)
-        self._photos.clear()
+        self.photos.clear()
         self._wire_key = self.hovered = None
         self.canvas.clear()
         self.scheduler.expect(scene.slow_views)
@@ -381,6 +382,7 @@ class Viewport:
         view, stats = self.session.view, self.session.stats
         difference = view.ground_truth == "difference"
         beside = (difference or view.ground_truth == "beside") and self.session.beside is not None
+        shown = self.session.inspect.shown(self.session.scene)
         settings = (
             view.mode,
             view.colour_map,
@@ -388,6 +390,7 @@ class Viewport:
             (view.mode == "error" or view.show_errors) and view.view_index,
             beside,
             view.show_errors,
+            shown,
             difference,
             (difference or view.mode == "error" or view.show_errors) and view.error_top,
         )
@@ -404,7 +407,8 @@ class Viewport:
                 ViewRequest(
                     decision.serial, camera, view.mode, view.colour_map, decision.scale, decision.moving,
                     view.background, view.view_index, self.canvas.takes_device_frames, beside,
-                    view.show_errors, difference and beside, view.error_top,
+                    view.show_errors, shown.levels, shown.crop, shown.crop_outside, shown.slice, difference and beside,
+                    view.error_top,
                 )
             )  # fmt: skip
 

@@ -89,7 +89,7 @@ class WindowDesk:
 
     def _to_scene(self) -> bool:
         """Give the keyboard back to the scene; return whether a panel had it."""
-        if not walking():
+        if not walking() or self._parts.session.scene is None:  # on the start page it always has
             return False
         walk(False)
         self._parts.viewport.take_keyboard()

@@ -122,6 +122,19 @@ class ViewRecord:
         )
 
 
+def holds_view(file: Path | str) -> bool:
+    """Return whether a file is a screenshot with a view in it."""
+    from PIL import Image
+
+    if not str(file).lower().endswith(".png"):
+        return False
+    try:
+        with Image.open(file) as image:
+            return KEY in getattr(image, "text", {})
+    except (OSError, ValueError, SyntaxError):
+        return False
+
+
 def view_from_screenshot(file: Path | str) -> ViewRecord:
     """Return the view that a screenshot holds. Whatever is wrong with it is a UserError of one sentence."""
     from PIL import Image

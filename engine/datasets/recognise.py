@@ -34,6 +34,7 @@ _FILES = {  # signature -> kind, sentence
     "ply": ("ply", "This is a .ply file of points or a model."),
     "npz": ("array", "This is an archive of arrays."),
     "torch": ("torch", "This is a model that PyTorch saved."),
+    "voxels": ("run", "This is a compact file of voxels of nerfviewer."),
     "empty": ("empty", "This file is empty."),
 }
 _REMEDIES = {
@@ -62,7 +63,8 @@ class Recognised:
     `kind` is one of `SCENES` or "run", "checkpoint", "photos", "photo", "video", "camera_path", "ply", "array",
     "torch", "part" (of a scene), "inside" (a scene or run is in a folder below or above), "empty", "unknown",
     "missing", "unreadable".
-    `path` is what its opener wants: the run folder of a run.json, the scene folder of a COLMAP model, the scene below.
+    `path` is what its opener wants: the run folder of a run.json, the scene folder of a COLMAP model, the scene below. A
+    compact file of voxels is opened as a "run".
     `sentence` says what it is ("This is a run of nerfviewer.").
     """
 

@@ -20,7 +20,7 @@ _TRANSPORT_PACKET = 188  # bytes from one sync byte of an MPEG transport stream 
 def kind_of_bytes(head: bytes, size: int) -> str:
     """Return what a file is that begins with `head` (a few kB) and has `size` bytes.
 
-    One of "photo", "video", "ply", "npy", "npz", "torch", "safetensors", "json", "text", "empty", "unknown".
+    One of "photo", "video", "ply", "npy", "npz", "torch", "safetensors", "voxels", "json", "text", "empty", "unknown".
     """
     if not head:
         return "empty"
@@ -28,6 +28,8 @@ def kind_of_bytes(head: bytes, size: int) -> str:
         return "npy"
     if head.startswith((b"ply\n", b"ply\r")):
         return "ply"
+    if head.startswith(b"NVVOXELS"):  # what engine/export/compact.py writes
+        return "voxels"
     if head.startswith(b"PK\x03\x04"):
         return "npz" if b".npy" in head[:4096] else "torch" if b"data.pkl" in head[:4096] else "unknown"
     if head.startswith(_PHOTOS) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP"):

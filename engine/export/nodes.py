@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import UserError
-from engine.export.voxels import open_infnerf
+from engine.export.run import opened
 
 if TYPE_CHECKING:
     from engine.node_store import NodeStore, Update
 
-SUFFIX = ".nodes"
+NAME, SUFFIX = "infnerf", ".nodes"
 
 
 def export_run(
@@ -28,5 +28,5 @@ def export_run(
     output = Path(output)
     if output.suffix.lower() != SUFFIX:
         raise UserError(f"Cannot export to {output}: its name must end in {SUFFIX}.")
-    opened = open_infnerf(run, progress or (lambda stage, done, total: None))
-    return write(opened.method, output)
+    report = progress or (lambda stage, done, total: None)
+    return write(opened(run, report, only=NAME).method, output)

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.cameras import Camera
 from engine.messages.base import Command
+from engine.region import EVERYTHING, Region, Shown
 from engine.shots import Shot
 
 
@@ -227,8 +229,13 @@ class SubdivideNow(Command):
 
 @dataclass(frozen=True)
 class PreviewAdapt(Command):
-    """Ask what pruning and subdividing would do; the answer is AdaptPreviewed."""
+    """Ask what pruning and subdividing would do, `region` given: in it alone; the answer is AdaptPreviewed.
 
+    With a `limit`, it comes with the boxes of at most so many voxels that would go, and as many that would be split.
+    """
+
+    limit: int = 0
+    region: Region | None = None
     supersedes = "preview"
 
 
@@ -291,6 +298,67 @@ class GetBoxes(Command):
 
 
 @dataclass(frozen=True)
+class PickVoxel(Command):
+    """Ask for the voxel that weighs most in the pixel x, y (from the left and top) of a camera; the answer is VoxelPicked."""
+
+    camera: Camera
+    x: float
+    y: float
+    shown: Shown = EVERYTHING
+    supersedes = "pick"
+
+
+@dataclass(frozen=True)
+class GetDetails(Command):
+    """Ask how the voxels of some levels (none given: all) are distributed; the answer is StructureDetails."""
+
+    levels: tuple[int, ...] = ()
+    supersedes = "details"
+
+
+@dataclass(frozen=True)
+class SetTrainRegion(Command):
+    """Train only what is in a region from the next step on, None: everything; the answer is TrainRegionChanged."""
+
+    region: Region | None
+
+
+@dataclass(frozen=True)
+class DeleteRegion(Command):
+    """Delete the voxels in a region, or all `outside` it; the answer is StructureChanged."""
+
+    region: Region
+    outside: bool = False
+
+
+@dataclass(frozen=True)
+class PruneRegion(Command):
+    """Drop the voxels in a region that are below the pruning threshold; the answer is StructureChanged."""
+
+    region: Region
+
+
+@dataclass(frozen=True)
+class SubdivideRegion(Command):
+    """Split every voxel in a region once; the answer is StructureChanged. Refused if the budget of voxels has no room."""
+
+    region: Region
+
+
+@dataclass(frozen=True)
+class UndoStructure(Command):
+    """Bring back the model as it was before the last edit of its structure by hand; the answer is StructureUndone.
+
+    What was trained since is lost.
+    """
+
+
+@dataclass(frozen=True)
+class RedoStructure(Command):
+    """Bring back the model as it was when the last edit was undone; the answer is StructureUndone."""
+
+
+@dataclass(frozen=True)
 class StartJob(Command):
     """Render a film beside training; pictures come through `RenderJob.frames`."""
 
@@ -302,6 +370,30 @@ class CancelJob(Command):
     """Stop a job; its JobEnded says cancelled."""
 
     job_id: str
+
+
+@dataclass(frozen=True)
+class EstimateExport(Command):
+    """Ask what the open model would be in each format of scene export; the answer is ExportEstimated.
+
+    `options` are those of ExportOptions by dotted name. A question that is not answered yet is given up.
+    """
+
+    options: dict[str, Any] = field(default_factory=dict)
+    supersedes = "estimate export"
+
+
+@dataclass(frozen=True)
+class ExportScene(Command):
+    """Write the open model, as it is now, into a file; `format` is an id of engine/export/formats.py.
+
+    SceneExportProgress tells how far it is, SceneExported its end; CancelJob gives it up.
+    """
+
+    job_id: str
+    format: str
+    path: str
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

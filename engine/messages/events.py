@@ -12,7 +12,10 @@ from engine.cameras import Camera
 from engine.capture import Flag
 from engine.findings import Finding
 from engine.messages.base import Command, Event, TrainState
-from engine.methods.common import AdaptReport, StructureStats
+from engine.methods.common import AdaptReport, Histogram, PickedVoxel, StructureStats
+from engine.region import Region
+
+ESTIMATE = "estimate"  # the job id of EstimateExport
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,18 @@ class SceneOpened(Event):
     options: dict[str, Any] = field(default_factory=dict)  # of the scene's reader
     findings: tuple[Finding, ...] = ()  # what goes wrong in its training
     inference: bool = False  # it only shows itself
+    can: frozenset[str] = frozenset()  # what it can do of `engine.methods.common.CAPABILITIES`
+    cannot: dict[str, str] = field(default_factory=dict)  # the rest, each with a sentence why
+    train_region: Region | None = None  # only this is trained
+    undo_labels: tuple[str, ...] = ()  # as in UndoChanged
+    redo_labels: tuple[str, ...] = ()
+
+    def why_not(self, capability: str) -> str:
+        """Return the sentence that says why the model cannot do something of CAPABILITIES, "" if it can."""
+        if capability in self.can:
+            return ""
+        return self.cannot.get(capability, "This method cannot do that.")
+
     followed: bool = False  # another process trains it
     only_shown: str = ""  # why it can be neither trained nor changed here, a sentence; "": it can
 
@@ -197,9 +212,66 @@ class StructureChanged(Event):
 
 @dataclass(frozen=True)
 class AdaptPreviewed(Event):
-    """The answer to PreviewAdapt."""
+    """The answer to PreviewAdapt: boxes [n,4] float32 (centre and edge) of voxels that would be pruned, and split.
+
+    They are thinned to the limit that was asked for; `report` has the whole numbers.
+    """
 
     report: AdaptReport
+    prune_boxes: np.ndarray | None = None
+    split_boxes: np.ndarray | None = None
+    region: Region | None = None
+
+
+@dataclass(frozen=True)
+class VoxelPicked(Event):
+    """The answer to PickVoxel: the voxel that weighs most in that pixel, None where there is nothing."""
+
+    x: float
+    y: float
+    voxel: PickedVoxel | None
+
+
+@dataclass(frozen=True)
+class StructureDetails(Event):
+    """The answer to GetDetails: a histogram for each number that the model knows of its voxels."""
+
+    levels: tuple[int, ...]
+    histograms: tuple[Histogram, ...]
+
+
+@dataclass(frozen=True)
+class TrainRegionChanged(Event):
+    """Only what is in `region` is trained from now on, None: everything."""
+
+    region: Region | None
+    key: int = 0
+
+
+@dataclass(frozen=True)
+class StructureUndone(Event):
+    """The model is again as it was before the edit `label`; with `redone`, as it was after it.
+
+    It stands at `step`; the `lost_steps` trained since are gone (below 0: that many came back).
+    """
+
+    label: str
+    step: int
+    lost_steps: int
+    redone: bool
+    stats: StructureStats
+    key: int = 0
+
+
+@dataclass(frozen=True)
+class UndoChanged(Event):
+    """Which edits of the structure of model `key` can be undone and done again, the last first, and what that holds in memory."""
+
+    undo_labels: tuple[str, ...]
+    redo_labels: tuple[str, ...]
+    bytes: int
+    limit_bytes: int
+    key: int = 0
 
 
 @dataclass(frozen=True)
@@ -294,6 +366,55 @@ class JobEnded(Event):
     job_id: str
     outcome: str
     detail: str
+
+
+@dataclass(frozen=True)
+class ExportEstimated(Event):
+    """The answer to EstimateExport about the model `key` at a step: what each format would be."""
+
+    formats: tuple[FormatEstimate, ...]
+    key: int
+    step: int
+
+
+@dataclass(frozen=True)
+class SceneExportProgress(Event):
+    """A scene export got further; `total` 0 means unknown."""
+
+    job_id: str
+    stage: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class SceneExported(Event):
+    """A scene export is over: `outcome` is "finished", "cancelled" or "failed".
+
+    `detail` says what was written into `path`, or why nothing was.
+    """
+
+    job_id: str
+    outcome: str
+    detail: str
+    path: str = ""
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class FormatEstimate:
+    """What a scene would be in a format. `bytes` None: not known; `rough`: about so many. `loss_db` is of PSNR, None: no
+    pictures are made of that format.
+
+    `problem` says why the format cannot be written, `note` what else there is to know.
+    """
+
+    format: str
+    bytes: int | None = None
+    rough: bool = False
+    loss_db: float | None = None
+    note: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)

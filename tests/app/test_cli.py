@@ -237,7 +237,7 @@ def test_a_failing_training_ends_with_its_causes(
         (["render", "nowhere", "--spiral", "-o", "a.mp4"], "nowhere is not a run folder"),
         (
             ["render", "run", "-o", "a.mp4"],
-            "--dolly-zoom, --fly-along and --path FILE, got none.",
+            "--fly-along, --path FILE and --view VIEW, got none.",
         ),
         (["render", "run", "--orbit", "--spiral", "-o", "a.mp4"], "got --spiral and --orbit."),
         (["render", "run", "--orbit", "--size", "9", "-o", "a.mp4"], "--size must be WIDTHxHEIGHT"),
@@ -354,6 +354,25 @@ def test_render_follows_a_path_file() -> None:
     run = str(only_run())
     assert main(["render", run, "--path", "path.json", "--fps", "4", "--size", "32x18", "-o", "p/"]) == 0
     assert 4 <= len(list(Path("p").glob("*.png"))) <= 5  # one second at 4 pictures a second
+
+
+def test_path_tells_of_a_file_and_converts_it(capsys: pytest.CaptureFixture[str]) -> None:
+    from app.view.path import CameraPath, Key
+    from app.view.path_files import read_path, write_path
+
+    keys = [Key(2.0 * i, fakes.camera_at(0.2 * i).world_from_cam, 0.8) for i in range(3)]
+    write_path("path.json", CameraPath(keys), np.eye(4))
+    assert main(["path", "path.json", "-o", "ngp.json", "--format", "instant-ngp", "--ngp-scale", "0.5"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "path.json: nerfviewer, 3 keys, 4 s\n" and "near the keys" in said.err
+    assert main(["path", "ngp.json", "--ngp-scale", "0.5", "-o", "ns.json", "--format", "nerfstudio"]) == 0
+    assert main(["path", "ns.json", "-o", "back.json"]) == 0
+    assert "ns.json: nerfstudio, 3 keys, 4 s, 1280x720, 30 frames/s" in capsys.readouterr().out
+    for key, back in zip(keys, read_path("back.json", np.eye(4)).path.keys):
+        assert np.allclose(back.world_from_cam, key.world_from_cam) and back.time_s == pytest.approx(
+            key.time_s
+        )
+    assert main(["path", "nothing.json"]) == 2 and main(["path", "ns.json", "--fps", "0"]) == 2
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, **functions: Any) -> None:

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 from app import commands
+from app.inspection import Look
 from app.session import BesideModel, Session
 from app.undo import Edit
 from app.view.path import CameraPath, Key
 from engine import messages
 from engine.cameras import Camera
 from engine.messages import SceneOpened, Stats, TrainState, ViewInfo
-from engine.methods.common import VIEW_MODES, StructureStats
+from engine.methods.common import CAPABILITIES, VIEW_MODES, PickedVoxel, StructureStats
+from engine.region import Region
 
 ALL = pytest.mark.parametrize("command", commands.COMMANDS, ids=lambda command: command.id)
 
@@ -52,9 +54,6 @@ class FakeApp:
     def export(self, kind: str) -> None:
         self.calls.append(("export", kind))
 
-    def screenshot(self) -> None:
-        self.calls.append(("screenshot",))
-
     def export_views(self) -> None:
         self.calls.append(("export_views",))
 
@@ -66,6 +65,9 @@ class FakeApp:
 
     def quit(self) -> None:
         self.calls.append(("quit",))
+
+
+VOXEL = PickedVoxel(7, (0, 0, 0), 0.1, 4, (0.0,) * 8, 1.0, (0.5,) * 3, (0.5,) * 3, 0.5, 0.4, 1.0)
 
 
 def open_session() -> Session:
@@ -103,6 +105,10 @@ def open_session() -> Session:
     for label in ("Move key", "Delete key"):
         session.undo.push(Edit(label, lambda: None, lambda: None))
     session.undo.undo()
+    session.scene = replace(session.scene, can=frozenset(CAPABILITIES))
+    region = Region((0, 0, 0), (0.2, 0.2, 0.2))
+    session.inspect.look = Look(levels=(4,), region=region, crop=True)
+    session.inspect.picked = VOXEL
     return session
 
 

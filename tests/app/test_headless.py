@@ -13,7 +13,10 @@ import pytest
 
 from app.headless import Console, Driver, RunError
 from app.headless_render import export, write_picture
+from app.jobs.orders import ExportOrder
 from engine import messages as m
+from engine.export.developing import Developed
+from engine.shots import Film
 from tests.fakes import camera_at
 
 SCENE = m.SceneOpened(
@@ -89,7 +92,7 @@ def test_a_checkpoint_that_fails_is_no_reason_to_have_no_picture(tmp_path: Path)
 
 
 @pytest.mark.parametrize("error", [RunError("The worker ended."), KeyboardInterrupt()])
-def test_an_export_that_is_left_leaves_nothing(
+def test_an_export_that_is_left_keeps_only_whole_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     monkeypatch.setattr("app.jobs.video.GOODBYE_S", 0.0)
@@ -97,7 +100,8 @@ def test_an_export_that_is_left_leaves_nothing(
 
     def leave(done: Callable[[], bool], hear: Callable[[m.Event], Any]) -> None:
         (job,) = (command.job for command in driver.worker.sent)
-        job.frames.put((0, np.zeros((12, 12, 3), np.uint8)))
+        job.frames.put(m.Began("grey", 1, 0))
+        job.frames.put((0, Developed(np.zeros((12, 12, 3), np.uint8))))
         end = time.monotonic() + 5.0
         while not list(tmp_path.rglob("*.png")):
             assert time.monotonic() < end, "waited in vain"
@@ -106,5 +110,6 @@ def test_an_export_that_is_left_leaves_nothing(
 
     monkeypatch.setattr(driver, "pump", leave)
     with pytest.raises(type(error)):
-        export(driver, tmp_path / "pictures", [camera_at()] * 3, 30.0)
-    assert list(tmp_path.iterdir()) == []
+        export(driver, ExportOrder(tmp_path / "pictures", Film([camera_at()] * 3)))
+    left = sorted(path.name for path in tmp_path.rglob("*.*"))
+    assert left == ["frame_00000.png", "job.json"], "the same command goes on from there"

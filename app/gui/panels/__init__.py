@@ -11,11 +11,13 @@ from app.gui.panels.compare import ComparePanel
 from app.gui.panels.curves import CurvesPanel
 from app.gui.panels.diagnosis import DiagnosisPanel
 from app.gui.panels.export import ExportPanel
+from app.gui.panels.inspect import InspectPanel
 from app.gui.panels.log import LogPanel
 from app.gui.panels.memory import MemoryPanel
 from app.gui.panels.nodes import NodesPanel
 from app.gui.panels.objective import ObjectivePanel
 from app.gui.panels.options import OptionsPanel
+from app.gui.panels.region import RegionPanel
 from app.gui.panels.scene import ScenePanel
 from app.gui.panels.structure import StructurePanel
 from app.gui.panels.timeline import TimelinePanel
@@ -33,6 +35,8 @@ PANELS: tuple[tuple[str, Callable[[], Panel]], ...] = (
     ("right", ViewPanel),
     ("right", ComparePanel),
     ("right", StructurePanel),
+    ("right", InspectPanel),
+    ("right", RegionPanel),
     ("right", NodesPanel),
     ("right", MemoryPanel),
     ("right", ExportPanel),

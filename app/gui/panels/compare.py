@@ -49,14 +49,13 @@ class ComparePanel(BasePanel):
             with self.columns(2):
                 dpg.add_combo(tuple(_TITLES.values()), tag=self.tag("method"), width=-1)
                 dpg.add_button(label="Start beside", tag=self.tag("start"), width=-1, callback=self._start)
+            dpg.add_combo((), tag=self.tag("checkpoint"), width=-1)
             with self.columns(2):
-                dpg.add_combo((), tag=self.tag("checkpoint"), width=-1)
                 dpg.add_button(
                     label="Open beside", tag=self.tag("older"), width=-1, callback=self._open_older
                 )
-            with self.columns(2):
-                self.button("keep_beside", "Keep this moment")
                 self.button("compare_run", "Saved run")
+            self.button("keep_beside", "Keep this moment beside")
         with dpg.group(tag=self.tag("both"), show=False):
             with dpg.table(header_row=False, policy=dpg.mvTable_SizingStretchProp, pad_outerX=False):
                 for share in (0.24, 0.38, 0.38):

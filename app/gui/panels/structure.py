@@ -8,44 +8,17 @@ import dearpygui.dearpygui as dpg
 from app import commands
 from app.commands.structure import refine_word
 from app.gui import formats
+from app.gui.panels.adapt_fields import HELP, INTEGERS, SLIDERS
 from app.gui.panels.base import COLOURS, BasePanel
 from app.gui.session_feed import VOXELS
+from app.inspection import PREVIEW_BOXES
 from app.session import Session
 from engine.constants import MAX_LEVEL
 from engine.messages import PreviewAdapt, SetOptions
 from engine.methods.common import StructureStats
 
 PLOT_PX = 96
-# Dotted option -> (label, lowest, highest, format); a method without an option has no row for it.
-SLIDERS = {
-    "adapt.prune_threshold": ("Prune below", 0.0, 0.3, "%.4f"),
-    "adapt.subdivide_share": ("Split share", 0.0, 0.5, "%.3f"),
-    "adapt.opacity": ("Drop below", 0.0, 0.5, "%.4f"),
-    "prune.weight": ("Prune below", 0.0, 4.0, "%.3f / side"),
-    "prune.density": ("Thin below", 0.0, 100.0, "%.1f"),
-}
-INTEGERS = {
-    "adapt.every_steps": ("Every (steps)", 1, 100_000),
-    "adapt.until_step": ("Until step", 0, 10_000_000),
-    "adapt.max_voxels": ("Most voxels", 1_000, 20_000_000),
-    "adapt.max_nodes": ("Most nodes", 1, 10_000_000),
-    "adapt.splits": ("Split at once", 1, 100_000),
-    "prune.max_cells": ("Most voxels", 1_000, 400_000_000),
-}
-HELP = {
-    "adapt.prune_threshold": "Voxels whose heaviest blending weight in any view is below this are dropped.",
-    "adapt.subdivide_share": "Share of the voxels that is split at each structure change.",
-    "adapt.opacity": "Leaves are dropped if a pixel's width of their densest place stops less light than this.",
-    "adapt.every_steps": "Steps between structure changes.",
-    "adapt.until_step": "The structure stays as it is after this step.",
-    "adapt.max_voxels": "Voxels are not split beyond this number.",
-    "adapt.max_nodes": "Nodes are not split beyond this number.",
-    "adapt.splits": "Leaves that the button below splits, those first that were asked for finer detail most.",
-    "prune.weight": "Voxels whose heaviest blending weight in any view, times the voxels of a side, is below this are "
-    "dropped, if pruning goes by weight.",
-    "prune.density": "Voxels of less density are dropped, if pruning goes by density.",
-    "prune.max_cells": "No more voxels than this: the lightest go first.",
-}
+BAR_HELP = "Click: draw this level alone. Ctrl+click: add it to those drawn, or take it out."
 
 
 class StructurePanel(BasePanel):
@@ -66,9 +39,11 @@ class StructurePanel(BasePanel):
             dpg.add_table_column(init_width_or_weight=0.26)
             dpg.add_table_column(init_width_or_weight=0.74)
             for level in range(MAX_LEVEL + 1):
-                with dpg.table_row(tag=self.tag(f"level{level}-row"), show=False):
-                    dpg.add_text(f"Level {level}", color=COLOURS["quiet"])
-                    dpg.add_progress_bar(tag=self.tag(f"level{level}"), width=-1)
+                self._bar(level)
+        with dpg.handler_registry():
+            dpg.add_mouse_click_handler(button=0, callback=lambda: self._clicked())
+        self.button("all_levels")
+        self.configure("all_levels", show=False)
         with dpg.group(tag=self.tag("facts"), show=False):
             with self.form(0.3):
                 self.number(
@@ -103,6 +78,36 @@ class StructurePanel(BasePanel):
             self.button("prune_now", "Prune")
             self.button("subdivide_now", "Subdivide")
 
+    def _bar(self, level: int) -> None:
+        """Add the bar of a level; a click on it draws that level alone."""
+        with dpg.table_row(tag=self.tag(f"level{level}-row"), show=False):
+            dpg.add_text(f"Level {level}", tag=self.tag(f"level{level}-name"), color=COLOURS["quiet"])
+            dpg.add_progress_bar(tag=self.tag(f"level{level}"), width=-1)
+        self.explain(f"level{level}", BAR_HELP)
+
+    def _clicked(self) -> None:
+        """Find the bar under the mouse: bars hear no clicks by themselves."""
+        for level in range(MAX_LEVEL + 1):
+            if any(dpg.is_item_hovered(self.tag(f"level{level}{part}")) for part in ("", "-name")):
+                held = dpg.is_key_down(dpg.mvKey_LControl) or dpg.is_key_down(dpg.mvKey_RControl)
+                self.isolate(level, held)
+
+    def isolate(self, level: int, add: bool) -> None:
+        """Draw a level alone; with `add` take it in or out, if the method can leave levels out."""
+        if commands.find("next_level").enabled_when(self.context.session) is None:
+            self.context.do("inspect.level", (level, add))
+
+    def _show_chosen(self, session: Session) -> None:
+        """Show which levels are drawn, and whether clicks on bars do anything."""
+        chosen, reason = session.inspect.look.levels, commands.find("next_level").enabled_when(session)
+        for level in range(MAX_LEVEL + 1):
+            alone = level in chosen
+            colour = "accent" if alone else "faint" if chosen else "quiet"
+            self.configure(f"level{level}-name", color=COLOURS[colour])
+            self.explain(f"level{level}", BAR_HELP if reason is None else f"{reason}\n\n{BAR_HELP}")
+        self.configure("all_levels", show=bool(chosen))
+        self.allow_commands(session, "all_levels")
+
     def _steering(self) -> None:
         for name, (label, low, high, form) in SLIDERS.items():
             with self.field(label, name, HELP[name]):
@@ -131,6 +136,7 @@ class StructurePanel(BasePanel):
             if name in session.values:
                 self.put(name, session.values[name])
                 self.allow(name, commands.with_scene(session), HELP[name])
+        self._show_chosen(session)
         self.allow_commands(session, "preview_adapt", "prune_now", "subdivide_now")
         self.configure("subdivide_now", label=refine_word(session))
         self._show_preview(session)
@@ -158,7 +164,7 @@ class StructurePanel(BasePanel):
 
     def _show_preview(self, session: Session) -> None:
         if session.preview is None:
-            self.put("preview", "Preview tells what would change.", "quiet")
+            self.put("preview", "Preview shows what would change.", "quiet")
             return
         report = session.preview.report
         text = f"would split {formats.count(report.split)} / drop {formats.count(report.pruned)}"
@@ -182,4 +188,5 @@ class StructurePanel(BasePanel):
     def _set(self, name: str, value: float) -> None:
         self.forget(name)
         self.context.send(SetOptions({name: value}))
-        self.context.send(PreviewAdapt())
+        shown = self.context.session.inspect.preview
+        self.context.send(PreviewAdapt(PREVIEW_BOXES if shown else 0))

@@ -13,12 +13,12 @@ from app.gui import formats
 from app.gui.panels.base import COLOURS, BasePanel
 from app.session import Session, ViewSettings
 from engine.constants import MAX_LEVEL
-from engine.methods.common import VIEW_MODES
+from engine.methods.common import VALUE_MODES, VIEW_MODES
 from engine.render.colour_maps import COLOUR_MAPS
 
 MODES = {
     mode: f"{number}  {mode.capitalize()}" for number, mode in zip("1234567890", VIEW_MODES, strict=True)
-}
+} | {mode: f"    {mode.capitalize()}" for mode in VALUE_MODES}
 UNMAPPED = ("colour", "normal", "soft", "node")  # modes that do not use the colour map
 BACKGROUNDS: dict[str, tuple[float, float, float] | None] = {
     "scene": None,

@@ -81,7 +81,7 @@ def bake(model: InfNeRF, options: BakeOptions | None = None, progress: Progress 
     heaviest, looks = np.zeros(len(octree), np.float32), []
     for number, camera in enumerate(views):
         report("seeing", number, 2 * len(views))
-        weight = _weights(octree, density, camera)
+        weight = weights_in(octree, density, camera)
         heaviest = np.maximum(heaviest, weight)
         seen = np.flatnonzero(weight >= _SEEN * options.weight).astype(np.int32)
         looks.append(Look(camera, seen, weight[seen]))
@@ -201,7 +201,7 @@ def _some(model: InfNeRF, most: int) -> list[Camera]:
     return [views[int(i)].camera for i in chosen]
 
 
-def _weights(octree: Octree, density: np.ndarray, camera: Camera) -> np.ndarray:
+def weights_in(octree: Octree, density: np.ndarray, camera: Camera) -> np.ndarray:
     """Return each voxel's heaviest blending weight [V] in a view."""
     import torch
 

@@ -50,8 +50,9 @@ def render_view(
     rays: float,
     background: np.ndarray,  # [3]
     room: Workspace,
+    value: np.ndarray | None = None,  # [V]
 ) -> Buffers:
-    """Return a view of the voxels; `rays` rays a pixel side are averaged."""
+    """Return a view of the voxels; `rays` rays a pixel side are averaged. Of `value`, the picture is Buffers.value."""
     table, field, samples = voxels.table, voxels.field, voxels.samples
     fine = camera if rays == 1.0 else camera.scaled(rays)
     lists, rgb = shaded_lists(table, field.sh, voxels.degree, fine, crew(), room)
@@ -60,16 +61,17 @@ def render_view(
         values = rgb if values is None else values
         return render_lists(lists, table, field.density, values, crew(), room, samples, bits)
 
-    return buffers_of(raster, voxels.octree, camera, want, background, room)
+    return buffers_of(raster, voxels.octree, camera, want, background, room, value)
 
 
 def buffers_of(
     raster: Callable[[np.ndarray | None, int], tuple[np.ndarray, np.ndarray]],
-    octree: Octree,
+    octree: Octree | None,  # for levels and sizes
     camera: Camera,
     want: frozenset[str],
     background: np.ndarray,  # [3]
     room: Workspace,
+    value: np.ndarray | None = None,  # [V], of points [G] where colours are
 ) -> Buffers:
     """Return a view as it was asked for. `raster` makes image [H,W,4] and planes [n,H,W] at any size.
 
@@ -89,13 +91,18 @@ def buffers_of(
     _put_before(image, np.asarray(background, dtype=np.float32), picture, trans)
     opacity = np.maximum(1.0 - trans, _TINY)
     fields = _fields(planes, trans, opacity, want)
-    if "level" in want or "size" in want:
-        values = room.take("values", (len(octree.path), 1, 3), np.float32)
-        values[:, 0, 0], values[:, 0, 1], values[:, 0, 2] = octree.level, octree.size, 0.0
+    if "level" in want or "size" in want or value is not None:
+        values = room.take("values", (len(octree.path if value is None else value), 1, 3), np.float32)
+        values[:, 0, :2] = 0.0
+        if octree is not None:
+            values[:, 0, 0], values[:, 0, 1] = octree.level, octree.size
+        values[:, 0, 2] = 0.0 if value is None else value
         scalars, _ = picture_of(values, 0)
-        fields |= {"level": scalars[..., 1] / opacity, "size": scalars[..., 2] / opacity}
+        scalars = scalars[..., 1:] / opacity[..., None]
+        fields |= {"level": scalars[..., 0], "size": scalars[..., 1], "value": scalars[..., 2]}
     fields["soft"] = picture
-    return Buffers(picture, trans, **{name: fields[name] for name in want if name in fields})
+    wanted = want | {"value"} if value is not None else want
+    return Buffers(picture, trans, **{name: fields[name] for name in wanted if name in fields})
 
 
 @njit(cache=True, nogil=True)

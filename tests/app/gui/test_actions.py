@@ -29,7 +29,7 @@ class Desk:
             send=self.sent.append,
             dialogs=dialogs,
             reports=SimpleNamespace(note=self.notes.append),
-            exports=SimpleNamespace(cancel=self.notes.append),
+            exports=SimpleNamespace(),
             wake=lambda: None,
         )
         self.actions = Actions(self.parts)  # type: ignore[arg-type]
@@ -64,7 +64,7 @@ def test_a_command_that_cannot_run_says_why(desk: Desk) -> None:
 
 
 def test_an_unknown_action_is_a_mistake_of_ours(desk: Desk) -> None:
-    with pytest.raises(ValueError, match="cancel_export"):
+    with pytest.raises(ValueError, match="goto_view"):
         desk.actions.do("juggle")
 
 

@@ -32,7 +32,9 @@ DEUTERANOPIA = [
     [0.280085, 0.672501, 0.047413],
     [-0.011820, 0.042940, 0.968881],
 ]
-APART = 12.0  # CIE76; 2.3 is just noticeable; the usual light theme's worst pair comes to 4 without green cones
+APART = (
+    12.0  # CIE76; 2.3 is just noticeable; the usual light theme's worst pair comes to 4 without green cones
+)
 
 
 @pytest.fixture(autouse=True)

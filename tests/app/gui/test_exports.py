@@ -45,7 +45,7 @@ def test_videos_that_are_not_there_yet_are_numbered_too(exports: Exports) -> Non
 def test_a_file_that_is_being_written_is_not_written_twice(
     exports: Exports, tmp_path: Path, name: str
 ) -> None:
-    settings = ExportSettings(file=str(tmp_path / name))
+    settings = ExportSettings(file=str(tmp_path / name), format="mp4" if "." in name else "PNG sequence")
     exports.start(settings)
     with pytest.raises(UserError, match=f"{name} is being written just now"):
         exports.start(settings)

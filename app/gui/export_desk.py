@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: MIT
+"""Pictures for others: exports and their queue, time-lapses of training, screenshots, and views as text."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dearpygui.dearpygui as dpg
+
+from app.gui.surfaces import SurfaceError
+from app.jobs import estimate, timelapse
+from app.jobs.orders import scene_name
+from app.jobs.still import Still, full_size, save_png
+from app.view.view_record import ViewRecord, view_from_screenshot
+from engine.cameras import Camera
+from engine.errors import UserError
+from engine.export.resume import OtherJobError
+from engine.messages import Event, Logged
+
+if TYPE_CHECKING:
+    from app.gui.actions import Parts
+
+ESTIMATE_S = 0.5  # between two looks at what the export would cost
+FULL_SIZE = (3840, 2160)
+
+
+class ExportDesk:
+    """See `desks.Desk`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts, self.session, self._exports = parts, parts.session, parts.exports
+        self._stills: list[Still] = []  # on their way
+        self._estimated_s = -1e9
+        self._shown: tuple[Any, ...] = ()
+
+    def actions(self) -> dict[str, Callable[[Any], None]]:
+        """Return what it can do."""
+        exports = self._exports
+        return {
+            "export.start": lambda _: self._start(),
+            "export.preset": self._preset,
+            "export.cancel": exports.cancel,
+            "export.sooner": lambda job_id: exports.move(job_id, -1),
+            "export.later": lambda job_id: exports.move(job_id, 1),
+            "export.clear": lambda _: exports.clear(),
+            "export.open_folder": self._open_folder,
+            "export.timelapse": lambda _: self._timelapse(),
+            "export.add_view": lambda _: self._add_view(),
+            "export.forget_views": lambda _: self.session.timelapse.cameras.clear(),
+            "export.screenshot": lambda _: self._screenshot(),
+            "export.full_screenshot": lambda _: self._full_screenshot(),
+            "export.copy_command": lambda _: self._copy(ViewRecord.command_line, "command line"),
+            "export.copy_python": lambda _: self._copy(ViewRecord.python, "Python program"),
+            "export.open_view": self.open_view,
+        }
+
+    def on_event(self, event: Event) -> None:
+        """Nothing: the jobs tell the session."""
+
+    def update(self, dt: float) -> bool:
+        """Keep the estimate, and have the window drawn when a job shows another picture."""
+        now = time.monotonic()
+        if now - self._estimated_s >= ESTIMATE_S:
+            self._estimated_s = now
+            self._estimate()
+        shown = tuple((row.job_id, row.state, row.serial) for row in self.session.jobs)
+        changed, self._shown = shown != self._shown, shown
+        return changed
+
+    def close(self) -> None:
+        """Forget pictures that are on their way; exports are ended, and keep what they have, by the window."""
+        for still in self._stills:
+            still.cancel()
+
+    # --- exports ----------------------------------------------------------------------------------------------
+
+    def _start(self, anew: bool = False) -> None:
+        reports = self._parts.reports
+        try:
+            reports.note(f"exporting to {self._exports.start(self.session.export, anew)}")
+        except OtherJobError as error:
+            self._parts.dialogs.confirm(
+                f"{error} Starting anew deletes the pictures in it.", "Start anew", lambda: self._start(True)
+            )
+        except Exception as error:
+            reports.failed("The export did not start", error)
+
+    def _preset(self, kind: str) -> None:
+        self.session.export.kind = kind
+        self._start()
+
+    def _timelapse(self) -> None:
+        try:
+            order = timelapse.order_of(
+                self.session, self._camera(), lambda suffix: self._exports.free_name("timelapse", suffix)
+            )
+            self._parts.reports.note(
+                f"time-lapse into {self._exports.begin(order)}; stop it in the Export panel"
+            )
+        except Exception as error:
+            self._parts.reports.failed("The time-lapse did not start", error)
+
+    def _add_view(self) -> None:
+        views = self.session.timelapse.cameras
+        if len(views) >= timelapse.MOST_VIEWS:
+            self._parts.reports.note(f"a time-lapse has at most {timelapse.MOST_VIEWS} views")
+            return
+        views.append(self._camera())
+        self.session.timelapse.views = "chosen views"
+
+    def _estimate(self) -> None:
+        session, settings = self.session, self.session.export
+        path = session.path
+        frames = estimate.frame_count(settings, None if path is None else path.duration_s)
+        stats, frame = session.stats, self._parts.viewport.frame
+        ns_per_ray = estimate.NS_PER_RAY
+        if stats is not None and frame is not None and stats.view_ms > 0.0:
+            camera = frame.request.camera
+            rays = camera.width * camera.height * frame.request.scale**2
+            ns_per_ray = 1e6 * stats.view_ms / max(rays, 1.0)
+        seconds = estimate.seconds(settings, frames, ns_per_ray, session.state)
+        session.export_estimate = (seconds, estimate.size_bytes(settings, frames)) if frames else None
+
+    def _open_folder(self, path: str) -> None:
+        folder = Path(path) if Path(path).is_dir() else Path(path).parent
+        try:
+            if sys.platform == "win32":
+                os.startfile(folder)
+            else:
+                opener = "open" if sys.platform == "darwin" else "xdg-open"
+                subprocess.Popen([opener, str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        except OSError:
+            self._parts.reports.note(f"no program here shows folders; it is {folder}")
+
+    # --- views ------------------------------------------------------------------------------------------------
+
+    def _camera(self) -> Camera:
+        viewport = self._parts.viewport
+        width, height = viewport.rect.width, viewport.rect.height
+        return viewport.controller.camera.engine_camera(max(1, width), max(1, height))
+
+    def record(self, camera: Camera | None = None) -> ViewRecord:
+        """Return the view in the viewport, or of a camera, with what is shown there."""
+        session, scene = self.session, self.session.scene
+        if scene is None:
+            raise UserError("There is no view before a scene is open. Open one first.")
+        told = {"scene": scene_name(scene), "run": scene.run_folder, "method": scene.method}
+        told |= {"step": session.stats.step if session.stats else 0, "mode": session.view.mode}
+        return ViewRecord.of(camera or self._camera(), scene.data_from_engine, **told)
+
+    def _screenshot(self) -> None:
+        file = self._exports.free_name("screenshot", ".png")
+        try:
+            picture = self._parts.viewport.picture()
+            camera = self._camera().resized(picture.shape[1], picture.shape[0])
+            save_png(file, picture[..., :3], self.record(camera))
+        except (UserError, SurfaceError) as error:
+            self._parts.reports.failed(f"Cannot save {file}", error)
+            return
+        self._parts.reports.note(f"saved {file}")
+
+    def _full_screenshot(self) -> None:
+        view, file = self.session.view, self._exports.free_name("picture", ".png")
+        camera = full_size(self._camera(), *FULL_SIZE)
+        look = {"mode": view.mode, "colour_map": view.colour_map, "background": view.background}
+        emit, reports = self._parts.reports.emit, self._parts.reports
+
+        def told(text: str, failed: bool) -> None:
+            emit(Logged("error" if failed else "info", text[:1].upper() + text[1:]))
+
+        still = Still(file, camera, self.record(camera), self._parts.send, told, **look)
+        self._stills = [*(s for s in self._stills if not s.wait(0.0)), still]
+        still.start()
+        reports.note(f"rendering {camera.width} x {camera.height} into {file}")
+
+    def _copy(self, text_of: Callable[[ViewRecord], str], what: str) -> None:
+        dpg.set_clipboard_text(text_of(self.record()))
+        self._parts.reports.note(f"copied the view as a {what}")
+
+    def open_view(self, path: str) -> None:
+        """Jump to the view that a screenshot holds; of another scene, offer to open that first."""
+        try:
+            record, scene = view_from_screenshot(path), self.session.scene
+            if scene is None or record.scene != scene_name(scene):
+                raise UserError(
+                    f"{Path(path).name} shows {record.scene or 'a scene that it does not name'}; open that scene, then the "
+                    "screenshot again."
+                )
+        except UserError as error:
+            self._parts.reports.failed("The view cannot be shown", error)
+            return
+        viewport, view = self._parts.viewport, self.session.view
+        camera = record.camera(scene.data_from_engine)
+        view.fov_y_deg = float(min(max(camera.fov_y_rad * 57.29577951308232, 1.0), 170.0))
+        viewport.controller.jump(camera)
+        view.view_index = None
