@@ -66,7 +66,7 @@ class Preferences:
     def change_keys(self, changed: Mapping[str, str]) -> None:
         """Let commands have other keys from now on: {command id: chord}."""
         shortcuts.use(changed)
-        self._save()
+        self._become(self._session.settings)
 
     def _become(self, after: Settings) -> None:
         before, self._session.settings = self._session.settings, after

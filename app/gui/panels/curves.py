@@ -9,25 +9,18 @@ from collections.abc import Callable
 import dearpygui.dearpygui as dpg
 
 from app.gui import curve_points, formats, theme
-from app.gui.curve_points import BESIDE, LOSSES, WATCHED, curves_of_both, smoothed, ssim_limits, step_below
+from app.gui.curve_points import BESIDE, LOSSES, QUALITY, WATCHED, curves_of_both, smoothed
 from app.gui.panels.base import COLOURS, BasePanel
-from app.gui.session_feed import HELD_OUT_PSNR, HELD_OUT_SSIM, PSNR, VOXELS
+from app.gui.session_feed import HELD_OUT_PSNR, HELD_OUT_SSIM
 from app.session import CurvePoint, Session, model_names
 
 REDRAW_S = 0.25
 DRAWN_POINTS = 600  # about one per pixel of a plot
-QUALITY = {
-    PSNR: ("psnr", "training view"),
-    HELD_OUT_PSNR: ("psnr", "held out"),
-    HELD_OUT_SSIM: ("ssim", "held out"),
-}
 MEASURED = (HELD_OUT_PSNR, HELD_OUT_SSIM)
 PLOTS = {"loss": LOSSES, "psnr": "PSNR (dB)", "ssim": "SSIM"}
 LEGEND_CORNER = {"loss": dpg.mvPlot_Location_NorthEast}  # losses fall, qualities rise
 MARKER_PX = 3.5
-LINES = {
-    f"loss{n}": colour for n, colour in enumerate(theme.PLOT_COLOURS)
-}  # of loss terms, in the order they come
+LINES = {f"loss{n}": colour for n, colour in enumerate(theme.PLOT_COLOURS)}  # of loss terms, as they come
 LOOKS = {"front": theme.ACCENT, "held out": theme.HELD_OUT, "beside": theme.PLOT_COLOURS[3]}
 _TINY = 1e-12  # a logarithmic axis has no zero; a loss term that is off is left out instead
 
@@ -121,7 +114,7 @@ class CurvesPanel(BasePanel):
         by_steps = dpg.get_value(self.tag("x")) == "steps"
         family = dpg.get_value(self.tag("family"))
         smoothing = float(dpg.get_value(self.tag("smoothing")))
-        curves = {name: c for name, c in curves_of_both(session).items() if _drawn_here(name)}
+        curves = {name: c for name, c in curves_of_both(session).items() if curve_points.drawn_here(name)}
         ends = tuple((name, len(points), points[-1].step) for name, points in curves.items() if points)
         self._name_models(session)
         if (ends, by_steps, smoothing, family) == self._drawn:
@@ -164,11 +157,11 @@ class CurvesPanel(BasePanel):
         across = [float(point.step) if by_steps else point.seconds for point in newest]
         for plot in PLOTS:
             dpg.set_axis_limits(self.tag(f"{plot}-x"), 0.0, max([1.0, *across]) * 1.02)
-        end = step_below(max([1.0, *across]))  # the narrowest plot has room for two labels
+        end = curve_points.step_below(max([1.0, *across]))  # the narrowest plot has room for two labels
         dpg.set_axis_ticks(self.tag("ssim-x"), (("0", 0.0), (formats.count(round(end)), end)))
         both = (HELD_OUT_SSIM, BESIDE + HELD_OUT_SSIM)
         ssim = [point.value for name in both for point in curves.get(name, [])]
-        dpg.set_axis_limits(self.tag("ssim-y"), *ssim_limits(ssim))
+        dpg.set_axis_limits(self.tag("ssim-y"), *curve_points.ssim_limits(ssim))
 
     def _draw(
         self, name: str, points: list[CurvePoint], by_steps: bool, smoothing: float, positive: bool
@@ -197,8 +190,3 @@ class CurvesPanel(BasePanel):
         dpg.configure_item(self.tag("loss"), label=family)
         dpg.configure_item(self.tag("loss-legend"), show=len(WATCHED.get(family, (1, 2))) > 1)
         self._drawn = None
-
-
-def _drawn_here(name: str) -> bool:
-    """Whether a curve has a place: of the model beside only quality has, other losses say nothing side by side."""
-    return name != VOXELS and (not name.startswith(BESIDE) or name.removeprefix(BESIDE) in QUALITY)

@@ -347,7 +347,7 @@ def main() -> None:
             "no_memory": no_memory,
             "interop": interop,
             "compare": compare,
-            "comfort": lambda app: comfort.comfort(app, turn_for),
+            "comfort": comfort.comfort,
         }.get(scenario, just_look)(app)
     finally:
         app.close()
