@@ -80,7 +80,7 @@ class FolderChooser:
             self._list = dpg.add_child_window(height=-px(74), border=False)
             self._word = dpg.add_text("", color=theme.MUTED, wrap=wide - px(30))
             with dpg.group(horizontal=True):
-                button = dpg.add_button(label="Open", width=px(120), callback=self._accept)
+                button = dpg.add_button(label="Open", width=px(120), callback=self.accept)
                 dpg.bind_item_theme(button, look.primary)
                 dpg.add_button(label="Cancel", width=px(120), callback=self.close)
                 if choice is not None:
@@ -139,13 +139,14 @@ class FolderChooser:
         path = self.path
         found = recognise(path)
         if found.is_scene or found.kind == "run":
-            self._accept()
+            self.accept()
         elif path.is_dir():
             self.show(path)
         else:
             dpg.set_value(self._word, f"{found.sentence} {path}")
 
-    def _accept(self) -> None:
+    def accept(self) -> None:
+        """Take what is chosen and close."""
         path = self.path
         self.close()
         self._then(str(path))

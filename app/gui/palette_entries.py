@@ -29,6 +29,11 @@ def entries(parts: Parts, with_views: bool) -> Iterator[Entry]:
             f"Show the {title} panel.",
             act=partial(parts.do, "window.panel", panel),
         )
+    folded = parts.columns.folded()
+    for panel in parts.columns.folding:
+        verb = "Unfold" if panel in folded else "Fold"
+        act = partial(parts.do, "window.fold", panel)
+        yield Entry(f"fold:{panel}", f"{verb} {parts.columns.titles[panel]}", "Panel", act=act)
     yield from _settings(parts)
     yield from _options(parts)
     for path in parts.columns.layout.recent:

@@ -91,7 +91,7 @@ class RegionDrag:
         """Return the region with the mouse at another pixel; where the picture leaves that open, as it was."""
         centre, _, _ = _parts(self.start)
         if self.handle == "middle":
-            return replace(self.start, centre=across(centre, camera, x - self.x, y - self.y))
+            return replace(self.start, centre=centre + across(centre, camera, x - self.x, y - self.y))
         if self.handle == RING:
             return turned(self.start, self.up, self._angle(camera, x, y))
         return self._along(camera, x, y)

@@ -23,7 +23,8 @@ from app.view.path_spline import (
 )
 from app.view.rotations import matrices_from_vectors, rotation_vectors
 
-_STEPS = 32  # of the table for constant speed, per segment
+# Of the table for constant speed: steps a segment, and in all where there are very many segments.
+_STEPS, _ALL_STEPS = 32, 40_000
 
 
 class Motion:
@@ -111,14 +112,15 @@ class Motion:
             return
         self._clock = np.append(0.0, np.cumsum(np.maximum(measures, LEAST_GAP * measures.max())))
         self._timing = self._timed()
-        share = np.arange(_STEPS) / _STEPS
+        steps = int(np.clip(_ALL_STEPS // m, 2, _STEPS))
+        share = np.arange(steps) / steps
         clock = (self._clock[:-1, None] + np.diff(self._clock)[:, None] * share).ravel()
         clock = np.append(clock, self._clock[-1])
         way = self._way(clock[:-1], clock[1:])
-        held = np.repeat(cut, _STEPS)
+        held = np.repeat(cut, steps)
         a_metre_s = moving_s / way[~held].sum()
         h = np.maximum(way * a_metre_s, 1e-9 * moving_s)
-        h[held] = np.repeat(gaps_s[cut] / _STEPS, _STEPS)
+        h[held] = np.repeat(gaps_s[cut] / steps, steps)
         stamps = times[0] + np.append(0.0, np.cumsum(h))
         stamps[-1] = times[-1]  # to the last bit, as people ask for this moment
         # The clock's rate is read off the motion itself, a moment before and after; beyond a hold nothing moves.
@@ -131,7 +133,7 @@ class Motion:
         rates = slopes(secants, h, Sides.of(n, np.zeros(len(h), dtype=bool)), rates[:n, None])
         leave, arrive = rates[: len(h)] * h[:, None], rates[np.arange(1, len(h) + 1) % n] * h[:, None]
         self._table = (stamps, hermite(clock[:-1, None], clock[1:, None], leave, arrive))
-        self.key_times_s = stamps[: _STEPS * m + 1 : _STEPS][: len(self._fovs)]
+        self.key_times_s = stamps[: steps * m + 1 : steps][: len(self._fovs)]
 
     def _way(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
         """Return the lengths [n] of short steps from clock to clock: the way, the turn or the zoom."""

@@ -76,7 +76,7 @@ def slopes(secants: np.ndarray, h: np.ndarray, sides: Sides, wanted: np.ndarray 
     """
     left, right = secants[sides.left], secants[sides.right]
     h0, h1 = h[sides.left][:, None], h[sides.right][:, None]
-    turning = left * right <= 0.0
+    turning = np.sign(left) * np.sign(right) <= 0.0
     w0, w1 = 2.0 * h1 + h0, h1 + 2.0 * h0
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = (w0 + w1) / (w0 / left + w1 / right)

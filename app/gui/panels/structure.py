@@ -88,7 +88,9 @@ class StructurePanel(BasePanel):
     def _clicked(self) -> None:
         """Find the bar under the mouse: bars hear no clicks by themselves."""
         for level in range(MAX_LEVEL + 1):
-            if any(dpg.is_item_hovered(self.tag(f"level{level}{part}")) for part in ("", "-name")):
+            if any(
+                dpg.get_item_state(self.tag(f"level{level}{part}")).get("hovered") for part in ("", "-name")
+            ):
                 held = dpg.is_key_down(dpg.mvKey_LControl) or dpg.is_key_down(dpg.mvKey_RControl)
                 self.isolate(level, held)
 

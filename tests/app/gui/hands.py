@@ -113,7 +113,7 @@ class Hands:
         """Return the widget on the screen that says `label`."""
         for item in dpg.get_all_items():
             if dpg.get_item_label(item) == label and "Button" in dpg.get_item_info(item)["type"]:
-                if dpg.is_item_visible(item):
+                if dpg.is_item_visible(item) and _all_shown(item):
                     return item
         raise AssertionError(f"Nothing on the screen says {label!r}.")
 
@@ -155,3 +155,12 @@ class Hands:
 
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(self.look()).save(folder / f"{name}.png")
+
+
+def _all_shown(item: int) -> bool:
+    """Whether neither a widget nor anything around it is put away."""
+    while item:
+        if not dpg.is_item_shown(item):
+            return False
+        item = dpg.get_item_parent(item)
+    return True

@@ -86,6 +86,21 @@ def test_two_models_stand_side_by_side_at_the_split(environment, present):
     assert (seen["open"], seen["folded"], seen["asked"], seen["kind"]) == (True, True, False, "off")
 
 
+def test_a_camera_path_is_keyed_dragged_played_and_framed(environment):
+    seen = drive(environment, "copy", "camera_path")
+    np.testing.assert_allclose(seen.pop("corners"), CORNERS, atol=1)
+    assert seen == {
+        "keys": 3,
+        "through_views": [True, True, True],
+        "strip": True,
+        "viewport": True,
+        "dragged": [True, "Move in time"],
+        "plays": [True, True],
+        "bars": [True, True],
+        "hidden": True,
+    }
+
+
 def test_themes_sizes_palette_keys_and_layouts_work_while_the_window_is_open(environment, tmp_path):
     seen = drive(environment, "copy", "comfort")
     assert seen["silent"] == [], "every disabled control says why"

@@ -99,7 +99,7 @@ class Walk:
     def play(self) -> None:
         """Fly along the path."""
         hands, session, controller = self.hands, self.app.session, self.app.viewport.controller
-        hands.command("path_home")
+        hands.command("path_first_key")
         hands.rest(0.5)
         begin = controller.camera.engine_camera(64, 64).position
         hands.command("path_play")

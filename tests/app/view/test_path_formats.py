@@ -208,7 +208,7 @@ def test_what_is_written_comes_back(tmp_path: Path, format: str) -> None:
         if format != "nerfviewer":  # which knows no other beginning than 0, and no constant speed
             keys = [replace(key, time_s=key.time_s - path.start_s) for key in path.keys]
             path = CameraPath(keys, replace(path.style, constant_speed=False))
-        write_path(file, path, DATA_FROM_ENGINE, format, FRAME)
+        write_path(file, path, DATA_FROM_ENGINE, format, FRAME, fps=4.0)
         found = read_path(file, DATA_FROM_ENGINE, FRAME)
         assert found.format == format and len(found.path.keys) == len(path.keys)
         for back, key in zip(found.path.keys, path.keys):
@@ -336,6 +336,7 @@ def _two() -> dict[str, Any]:
         ),
         (_nerfstudio(keyframes=[], seconds=0), "a 'seconds' above 0, got 0"),
         (_nerfstudio(keyframes=[], camera_path=[7]), "key 1 must be an object, got int"),
+        ({"version": 4, "clip_duration": 9, "keyframes": [{"time": 0}]}, "a timeline of LichtFeld Studio"),
         ({"frames": []}, "is not a camera path of nerfviewer"),
         ({}, "got an empty object"),
         (
