@@ -12,7 +12,6 @@ import dearpygui.dearpygui as dpg
 from app.gui import theme
 from app.gui.chooser import Choice, FolderChooser
 from app.gui.error_card import ErrorCard
-from app.gui.keyboard import typing
 
 
 class Dialogs:
@@ -67,7 +66,7 @@ class Dialogs:
                 return False
             self._confirmed()
             return True
-        if self._folders is not None and dpg.does_item_exist(self._folders.window) and not typing():
+        if self._folders is not None and self._folders.ready:
             self._folders.accept()
             return True
         return False
@@ -138,9 +137,9 @@ class Dialogs:
 
         act = self._confirmed = self._once(then)
         with dpg.group(horizontal=True, parent=window):
-            dpg.bind_item_theme(
-                dpg.add_button(label=button, width=self._look.sizes.px(120), callback=act), self._look.primary
-            )
+            yes = dpg.add_button(label=button, width=self._look.sizes.px(120), callback=act)
+            dpg.bind_item_theme(yes, self._look.primary)
+            dpg.focus_item(yes)
             self._cancel(width=self._look.sizes.px(120))
 
     def ask(
@@ -161,6 +160,7 @@ class Dialogs:
                 if number == 0:
                     self._confirmed = press
                     dpg.bind_item_theme(button, self._look.primary)
+                    dpg.focus_item(button)
                 else:
                     self._declining.append(button)
             self._cancel(height=px(30))
