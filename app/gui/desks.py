@@ -45,7 +45,6 @@ class Desk(Protocol):
 
 DESKS: tuple[Callable[[Parts], Desk], ...] = (  # in the order of their turns
     WindowDesk,
-    Palette,
     SettingsWindow,
     StartDesk,
     HelpWindow,
@@ -55,4 +54,5 @@ DESKS: tuple[Callable[[Parts], Desk], ...] = (  # in the order of their turns
     ExportDesk,
     SceneExportDesk,
     GamepadDesk,
+    Palette,  # last: Esc closes it before all others
 )

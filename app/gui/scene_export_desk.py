@@ -78,6 +78,10 @@ class SceneExportDesk:
             self._parts.send(EstimateExport(self._options))
         return False
 
+    def close(self) -> None:
+        """The worker ends what it writes."""
+        return None
+
     def _ended(self, event: SceneExported) -> None:
         if event.job_id == ESTIMATE:
             if event.outcome == "failed":

@@ -395,8 +395,9 @@ class BrokenPanel:
 
 
 def just_look(app: App) -> dict[str, Any]:
-    """Show the quadrants."""
+    """Show the quadrants, perhaps with lines over them."""
     turn_for(app, 0.6)
+    turn_until(app, lambda: bool(np.abs(np.array(shown_corners(app)) - CORNERS).max() <= 70))
     return {"present": app.session.present, "corners": shown_corners(app)}
 
 
@@ -439,6 +440,7 @@ def main() -> None:
             "no_memory": no_memory,
             "interop": interop,
             "compare": compare,
+            "comfort": comfort.comfort,
             "camera_path": camera_path,
             "comfort": lambda app: comfort.comfort(app, turn_for),
             "start_page": start_page,
