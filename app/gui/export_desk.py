@@ -162,6 +162,7 @@ class ExportDesk:
         view, file = self.session.view, self._exports.free_name("picture", ".png")
         camera = full_size(self._camera(), *FULL_SIZE)
         look = {"mode": view.mode, "colour_map": view.colour_map, "background": view.background}
+        look["shown"] = self.session.inspect.shown(self.session.scene)
         emit, reports = self._parts.reports.emit, self._parts.reports
 
         def told(text: str, failed: bool) -> None:

@@ -49,6 +49,7 @@ class RenderJob:
     pauses: bool = False
     skip: frozenset[int] = frozenset()
     every: Every | None = None
+    shown: Shown = EVERYTHING  # which voxels are drawn, where the method can choose
     frames: queue.Queue[Any] = field(default_factory=lambda: queue.Queue(maxsize=4))
     cancelled: threading.Event = field(default_factory=threading.Event)
 

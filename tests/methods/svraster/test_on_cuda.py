@@ -235,3 +235,15 @@ def test_a_step_that_fails_leaves_nothing_to_the_next(
         model.train_step()
     a, b = fields_of(failed), fields_of(other)
     assert [name for name in a if not np.array_equal(a[name], b[name])] == []
+
+
+def test_a_frozen_copy_shows_the_same_however_the_model_goes_on(on_device):
+    made = on_device(make_scene(n_train=3))
+    made.train_step()
+    camera = make_scene(n_train=1).train.views[0].camera
+    frozen, before = made.frozen(), made.render(camera, supersample=1.0).rgb
+    assert frozen.bytes > 0 and np.array_equal(frozen.method.render(camera, supersample=1.0).rgb, before)
+    for _ in range(5):
+        made.train_step()
+    assert not np.array_equal(made.render(camera, supersample=1.0).rgb, before)
+    assert np.array_equal(frozen.method.render(camera, supersample=1.0).rgb, before)
