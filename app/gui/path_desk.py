@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 RECORD_TOLERANCE, RECORD_TURN_RAD = 0.01, np.radians(1.5)
 
 
+LEAST_FRUSTUM = 0.06  # engine units
+
+
 class PathDesk:
     """Everything about the open camera path."""
 
@@ -136,6 +139,10 @@ class PathDesk:
     def _looks_along(self) -> bool:
         """Whether one sees what the path sees."""
         return self.player.on_path or self._session.timeline.preview
+
+    def _frustum_size(self) -> float:
+        """Return how deep keys are drawn: more than photos, which may be many and small."""
+        return max(1.4 * self._parts.viewport.layers.frustum_size, LEAST_FRUSTUM)
 
     def _take_up(self) -> None:
         path = self.store.left_here()

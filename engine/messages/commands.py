@@ -322,6 +322,7 @@ class SetTrainRegion(Command):
     """Train only what is in a region from the next step on, None: everything; the answer is TrainRegionChanged."""
 
     region: Region | None
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -330,6 +331,7 @@ class DeleteRegion(Command):
 
     region: Region
     outside: bool = False
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -337,6 +339,7 @@ class PruneRegion(Command):
     """Drop the voxels in a region that are below the pruning threshold; the answer is StructureChanged."""
 
     region: Region
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -344,6 +347,7 @@ class SubdivideRegion(Command):
     """Split every voxel in a region once; the answer is StructureChanged. Refused if the budget of voxels has no room."""
 
     region: Region
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -353,10 +357,14 @@ class UndoStructure(Command):
     What was trained since is lost.
     """
 
+    changes = True
+
 
 @dataclass(frozen=True)
 class RedoStructure(Command):
     """Bring back the model as it was when the last edit was undone; the answer is StructureUndone."""
+
+    changes = True
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,10 @@ class ExportPanel(BasePanel):
         )
         with self._section("Training meanwhile", "training", "meanwhile", "model"):
             pass
-        with self.form(0.38), self.field("File", "file", "Empty: named after the path, where the settings put results."):
+        with (
+            self.form(0.38),
+            self.field("File", "file", "Empty: named after the path, where the settings put results."),
+        ):
             dpg.add_input_text(tag=self.tag("file"), hint="automatic", width=-1, callback=self._take("file"))
         dpg.add_button(
             label="Export",

@@ -3,27 +3,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import dearpygui.dearpygui as dpg
-import numpy as np
 
 from app import commands
 from app.gui.panels.base import BasePanel
+from app.gui.path_numbers import PathNumbers
 from app.gui.timeline_view import TimelineView
 from app.session import Session
-from app.view import path_edit
-from app.view.path import EASINGS, CameraPath
-from app.view.path_change import PathChange
 from app.view.presets import LABELS
 
 INSPECTOR_PX, PADDING_PX, TOOLBAR_PX, PLAY_PX = 216, 12, 34, 62
-FOV_DEG = (5.0, 150.0)
 PRESETS = "Presets"
 ASIDE = ("path_add_key", "path_overwrite", "path_delete", "path_record", "export_path")
-EASING_TIP = "How the camera passes the selected keys.\n\n" + "\n".join(EASINGS.values())
+# What gives way in a narrow window, and up to which width; keys and the menu still reach it.
+NARROW = (
+    (1080, ("path_overwrite", "path_delete")),
+    (930, ("path_record", "path_even_speed")),
+    (770, ("preset", "path_loop")),
+)
 
 
 class TimelinePanel(BasePanel):
@@ -34,6 +33,9 @@ class TimelinePanel(BasePanel):
     def __init__(self) -> None:
         super().__init__()
         self._window: int | str = 0
+        self._drawn = (
+            False  # the strip is drawn in every turn of the window's loop, from when it is first seen
+        )
 
     def layout(self) -> None:
         """One line of buttons; below, the strip and the numbers."""
@@ -41,6 +43,7 @@ class TimelinePanel(BasePanel):
         self._window = self.tag("body")
         while not dpg.get_item_info(self._window)["type"].endswith("mvWindowAppItem"):
             self._window = dpg.get_item_parent(self._window)
+        self.numbers = PathNumbers(self)
         self.view = TimelineView(session, context.do, self._live_px)
         with dpg.group(horizontal=True):
             self._toolbar()
@@ -48,8 +51,7 @@ class TimelinePanel(BasePanel):
             with dpg.group(tag=self.tag("strip")):
                 self.view.build()
             with dpg.group(tag=self.tag("inspector")):
-                self._inspector()
-        context.do("path.each_turn", self.view.draw)
+                self.numbers.build()
 
     def _toolbar(self) -> None:
         px = self.px
@@ -85,87 +87,19 @@ class TimelinePanel(BasePanel):
         dpg.add_checkbox(label=label, tag=self.tag(command_id), callback=lambda: run(command_id))
         self.explain(command_id, commands.tooltip(commands.find(command_id)))
 
-    def _inspector(self) -> None:
-        """Numbers of the selected keys, or of the whole path while none is selected."""
-        drag: dict[str, Any] = {"width": -1, "speed": 0.02, "min_value": 0.0, "clamped": True}
-        with dpg.group(tag=self.tag("of keys"), show=False), self.form(0.36):
-            with self.field("Time", "at", "Seconds from the beginning. Drag, or double-click to type."):
-                self._number("at", self._set_time, format="%.2f s", max_value=36000.0, **drag)
-            with self.field("Field of view", "fov", "Vertical, in degrees, of the selected keys."):
-                low, high = FOV_DEG
-                self._number(
-                    "fov",
-                    self._set_fov,
-                    format="%.1f°",
-                    **{**drag, "speed": 0.1, "min_value": low, "max_value": high},
-                )
-            with self.field("Easing", "easing-field", EASING_TIP):
-                dpg.add_combo([*EASINGS], tag=self.tag("easing"), width=-1, callback=self._set_easing)
-        with dpg.group(tag=self.tag("of path")), self.form(0.36):
-            with self.field("Duration", "duration", "Seconds from beginning to end; all keys move along."):
-                self._number("duration", self._set_duration, format="%.2f s", max_value=36000.0, **drag)
-            with self.field(
-                "Tension",
-                "tension",
-                "0: round curves through the keys. 1: straight from key to key, stopping at each.",
-            ):
-                self._number(
-                    "tension",
-                    partial(self._set_style, "tension"),
-                    format="%.2f",
-                    **{**drag, "speed": 0.005, "max_value": 1.0},
-                )
-            with self.field(
-                "Way back", "loop_s", "Seconds that a loop takes from its last key back to its first."
-            ):
-                self._number(
-                    "loop_s",
-                    partial(self._set_style, "loop_s"),
-                    format="%.2f s",
-                    max_value=3600.0,
-                    **{**drag, "min_value": 0.05},
-                )
-
-    def _number(self, name: str, act: Callable[[float], None], **look: Any) -> None:
-        dpg.add_drag_float(tag=self.tag(name), callback=lambda s, value: act(value), **look)
-        self.edited(name, lambda value: self.context.session.undo.seal())
-
     # --- what is asked for ------------------------------------------------------------------------------------
-
-    def _change(
-        self, label: str, function: Callable[[CameraPath], CameraPath | None], merge: str = ""
-    ) -> None:
-        self.context.do("path.edit", PathChange(label, function, merge))
 
     def _choose_preset(self, sender: Any, label: str) -> None:
         self.forget("preset")
         self.context.run(f"path_{next(name for name in LABELS if LABEL_OF[name] == label)}")
 
-    def _set_time(self, value: float) -> None:
-        (i,) = self.context.session.timeline.selected
-        self._change(
-            "Move in time", lambda path: path_edit.retime(path, [i], value - path.keys[i].time_s), "at"
-        )
-
-    def _set_fov(self, value: float) -> None:
-        chosen, fov = self.context.session.timeline.selected, float(np.radians(value))
-        self._change("Change field of view", lambda path: path_edit.set_fov(path, chosen, fov), "fov")
-
-    def _set_easing(self, sender: Any, easing: str) -> None:
-        chosen = self.context.session.timeline.selected
-        self._change("Change easing", lambda path: path_edit.set_easing(path, chosen, easing))
-
-    def _set_duration(self, value: float) -> None:
-        self._change("Change duration", lambda path: path_edit.scale_time(path, max(value, 0.05)), "duration")
-
-    def _set_style(self, name: str, value: float) -> None:
-        self._change(f"Change {'tension' if name == 'tension' else 'way back'}",
-                     lambda path: path_edit.set_style(path, **{name: value}), name)  # fmt: skip
-
     # --- showing ----------------------------------------------------------------------------------------------
 
     def refresh(self, session: Session) -> None:
         """Bring buttons and numbers up to date."""
+        if session.timeline.shown and not self._drawn:
+            self._drawn = True
+            self.context.do("path.each_turn", self.view.draw)
         self._place()
         path, state = session.path, session.timeline
         end_s = path.end_s if path is not None else 0.0
@@ -179,30 +113,7 @@ class TimelinePanel(BasePanel):
             self.allow_commands(session, command_id)
             self.put(command_id, commands.find(command_id).checked(session))
         self.put("preset", PRESETS)
-        chosen = sorted(state.selected)
-        self.configure("of keys", show=bool(chosen))
-        self.configure("of path", show=not chosen)
-        if path is not None and chosen:
-            self._show_keys(path, chosen)
-        else:
-            self._show_path(path)
-
-    def _show_keys(self, path: CameraPath, chosen: list[int]) -> None:
-        keys = [path.keys[i] for i in chosen]
-        self.put("at-name", "Time" if len(keys) == 1 else f"{len(keys)} keys")
-        self.configure("at", enabled=len(keys) == 1)
-        self.put("at", keys[0].time_s)
-        self.put("fov", float(np.degrees(keys[0].fov_y_rad)))
-        self.put("easing", keys[0].easing if len({key.easing for key in keys}) == 1 else "")
-
-    def _show_path(self, path: CameraPath | None) -> None:
-        moves = path is not None and len(path.keys) > 1
-        for name in ("duration", "tension", "loop_s"):
-            self.configure(name, enabled=moves and (name != "loop_s" or path.style.loop))
-        if path is not None:
-            self.put("duration", path.duration_s)
-            self.put("tension", path.style.tension)
-            self.put("loop_s", path.style.loop_s)
+        self.numbers.refresh(session)
 
     def _live_px(self, length: float) -> int:
         """Return a length of an ordinary screen in pixels of now: the scale may have become another one since the start."""
@@ -210,10 +121,11 @@ class TimelinePanel(BasePanel):
 
     def _place(self) -> None:
         """Let the strip fill what buttons and numbers leave of the window."""
-        px, (width, height) = (
-            self._live_px,
-            (dpg.get_item_width(self._window), dpg.get_item_height(self._window)),
-        )
+        px = self._live_px
+        width, height = dpg.get_item_width(self._window), dpg.get_item_height(self._window)
+        for least, names in NARROW:
+            for name in names:
+                self.configure(name, show=width >= px(least))
         wide = width - px(2 * PADDING_PX + INSPECTOR_PX + 8)
         self.view.strip.resize(max(wide, 50), max(height - px(TOOLBAR_PX + 2 * PADDING_PX - 6), 40))
 

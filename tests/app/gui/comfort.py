@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import dearpygui.dearpygui as dpg
@@ -16,7 +15,13 @@ CONTROLS = (
     "mvButton", "mvCheckbox", "mvCombo", "mvInputText", "mvInputInt", "mvInputFloat", "mvInputDouble", "mvSliderInt",
     "mvSliderFloat", "mvDragInt", "mvDragFloat", "mvRadioButton", "mvMenuItem", "mvSelectable",
 )  # fmt: skip
-Turn = Callable[[App, float], None]
+
+
+def settle(app: App, turns: int = 4) -> None:
+    """Let the loop go round some times, panels and all."""
+    for _ in range(turns):
+        app._refreshed_s = -1e9
+        app.turn()
 
 
 def kind(item: int | str) -> str:
@@ -66,40 +71,33 @@ def widths() -> dict[int, int]:
     return {item: dpg.get_item_configuration(item).get("width", 0) for item in items}
 
 
-def comfort(app: App, turn: Turn) -> dict[str, Any]:
+def comfort(app: App) -> dict[str, Any]:
     """Go through everything that makes the window one's own."""
-    turn(app, 0.4)
+    settle(app)
     for name in app.columns.folded():
         app.columns.fold(name, False)
-    turn(app, 0.2)
+    settle(app)
     seen: dict[str, Any] = {"silent": without_reason()}
-    return (
-        seen
-        | _theme(app, turn)
-        | _scale(app, turn)
-        | _palette(app, turn)
-        | _keys(app, turn)
-        | _layouts(app, turn)
-    )
+    return seen | _theme(app) | _scale(app) | _palette(app) | _keys(app) | _layouts(app)
 
 
-def _theme(app: App, turn: Turn) -> dict[str, Any]:
+def _theme(app: App) -> dict[str, Any]:
     dark = set(colours.named("dark").values())
     before = text_colours()
     app.actions.run("light_theme")
-    turn(app, 0.2)
+    settle(app)
     left = [colour for colour in text_colours() if colour in dark]
     light = list(theme.TEXT)
     app.actions.run("light_theme")
-    turn(app, 0.2)
+    settle(app)
     return {"left_dark": left, "light_text": light, "dark_again": text_colours() == before}
 
 
-def _scale(app: App, turn: Turn) -> dict[str, Any]:
+def _scale(app: App) -> dict[str, Any]:
     before, font, rect = widths(), app.look.font, app.viewport.rect
     for factor in (1.3, 1.1, 1 / 1.1, 1 / 1.3):
         app.actions.do("window.text", factor)
-        turn(app, 0.2)
+        settle(app)
         if factor == 1.3:
             grown = sum(widths()[item] > width for item, width in before.items() if width > 20)
     after = widths()
@@ -112,10 +110,10 @@ def _scale(app: App, turn: Turn) -> dict[str, Any]:
     }
 
 
-def _palette(app: App, turn: Turn) -> dict[str, Any]:
+def _palette(app: App) -> dict[str, Any]:
     palette = next(desk for desk in app.desks if type(desk).__name__ == "Palette")
     app.actions.run("command_palette")
-    turn(app, 0.1)
+    settle(app)
     palette._search("depth vi")
     blocked = app.dialogs.blocking
     palette._key(dpg.mvKey_Return)
@@ -123,13 +121,13 @@ def _palette(app: App, turn: Turn) -> dict[str, Any]:
     app.actions.run("command_palette")
     first = palette._found[0].key
     app._answer("Esc")
-    turn(app, 0.1)
+    settle(app)
     return {"blocked": blocked, "chosen": chosen, "recent": first, "closed": not palette.shown}
 
 
-def _keys(app: App, turn: Turn) -> dict[str, Any]:
+def _keys(app: App) -> dict[str, Any]:
     app.actions.do("settings.show", "keys")
-    turn(app, 0.1)
+    settle(app)
     page = next(desk for desk in app.desks if type(desk).__name__ == "SettingsWindow")._keys
     page._wait(commands.find("reset"))
     waits = app.dialogs.blocking
@@ -138,7 +136,7 @@ def _keys(app: App, turn: Turn) -> dict[str, Any]:
     page._pressed(dpg.mvKey_T)
     said = dpg.get_value(page._word)
     page._swap()
-    turn(app, 0.1)
+    settle(app)
     item = app.menu._items["reset"]
     shown = dpg.get_item_configuration(item)["shortcut"], tip_of(dpg.get_alias_id("training/reset"))
     swapped = [shortcuts.chord_of(commands.find(name)) for name in ("reset", "toggle_training")]
@@ -146,10 +144,10 @@ def _keys(app: App, turn: Turn) -> dict[str, Any]:
     return {"waits": waits, "refused": refused, "said": said, "swapped": swapped, "shown": shown}
 
 
-def _layouts(app: App, turn: Turn) -> dict[str, Any]:
+def _layouts(app: App) -> dict[str, Any]:
     app.actions.run("layout_presentation")
-    turn(app, 0.2)
+    settle(app)
     bare = app.viewport.rect.width, sorted(app.session.shown_slots)
     app.actions.run("reset_layout")
-    turn(app, 0.2)
+    settle(app)
     return {"bare": bare, "all": sorted(app.session.shown_slots)}
