@@ -153,6 +153,13 @@ def test_views_are_gathered_for_a_time_lapse(window: Window) -> None:
     assert len(window.sent[-1].job.shots[0].takes) == 9
     window.do("export.forget_views")
     assert not window.session.timelapse.cameras
+    scene = window.session.scene
+    window.desk.on_event(scene)
+    window.do("export.add_view")
+    window.desk.on_event(replace(scene, method="other"))
+    assert len(window.session.timelapse.cameras) == 1, "another model on the same scene"
+    window.desk.on_event(replace(scene, path="elsewhere"))
+    assert not window.session.timelapse.cameras
 
 
 def test_the_cost_is_known_for_presets_and_unknown_without_a_path(window: Window) -> None:
