@@ -13,7 +13,7 @@ from engine import messages as m
 from engine.errors import UserError
 from engine.export import write
 from engine.export.formats import FORMATS, find, format_of
-from engine.export.source import as_svraster
+from engine.export.voxel_set import as_svraster
 from engine.options import updated
 from engine.worker import Worker
 from tests.export.toy import ball, ball_scene

@@ -33,7 +33,7 @@ from engine.constants import MAX_LEVEL, SH_C0
 from engine.errors import CheckpointError
 from engine.export.capture import capture_of, scene_of, told_missing
 from engine.export.options import CompactOptions
-from engine.export.source import VoxelSet
+from engine.export.voxel_set import VoxelSet
 from engine.files import whole_file
 from engine.methods.plenoxels.npz import free_bytes
 from engine.octree import Octree

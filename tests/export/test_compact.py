@@ -15,10 +15,10 @@ from app import cli
 from engine import training
 from engine.datasets.recognise import recognise
 from engine.datasets.scene import Scene
-from engine.errors import CheckpointError, SceneError
+from engine.errors import CheckpointError, SceneError, UserError
 from engine.export import compact
 from engine.export.options import CompactOptions
-from engine.export.source import VoxelSet
+from engine.export.voxel_set import VoxelSet
 from engine.messages import OpenRun
 from engine.methods.svraster import SVRaster
 from engine.metrics import psnr
@@ -134,6 +134,21 @@ def test_without_its_photos_the_voxels_stand_in_for_them(
     np.testing.assert_array_equal(opened.scene.data_from_engine, scene.data_from_engine)
     assert [view.name for view in opened.scene.test.views] == [view.name for view in scene.test.views]
     assert psnr(opened.scene.train.images.load(2), scene.train.images.load(2)) > 45.0
+
+
+def test_a_file_stands_beside_the_run_that_it_was_made_of(
+    voxels: VoxelSet, scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "load_scene", lambda path, values, report: scene)
+    run = ball_run(voxels, scene, tmp_path)
+    here = training.open_trained(run)
+    compact.write(tmp_path / "a.voxels", compact.encoded(voxels, here.run.spec, scene))
+    opener = training.Opener(training.load_scene, training.make_method, tmp_path, None)
+    beside, _ = opener.beside(str(tmp_path / "a.voxels"), here)
+    assert beside.scene is here.scene and len(beside.method.octree) == len(voxels)
+    compact.write(tmp_path / "b.voxels", compact.encoded(voxels, SPEC, scene))
+    with pytest.raises(UserError, match="only runs of one scene"):
+        opener.beside(str(tmp_path / "b.voxels"), here)
 
 
 def _with_header(content: bytes, **changes: object) -> bytes:

@@ -12,7 +12,8 @@ from app import cli
 from engine.datasets.box import centre_of_text, with_box
 from engine.errors import UserError
 from engine.export.plenoxels import export_run
-from engine.export.source import as_svraster, voxels_of
+from engine.export.source import voxels_of
+from engine.export.voxel_set import as_svraster
 from engine.export.write import Source, spec_of
 from engine.methods.common import create_method, method_class
 from engine.methods.plenoxels import npz, quantised

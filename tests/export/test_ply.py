@@ -13,7 +13,7 @@ from engine.datasets.scene import Scene
 from engine.errors import CheckpointError
 from engine.export import ply, webgl
 from engine.export.degree import refitted
-from engine.export.source import VoxelSet, density_of
+from engine.export.voxel_set import VoxelSet, density_of
 from engine.metrics import psnr
 from tests.export.toy import ball, ball_scene, colour_at, in_engine
 

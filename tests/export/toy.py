@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.cameras import Camera, look_at
 from engine.datasets.scene import Scene, Split, View
-from engine.export.source import VoxelSet, as_svraster, plain_values
+from engine.export.voxel_set import VoxelSet, as_svraster, plain_values
 from engine.export.write import Source
 from engine.octree import Octree
 from engine.runs import RunSpec, new_run
