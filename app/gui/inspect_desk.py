@@ -24,6 +24,7 @@ from engine.errors import UserError
 from engine.messages import (
     Event,
     Failed,
+    GetDetails,
     PreviewAdapt,
     SceneOpened,
     SetTrainRegion,
@@ -31,12 +32,14 @@ from engine.messages import (
     TrainRegionChanged,
     VoxelPicked,
 )
+from engine.methods.common import VALUE_MODES
 from engine.region import Region
 
 if TYPE_CHECKING:
     from app.gui.actions import Parts
 
 GRAB_PX = 12
+DETAILS_S = 2.0  # between two looks at how numbers are distributed, while training goes on
 _LOOK, _TRAINED = "look", "train region"  # kinds of edits that go with their scene
 
 
@@ -48,6 +51,8 @@ class InspectDesk:
         self._edits = structure_undo.StructureEdits(parts.session.undo, parts.send)
         self._merging = ""  # what the last edit of the look may be merged with
         self._asked: tuple[Region | None, Region | None] | None = None  # what was trained, what is to be
+        self._detailed: tuple[Any, ...] | None = None  # what details were asked for last
+        self._since_details_s = 0.0
         self._place: Any = None  # path, kind and box of the scene that the look belongs to
         tool = (self._session, self._change, self._seal, self._reach_px)
         region, plane = RegionTool(*tool), SliceTool(*tool)
@@ -102,7 +107,19 @@ class InspectDesk:
             self._session.inspect.preview &= self._session.preview is not None
 
     def update(self, dt: float) -> bool:
-        """Nothing moves by itself."""
+        """Ask how the number that pixels are coloured by is distributed, when that may have become another."""
+        self._since_details_s += dt
+        session = self._session
+        scene, mode, stats = session.scene, session.view.mode, session.stats
+        if scene is None or mode not in VALUE_MODES or scene.why_not("details") or stats is None:
+            self._detailed = None
+            return False
+        levels = session.inspect.look.levels
+        asked = (scene.key, mode, levels, stats.structure.voxels, stats.step)
+        soon = self._detailed is None or asked[:3] != self._detailed[:3]
+        if asked != self._detailed and (soon or self._since_details_s >= DETAILS_S):
+            self._detailed, self._since_details_s = asked, 0.0
+            self._send(GetDetails(levels))
         return False
 
     # --- edits of the look --------------------------------------------------------------------------------
