@@ -83,9 +83,9 @@ class InspectPanel(BasePanel):
         dpg.set_value(self.tag("bars"), [[float(i) for i in range(len(counts))], counts])
         dpg.set_axis_limits(self.tag("spread-x"), -0.5, len(counts) - 0.5)
         dpg.set_axis_limits(self.tag("spread-y"), 0.0, 1.05 * max(counts) or 1.0)
-        low, high = (formats.short(float(edge)) for edge in (found[0].edges[0], found[0].edges[-1]))
+        low, high = (f"{float(edge):.3g}" for edge in (found[0].edges[0], found[0].edges[-1]))
         scale = ", log scale" if found[0].logarithmic else ""
-        self.put("spread-text", f"{formats.count(int(sum(counts)))} voxels by {mode}, {low} to {high}{scale}")
+        self.put("spread-text", f"{formats.count(int(sum(counts)))} voxels, {low} to {high}{scale}")
 
     def _slice(self) -> None:
         self.checkbox("toggle_slice", "Slice")

@@ -70,7 +70,7 @@ def test_the_number_that_colours_stand_for_is_shown_as_a_histogram(inspect):
     inspect.session.view.mode = "density"
     inspect.refresh()
     assert inspect.shown("spread") and list(inspect.text("bars")[1]) == [11.0, 2.0, 3.0, 5.0]
-    assert inspect.text("spread-text") == "21 voxels by density, 0 to 4, log scale"
+    assert inspect.text("spread-text") == "21 voxels, 0 to 4, log scale"
 
 
 def test_the_slice_is_moved_in_the_units_of_the_scene(inspect):
