@@ -100,6 +100,7 @@ class InspectPanel(BasePanel):
                 label="Hide the other side", tag=self.tag("other"),
                 callback=lambda: self._flip(dpg.get_value(self.tag("other"))),
             )  # fmt: skip
+            self.explain("other", "Show what is hidden, and hide what is shown.")
 
     def _slider(self, name: str, label: str, tip: str) -> None:
         """Add a row that moves the plane; its range is set with the scene's units."""
@@ -126,7 +127,7 @@ class InspectPanel(BasePanel):
         legend = session.legend
         self.configure("legend-row", show=legend is not None)
         if legend is not None:
-            self.put("legend", f"{formats.short(legend[0])} to {formats.short(legend[1])} {legend[2]}")
+            self.put("legend", formats.legend_range(legend))
         self.allow_commands(session, "pick_voxel", "copy_numbers", "toggle_slice", *AXES)
         self.configure("pick_voxel", label="Stop picking" if session.inspect.picking else "Pick")
         self._show_histogram(session)
