@@ -72,6 +72,7 @@ class Command:
     enabled_when: Callable[[Session], str | None] = always  # None, or why it cannot run
     checked: Callable[[Session], bool] | None = None  # of a toggle or a choice: whether it is on
     label_in: Callable[[Session], str] | None = None  # the label there, where it is not always the same
+    group: str = ""  # the menu inside the menu that it stands in
 
 
 def with_scene(session: Session) -> str | None:

@@ -84,7 +84,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("region_paste", "Paste region", "Region", "",
             "Set the region from text that was copied.",
             lambda app: app.do("region.paste"), with_scene),
-    Command("crop_view", "Crop what I see", "Region", "Shift+R",
+    Command("crop_view", "Crop what I see", "Region", "Shift+Z",
             "Look only: hide what is not in the region. The model and its training stay as they are.",
             lambda app: app.do("region.crop"), can("crop"), lambda session: session.inspect.look.crop),
     Command("crop_outside", "Hide inside instead", "Region", "",

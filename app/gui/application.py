@@ -270,7 +270,8 @@ class App:
                 offers = [(offer.label, partial(self._take_offer, offer)) for offer in event.offers]
                 self.dialogs.error(event.what, event.chain, offers, event.trace)
         elif isinstance(event, messages.JobProgress):
-            self.reports.note(f"exporting, {event.done:,} of {event.total:,} frames")
+            of = f" of {event.total:,} frames" if event.total else " pictures of the time-lapse"
+            self.reports.note(f"exporting, {event.done:,}{of}")
         elif isinstance(event, messages.JobEnded):
             self._job_ended(event)
         elif isinstance(event, messages.CheckpointSaved):
@@ -311,7 +312,7 @@ class App:
                 act=lambda: self.actions.do("export.open_folder", event.detail),
             )
         else:
-            self.reports.tell("Export cancelled")
+            self.reports.tell(event.detail)
 
     def _refresh(self, now: float) -> None:
         period = REFRESH_AWAKE_S if self.pacer.awake else REFRESH_IDLE_S

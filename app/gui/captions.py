@@ -95,6 +95,9 @@ class Captions:
         chips = []
         if index is not None and index < len(scene.views):
             chips.append(Chip(place_of_view(scene, index), px(14), px(14)))
+        if self._session.timeline.recording:
+            y = px(14) + len(chips) * px(CHIP_STEP)
+            chips.append(Chip("Recording the flight", px(14), y, theme.BAD))
         for text, colour in inspect_captions.lines(self._session):
             chips.append(Chip(text, px(14), px(14) + len(chips) * px(CHIP_STEP), colour))
         voxel = self._session.inspect.picked

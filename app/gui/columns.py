@@ -161,6 +161,11 @@ class Columns:
         return {panel.id: panel.title for _, panel in self._panels}
 
     @property
+    def folding(self) -> tuple[str, ...]:
+        """Return the panels that have a header to fold them."""
+        return tuple(self._headers)
+
+    @property
     def slots(self) -> list[tuple[str, str]]:
         """Return (slot, panel) of all panels in their order."""
         return [(slot, panel.id) for slot, panel in self._panels]
@@ -177,6 +182,7 @@ class Columns:
         """Bring a panel before the person's eyes: its column, its header, the place that it is scrolled to."""
         slot = next(slot for slot, panel in self._panels if panel.id == panel_id)
         if slot not in ("left", "right", "bottom"):
+            dpg.focus_item(self.windows[slot])
             return
         hidden = tuple(name for name in self.layout.hidden if name != panel_id)
         self.layout = replace(self.layout, hidden=hidden, **{f"show_{slot}": True})

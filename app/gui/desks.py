@@ -11,11 +11,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from app.gui.export_desk import ExportDesk
+from app.gui.gamepad import GamepadDesk
 from app.gui.help_window import HelpWindow
 from app.gui.inspect_desk import InspectDesk
 from app.gui.palette import Palette
 from app.gui.path_desk import PathDesk
 from app.gui.run_desk import RunDesk
+from app.gui.scene_export_desk import SceneExportDesk
 from app.gui.settings_window import SettingsWindow
 from app.gui.start_desk import StartDesk
 from app.gui.window_desk import WindowDesk
@@ -43,7 +45,6 @@ class Desk(Protocol):
 
 DESKS: tuple[Callable[[Parts], Desk], ...] = (  # in the order of their turns
     WindowDesk,
-    Palette,
     SettingsWindow,
     StartDesk,
     HelpWindow,
@@ -51,4 +52,7 @@ DESKS: tuple[Callable[[Parts], Desk], ...] = (  # in the order of their turns
     PathDesk,
     InspectDesk,
     ExportDesk,
+    SceneExportDesk,
+    GamepadDesk,
+    Palette,  # last: Esc closes it before all others
 )

@@ -18,7 +18,7 @@ class Dialogs:
     """At most one of each; `blocking` while one wants an answer."""
 
     def __init__(self, look: theme.Theme, size: Callable[[], tuple[int, int]]) -> None:
-        self._look, self._size = look, size
+        self._look, self._size = self.look, self.size = look, size  # also for the dialogs of features
         self._modal: int | str | None = None
         self._chooser: int | str | None = None
         self._card = ErrorCard(look, size)
@@ -27,6 +27,8 @@ class Dialogs:
             Callable[[], bool]
         ] = []  # of others: close what is on top, return whether anything was
         self._confirmed: Callable[[], None] | None = None  # what Enter does in the question that is open
+        self._declining: list[int | str] = []  # its other buttons
+        self._folders: FolderChooser | None = None
 
     @property
     def error_window(self) -> int | str | None:
@@ -52,18 +54,30 @@ class Dialogs:
         return shown
 
     def enter(self) -> bool:
-        """Answer the question that is open with yes, as Enter does; return whether there is one."""
-        if self._modal is None or not _shown(self._modal) or self._confirmed is None:
-            return False
-        self._confirmed()
-        return True
+        """Answer the question that is open with yes, or open what the chooser stands at, as Enter does; return whether.
+
+        Where the arrow keys went to another button, or somebody types, Enter is theirs.
+        """
+        if self._modal is not None and _shown(self._modal):
+            elsewhere = any(
+                dpg.is_item_focused(item) for item in self._declining if dpg.does_item_exist(item)
+            )
+            if self._confirmed is None or elsewhere:
+                return False
+            self._confirmed()
+            return True
+        if self._folders is not None and self._folders.ready:
+            self._folders.accept()
+            return True
+        return False
 
     def choose(
         self, kind: str, folder: str, then: Callable[[str], None], choice: Choice | None = None
     ) -> None:
         """Ask for the folder of a "scene", a "run" or a run "beside"; `then` gets its path."""
         self._forget("_chooser")
-        self._chooser = FolderChooser(self._look, self._size(), kind, folder, then, choice).window
+        self._folders = FolderChooser(self._look, self._size(), kind, folder, then, choice)
+        self._chooser = self._folders.window
 
     def open_file(
         self, title: str, folder: str, suffixes: Sequence[str], then: Callable[[str], None]
@@ -121,19 +135,12 @@ class Dialogs:
         dpg.add_text(question, parent=window, wrap=self._look.sizes.px(390))
         dpg.add_spacer(height=self._look.sizes.px(6), parent=window)
 
-        def act() -> None:
-            self._confirmed = None
-            self._forget("_modal")
-            then()
-
-        self._confirmed = act
+        act = self._confirmed = self._once(then)
         with dpg.group(horizontal=True, parent=window):
-            dpg.bind_item_theme(
-                dpg.add_button(label=button, width=self._look.sizes.px(120), callback=act), self._look.primary
-            )
-            dpg.add_button(
-                label="Cancel", width=self._look.sizes.px(120), callback=lambda: self._forget("_modal")
-            )
+            yes = dpg.add_button(label=button, width=self._look.sizes.px(120), callback=act)
+            dpg.bind_item_theme(yes, self._look.primary)
+            dpg.focus_item(yes)
+            self._cancel(width=self._look.sizes.px(120))
 
     def ask(
         self, heading: str, lines: Sequence[str], buttons: Sequence[tuple[str, Callable[[], None]]]
@@ -146,21 +153,34 @@ class Dialogs:
             dpg.add_text(line, parent=window, wrap=px(410), color=theme.MUTED, bullet=True)
         dpg.add_spacer(height=px(6), parent=window)
 
-        def pressed(act: Callable[[], None]) -> Callable[[], None]:
-            def press() -> None:
+        with dpg.group(horizontal=True, parent=window):
+            for number, (label, act) in enumerate(buttons):
+                press = self._once(act)
+                button = dpg.add_button(label=label, height=px(30), callback=press)
+                if number == 0:
+                    self._confirmed = press
+                    dpg.bind_item_theme(button, self._look.primary)
+                    dpg.focus_item(button)
+                else:
+                    self._declining.append(button)
+            self._cancel(height=px(30))
+
+    def _once(self, act: Callable[[], None]) -> Callable[[], None]:
+        """Return what closes the question and acts, once: Enter may press the button too."""
+        question = self._modal
+
+        def press() -> None:
+            if question is not None and self._modal == question:
                 self._confirmed = None
                 self._forget("_modal")
                 act()
 
-            return press
+        return press
 
-        with dpg.group(horizontal=True, parent=window):
-            for number, (label, act) in enumerate(buttons):
-                button = dpg.add_button(label=label, height=px(30), callback=pressed(act))
-                if number == 0:
-                    self._confirmed = pressed(act)
-                    dpg.bind_item_theme(button, self._look.primary)
-            dpg.add_button(label="Cancel", height=px(30), callback=lambda: self._forget("_modal"))
+    def _cancel(self, **size: int) -> None:
+        self._declining.append(
+            dpg.add_button(label="Cancel", callback=lambda: self._forget("_modal"), **size)
+        )
 
     def error(
         self,
@@ -174,6 +194,7 @@ class Dialogs:
 
     def _open_modal(self, title: str, wide: int) -> int | str:
         self._forget("_modal")
+        self._declining.clear()
         px, (width, height) = self._look.sizes.px, self._size()
         self._modal = dpg.add_window(
             label=title, modal=True, no_resize=True, no_collapse=True, width=px(wide), autosize=True,

@@ -11,14 +11,14 @@ import dearpygui.dearpygui as dpg
 from app import commands, shortcuts
 from app.command_search import Entry, score
 from app.gui import theme
-from app.view import gestures
+from app.view import gestures, sticks
 from engine.messages import Event
 
 if TYPE_CHECKING:
     from app.gui.actions import Parts
 
 WIDTH, HEIGHT = 900, 640
-MOUSE = "Mouse and flying"
+MOUSE, PAD = "Mouse and flying", "Gamepad and 3D mouse"
 SHARES = (0.17, 0.26, 0.57)
 
 
@@ -77,6 +77,7 @@ class HelpWindow:
                     MOUSE,
                     [Entry(name, name, MOUSE, text, keys) for keys, name, text in gestures.rows(preset)],
                 )
+                self._group(PAD, _pad_entries())
                 for menu in commands.MENUS:
                     self._group(
                         menu, [_entry(command) for command in commands.COMMANDS if command.menu == menu]
@@ -124,3 +125,12 @@ class HelpWindow:
 
 def _entry(command: commands.Command) -> Entry:
     return Entry(command.id, command.label, command.menu, command.help, shortcuts.chord_of(command))
+
+
+def _pad_entries() -> list[Entry]:
+    """Return what sticks do, and the buttons with the commands behind them."""
+    moves = [Entry(keys, name, PAD, text, keys) for keys, name, text in sticks.ROWS]
+    for keys, command_id in sticks.BUTTONS.values():
+        command = commands.find(command_id)
+        moves.append(Entry(keys, command.label, PAD, command.help, keys))
+    return moves

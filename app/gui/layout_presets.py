@@ -29,7 +29,7 @@ PRESETS: dict[str, Preset] = {  # named in the Window menu
         ("curves", "views", "log"),
     ),
     "inspect": Preset(
-        ("right", "bottom"), ("view", "structure", "regions", "inspector", "nodes"), ("views", "curves")
+        ("right", "bottom"), ("view", "structure", "inspect", "region", "nodes"), ("views", "curves")
     ),
     "path": Preset(("right",), ("view", "path", "export"), timeline=True),
     "presentation": Preset((), timeline=True),

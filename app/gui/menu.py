@@ -47,10 +47,13 @@ class MenuBar:
         )  # fmt: skip
         with dpg.menu_bar(parent=self.window) as self.bar:
             for menu in commands.MENUS:
+                groups: dict[str, int | str] = {}
                 with dpg.menu(label=menu):
                     for command in commands.COMMANDS:
                         if command.menu == menu:
-                            self._add(command)
+                            if command.group and command.group not in groups:
+                                groups[command.group] = dpg.add_menu(label=command.group)
+                            self._add(command, groups.get(command.group, 0))
                             if command.id == "open_demo":
                                 self._recent = dpg.add_menu(label="Recent", show=False)
             self._gap = dpg.add_spacer(width=1)
@@ -63,9 +66,11 @@ class MenuBar:
             dpg.bind_item_font(self._status[0], self._look.bold)
         dpg.configure_item(self._status[0], color=theme.TEXT)
 
-    def _add(self, command: commands.Command) -> None:
+    def _add(self, command: commands.Command, parent: int | str) -> None:
+        """Add the item of a command, inside a menu of its own (`parent`) or, at 0, of the one that is open."""
         run = self._run
         item = dpg.add_menu_item(
+            parent=parent,
             label=command.label,
             shortcut=shortcuts.chord_of(command),
             check=command.checked is not None,

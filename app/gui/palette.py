@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from app.gui.actions import Parts
 
 WIDTH, TOP, ROWS = 660, 64, 12
+SHORT = 31  # letters of the middle column
 _HINT = "Command, panel, option, setting, view or recent scene"
 
 
@@ -141,7 +142,7 @@ class Palette:
             dpg.configure_item(label, label=f"{entry.label}###palette{number}")
             dpg.bind_item_theme(label, self._greyed if entry.reason else 0)
             dpg.set_value(label, place == self._chosen)
-            dpg.set_value(group, entry.reason or entry.group)
+            dpg.set_value(group, _short(entry.reason or entry.group))
             dpg.set_value(chord, entry.chord)
         dpg.set_value(self._word, self._said())
 
@@ -177,6 +178,11 @@ class Palette:
         columns = self._parts.columns
         columns.layout = columns.layout.with_command(entry.key)
         entry.act()
+
+
+def _short(text: str) -> str:
+    """Return what fits into the middle column; the whole of it stands below the rows."""
+    return text if len(text) <= SHORT else f"{text[: SHORT - 1].rstrip(' ;,.')}…"
 
 
 def _text_theme(colour: theme.Colour) -> int | str:

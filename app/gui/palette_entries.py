@@ -29,6 +29,11 @@ def entries(parts: Parts, with_views: bool) -> Iterator[Entry]:
             f"Show the {title} panel.",
             act=partial(parts.do, "window.panel", panel),
         )
+    folded = parts.columns.folded()
+    for panel in parts.columns.folding:
+        verb = "Unfold" if panel in folded else "Fold"
+        act = partial(parts.do, "window.fold", panel)
+        yield Entry(f"fold:{panel}", f"{verb} {parts.columns.titles[panel]}", "Panel", act=act)
     yield from _settings(parts)
     yield from _options(parts)
     for path in parts.columns.layout.recent:
@@ -70,7 +75,8 @@ def _options(parts: Parts) -> Iterator[Entry]:
     if scene is None:
         return
     for info in describe(method_class(scene.method).Config):
+        group = info.name.rpartition(".")[0].rpartition(".")[2].replace("_", " ").capitalize()
+        label = f"{group}: {info.label.lower()}" if group else info.label
         act = partial(parts.do, "window.option", info.name)
-        yield Entry(
-            f"option:{info.name}", info.label, "Option of training", f"{info.help} {info.name}", act=act
-        )
+        text = f"{info.help} {info.name}"
+        yield Entry(f"option:{info.name}", label, "Option of training", text, act=act)

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from app.gui import clipboard
-from app.gui.chooser import Choice
 from app.gui.path_editor import PathEditor, key_at
+from app.gui.path_filing import PathFiling
 from app.gui.path_frame import FrameBars
 from app.gui.path_player import PathPlayer
-from app.gui.path_store import SUFFIX, PathStore
+from app.gui.path_store import PathStore
 from app.gui.path_tool import PathTool
 from app.view import presets
-from app.view.path_files import FORMATS, keys_from_text, keys_to_text
+from app.view.path_files import keys_from_text, keys_to_text
 from app.view.path_record import from_recording
 from engine.errors import UserError
 from engine.messages import Event, SceneOpened
@@ -29,9 +28,11 @@ from engine.messages import Event, SceneOpened
 if TYPE_CHECKING:
     from app.gui.actions import Parts
 
-OPENED = (".*", ".json", ".txt")  # a COLMAP model is text
 # How far a recorded path may be off the way that was flown: engine units, and a turn. More keys can hardly be edited.
 RECORD_TOLERANCE, RECORD_TURN_RAD = 0.01, np.radians(1.5)
+
+
+LEAST_FRUSTUM = 0.06  # engine units
 
 
 class PathDesk:
@@ -43,6 +44,7 @@ class PathDesk:
         self.editor = PathEditor(parts.session)
         self.player = PathPlayer(parts.session, viewport.controller, self._size)
         self.store = PathStore(parts.session, note)
+        self.filing = PathFiling(parts, self.editor, self.store)
         self.tool = PathTool(
             parts.session,
             self.editor,
@@ -69,7 +71,7 @@ class PathDesk:
             "split": self._split,
             "edit": editor.apply,
             "select": lambda what: editor.select(*what),
-            "close": lambda _: editor.become("Close path", None, []),
+            "close": lambda _: editor.become("Close path", None, [], file=""),
             "scrub": self._scrub,
             "step": self._step,
             "jump": self._jump,
@@ -77,28 +79,25 @@ class PathDesk:
             "play": lambda _: self._play(),
             "record": lambda _: self._record(),
             "preset": self._preset,
-            "open": self._open,
-            "save": lambda _: self._save(),
-            "save_as": lambda _: self._save_as(),
+            "open": self.filing.open,
+            "save": lambda _: self.filing.save(),
+            "save_as": lambda _: self.filing.save_as(),
             "tell": note,
         }
-        return {f"path.{name}": self._told(name, act) for name, act in own.items()} | {
+        return {f"path.{name}": self._told(act) for name, act in own.items()} | {
             "path.preview": lambda _: self._turn("preview"),
             "path.each_turn": self._followers.append,
             "path.toggle": lambda _: self._turn("shown"),
         }
 
-    def _told(self, name: str, act: Callable[[Any], None]) -> Callable[[Any], None]:
+    def _told(self, act: Callable[[Any], None]) -> Callable[[Any], None]:
         """Return the action with a refusal told in the status bar in place of an error."""
 
         def told(argument: Any) -> None:
             try:
                 act(argument)
             except UserError as error:
-                if name in ("open", "save", "save_as"):
-                    self._parts.reports.failed("The camera path", error)
-                else:
-                    self._parts.reports.note(str(error))
+                self._parts.reports.note(str(error))
 
         return told
 
@@ -140,6 +139,10 @@ class PathDesk:
     def _looks_along(self) -> bool:
         """Whether one sees what the path sees."""
         return self.player.on_path or self._session.timeline.preview
+
+    def _frustum_size(self) -> float:
+        """Return how deep keys are drawn: more than photos, which may be many and small."""
+        return max(1.4 * self._parts.viewport.layers.frustum_size, LEAST_FRUSTUM)
 
     def _take_up(self) -> None:
         path = self.store.left_here()
@@ -215,7 +218,7 @@ class PathDesk:
             self._parts.reports.note("nothing was recorded: the camera did not move")
             return
         path = from_recording(samples, RECORD_TOLERANCE, RECORD_TURN_RAD)
-        self.editor.become("Record path", path, [])
+        self.editor.become("Record path", path, [], file="")
         self._session.playhead_s = path.start_s
         self._parts.reports.note(f"recorded {path.duration_s:.1f} s as {len(path.keys)} keys")
 
@@ -226,53 +229,6 @@ class PathDesk:
         )
         preset = replace(suggested, radius=export.radius, height=export.height)
         path = presets.preset_path(kind, preset, export.frames / export.fps)
-        self.editor.become(f"{kind.replace('-', ' ').capitalize()} path", path, [])
+        self.editor.become(f"{kind.replace('-', ' ').capitalize()} path", path, [], file="")
         self._session.timeline.shown = True
         self.player.look(path.start_s)
-
-    # --- files ------------------------------------------------------------------------------------------------
-
-    def _open(self, file: str | None) -> None:
-        if file is None:
-            self._parts.dialogs.open_file("Open a camera path", self._folder(), OPENED, self._read)
-        else:
-            self._read(file)
-
-    def _read(self, file: str) -> None:
-        session = self._session
-        try:
-            path, told = self.store.read(file)
-        except UserError as error:
-            self._parts.reports.failed("The camera path was not opened", error)
-            return
-        self.editor.become("Open path", path, [])
-        session.path_file, session.path_kept = file, path
-        session.timeline.shown, session.playhead_s = True, path.start_s
-        self._parts.reports.note(told)
-
-    def _save(self) -> None:
-        if self._session.path_file:
-            self._write(self._session.path_file, FORMATS[0])
-        else:
-            self._save_as()
-
-    def _save_as(self) -> None:
-        def choose(name: str) -> None:
-            self.store.format = name
-
-        choice = Choice("Format", FORMATS, self.store.format, choose)
-        then = lambda file: self._write(file, self.store.format)  # noqa: E731
-        file = self._session.path_file
-        name = Path(file).stem if file else f"{self._session.scene.name} path"
-        self._parts.dialogs.save("Save the camera path", self._folder(), name, SUFFIX, then, choice)
-
-    def _write(self, file: str, format: str) -> None:
-        try:
-            self._parts.reports.note(self.store.write(file, format))
-        except UserError as error:
-            self._parts.reports.failed("The camera path was not saved", error)
-
-    def _folder(self) -> str:
-        if self._session.path_file:
-            return str(Path(self._session.path_file).parent)
-        return str(self.store.folder() or Path.cwd())

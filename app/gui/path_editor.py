@@ -28,6 +28,7 @@ class _State:
     path: CameraPath | None
     selected: frozenset[int]
     data_from_engine: np.ndarray
+    file: str
 
 
 def key_at(path: CameraPath, time_s: float) -> int | None:
@@ -51,16 +52,26 @@ class PathEditor:
     # --- the path ---------------------------------------------------------------------------------------------
 
     def become(
-        self, label: str, path: CameraPath | None, selected: Iterable[int] | None = None, merge: str = ""
+        self,
+        label: str,
+        path: CameraPath | None,
+        selected: Iterable[int] | None = None,
+        merge: str = "",
+        file: str | None = None,
     ) -> None:
-        """Let the path become another one, by an edit of that label. With `merge`, edits that follow each other are one."""
+        """Let the path become another one, by an edit of that label. With `merge`, edits that follow each other are one.
+
+        A path that is none of the present one's making comes with the `file` it is in, "" for none.
+        """
         session, before = self._session, self._now()
         if path is session.path and (selected is None or frozenset(selected) == before.selected):
             return
         session.timeline.shown |= session.path is None and path is not None
         self._set(path, before.selected if selected is None else frozenset(selected))
+        session.path_file = session.path_file if file is None else file
         key = f"{MERGE}: {merge or next(self._numbers)}"
-        undo, redo = partial(self._restore, before), partial(self._restore, self._now())
+        files = file is not None
+        undo, redo = partial(self._restore, before, files), partial(self._restore, self._now(), files)
         session.undo.push(Edit(label, undo, redo, key))
 
     def apply(self, change: PathChange) -> None:
@@ -88,14 +99,16 @@ class PathEditor:
     def _now(self) -> _State:
         session = self._session
         matrix = np.eye(4) if session.scene is None else session.scene.data_from_engine
-        return _State(session.path, session.timeline.selected, matrix)
+        return _State(session.path, session.timeline.selected, matrix, session.path_file)
 
-    def _restore(self, state: _State) -> None:
+    def _restore(self, state: _State, files: bool) -> None:
         matrix, path = self._now().data_from_engine, state.path
         if path is not None and not np.array_equal(matrix, state.data_from_engine):
             path = path_edit.transformed(path, np.linalg.inv(matrix) @ state.data_from_engine)
         self._session.timeline.shown |= path is not None
         self._set(path, state.selected)
+        if files:
+            self._session.path_file = state.file
 
     def _set(self, path: CameraPath | None, selected: frozenset[int]) -> None:
         session, count = self._session, 0 if path is None else len(path.keys)

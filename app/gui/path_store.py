@@ -36,22 +36,19 @@ class PathStore:
 
     # --- for people -------------------------------------------------------------------------------------------
 
-    def read(self, file: str) -> tuple[CameraPath, str]:
-        """Return the path of a file and what is to be said of it; UserError if there is none."""
+    def read(self, file: str) -> tuple[CameraPath, str, tuple[str, ...]]:
+        """Return the path of a file, its format and what is to be said of it; UserError if there is none."""
         found = read_path(file, self._units())
-        told = [f"opened {Path(file).name}"]
-        if found.format != FORMATS[0]:
-            told[0] += f", a path of {found.format}"
-        return found.path, " ".join([f"{told[0]}:", *found.notes]) if found.notes else told[0]
+        return found.path, found.format, found.notes
 
-    def write(self, file: str, format: str) -> str:
-        """Write the path; return what is to be said of it. The app's own format becomes the path's file."""
+    def write(self, file: str, format: str) -> tuple[str, ...]:
+        """Write the path; return what the format cannot hold. The app's own format becomes the path's file."""
         session, export = self._session, self._session.export
         size = export.width, export.height_px
         notes = write_path(file, session.path, self._units(), format, size=size, fps=float(export.fps))
         if format == FORMATS[0]:
             session.path_file, session.path_kept = file, session.path
-        return " ".join([f"saved {file}", *notes])
+        return notes
 
     def _units(self) -> np.ndarray:
         scene = self._session.scene

@@ -29,7 +29,12 @@ class Preferences:
         self, session: Session, path: Path, desk_scale: float, forced_scale: float | None = None
     ) -> None:
         """`desk_scale` is what the desktop asks for; `forced_scale` is what the command line does, over all settings."""
-        self._session, self._path, self.desk_scale, self._forced = session, path, desk_scale, forced_scale
+        self._session, self._path, self.desk_scale, self.forced_scale = (
+            session,
+            path,
+            desk_scale,
+            forced_scale,
+        )
         self._listeners: list[Listener] = []
         self._rescale = Rescale()
         session.settings, changed = settings.load(path)
@@ -42,12 +47,7 @@ class Preferences:
         """The scale that everything in the window should have."""
         look = self._session.settings.appearance
         chosen = look.interface_scale if look.interface_scale > 0.0 else self.desk_scale
-        return theme.clamped_scale((self._forced or chosen) * look.text_size)
-
-    @property
-    def forced_scale(self) -> bool:
-        """Whether the command line says how large the interface is."""
-        return self._forced is not None
+        return theme.clamped_scale((self.forced_scale or chosen) * look.text_size)
 
     def listen(self, listener: Listener) -> None:
         """Call back after every change, and once now with the settings of the start against the defaults."""
@@ -66,7 +66,7 @@ class Preferences:
     def change_keys(self, changed: Mapping[str, str]) -> None:
         """Let commands have other keys from now on: {command id: chord}."""
         shortcuts.use(changed)
-        self._save()
+        self._become(self._session.settings)
 
     def _become(self, after: Settings) -> None:
         before, self._session.settings = self._session.settings, after

@@ -67,7 +67,7 @@ class RecentCards:
             with dpg.group(horizontal=True):
                 moment = when(scene.opened_at, datetime.datetime.now())
                 if moment:
-                    dpg.add_text(moment, color=theme.DISABLED)
+                    dpg.add_text(moment, color=theme.MUTED)
                 if scene.trained and not gone:
                     self._link(
                         "Start anew", scene.path, self._open, "Opens the photos alone and trains a new model."

@@ -37,6 +37,7 @@ class SettingsWindow:
         self._controls: dict[str, int | str] = {}
         self._tabs: dict[str, int | str] = {}
         self._shown: Settings | None = None
+        self._page, self._made_for = "appearance", 0.0  # what is shown, the scale it was made for
         self._keys = KeysPage(parts, lambda: self.shown)
         parts.dialogs.escapes.append(self._escape)
 
@@ -57,6 +58,8 @@ class SettingsWindow:
         """Show the values in force: commands change some of them too."""
         if not self.shown:
             return False
+        if self._made_for != self._look.sizes.scale:
+            self._open(self._page)
         self._keys.update()
         now = self._parts.session.settings
         if now is self._shown:
@@ -65,11 +68,14 @@ class SettingsWindow:
         for name, value in flatten(now).items():
             if not dpg.is_item_active(self._controls[name]):
                 dpg.set_value(self._controls[name], _said(name, value))
-        scale, chosen = self._controls[SCALE], now.appearance.interface_scale
-        dpg.configure_item(
-            scale, format="%.2f x" if chosen else f"as the desktop ({self._parts.preferences.desk_scale:g} x)"
-        )
+        dpg.configure_item(self._controls[SCALE], format=self._scale_format(now.appearance.interface_scale))
         return True
+
+    def _scale_format(self, chosen: float) -> str:
+        preferences = self._parts.preferences
+        if preferences.forced_scale is not None:
+            return f"{preferences.forced_scale:g} x, by the command line"
+        return "%.2f x" if chosen else f"as the desktop ({preferences.desk_scale:g} x)"
 
     @property
     def shown(self) -> bool:
@@ -80,8 +86,9 @@ class SettingsWindow:
 
     # --- building ---------------------------------------------------------------------------------------------
 
-    def _open(self) -> None:
+    def _open(self, page: str = "appearance") -> None:
         self._close()
+        self._made_for = self._look.sizes.scale
         px = self._look.sizes.px
         width, height = dpg.get_viewport_client_width(), dpg.get_viewport_client_height()
         wide, high = min(px(WIDTH), width - px(40)), min(px(HEIGHT), height - px(70))
@@ -91,10 +98,13 @@ class SettingsWindow:
         )  # fmt: skip
         dpg.bind_item_theme(self._window, self._look.floating)
         with dpg.group(parent=self._window):
-            with dpg.child_window(height=-px(74), border=False), dpg.tab_bar():
+            with (
+                dpg.child_window(height=-px(74), border=False),
+                dpg.tab_bar(callback=lambda s, tab: self._turned(tab)) as self._bar,
+            ):
                 for group, title in settings.titles().items():
                     with dpg.tab(label=title) as self._tabs[group]:
-                        self._page(group)
+                        self._fill(group)
                 with dpg.tab(label="Keys") as self._tabs[KEYS]:
                     self._keys.build()
             self._word = dpg.add_text("", color=theme.WARNING, wrap=wide - px(40))
@@ -105,10 +115,11 @@ class SettingsWindow:
                 theme.explain(
                     reset, "Every setting and every key back to what it was at the first start, after asking."
                 )
+        self._turn_to(page)
         self._shown = None
         self.update(0.0)
 
-    def _page(self, group: str) -> None:
+    def _fill(self, group: str) -> None:
         dpg.add_spacer(height=self._look.sizes.px(4))
         with dpg.table(header_row=False, policy=dpg.mvTable_SizingStretchProp, pad_outerX=False):
             dpg.add_table_column(init_width_or_weight=0.3)
@@ -122,8 +133,15 @@ class SettingsWindow:
                             dpg.add_text(info.help, color=theme.MUTED, wrap=0)
                             dpg.add_spacer(height=self._look.sizes.px(5))
 
+    def _turn_to(self, page: str) -> None:
+        self._page = page
+        dpg.set_value(self._bar, self._tabs[page])
+
+    def _turned(self, tab: int | str) -> None:
+        self._page = next(name for name, item in self._tabs.items() if item == tab)
+
     def _control(self, info: OptionInfo) -> int | str:
-        forced = info.name == SCALE and self._parts.preferences.forced_scale
+        forced = info.name == SCALE and self._parts.preferences.forced_scale is not None
         common: dict[str, Any] = {"enabled": not forced}
         if info.type is bool:
             item = dpg.add_checkbox(callback=lambda s, value: self._set(info.name, value), **common)
@@ -175,7 +193,7 @@ class SettingsWindow:
         """Open the page of a setting and give it the keyboard."""
         if not self.shown:
             self._open()
-        dpg.set_value(dpg.get_item_parent(self._tabs[name.split(".")[0]]), self._tabs[name.split(".")[0]])
+        self._turn_to(name.split(".")[0])
         if name in self._controls:
             dpg.focus_item(self._controls[name])
 

@@ -138,7 +138,7 @@ class TimelineMouse:
 
     def _key(self, x: float) -> int | None:
         path = self._session.path
-        return None if path is None else key_near(self._strip.scale, path.key_times_s, x, self._reach)
+        return None if path is None else key_near(self._strip.scale, path.key_times_s, x, self._reach())
 
     def _snapped(self, time_s: float) -> float:
         return snapped(time_s, float(self._session.export.fps))

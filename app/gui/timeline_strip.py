@@ -11,20 +11,14 @@ import dearpygui.dearpygui as dpg
 import numpy as np
 
 from app.gui import theme
-from app.gui.theme import CLEAR
 from app.gui.time_scale import TimeScale, ticks
 from app.session import Session
 from app.view.path import CameraPath
 
 RULER_PX, KEY_PX, LABEL_PX, TEXT_PX = 20, 6.5, 76, 12
 SAMPLE_PX = 6  # between two speeds that are drawn
+CURVE_ALPHA, LINE_ALPHA, BAND_ALPHA = 46, 120, 40
 TURN_WEIGHT = 0.2  # engine units that a radian counts for
-TRACK: theme.Colour = (28, 31, 37, 255)
-RULER: theme.Colour = (34, 37, 44, 255)
-CURVE: theme.Colour = (86, 163, 255, 46)
-CURVE_LINE: theme.Colour = (86, 163, 255, 120)
-BAND: theme.Colour = (86, 163, 255, 40)
-PLAYHEAD: theme.Colour = (239, 104, 96, 255)
 HINT = "Press K to make what you see the first key, or choose a preset."
 
 
@@ -38,9 +32,18 @@ def speeds(path: CameraPath, times_s: np.ndarray) -> np.ndarray:
     before, after = np.split(poses, 2)
     way = np.linalg.norm(after[:, :3, 3] - before[:, :3, 3], axis=1)
     turn = np.linalg.norm(after[:, :3, :3] - before[:, :3, :3], axis=(1, 2)) / np.sqrt(2.0)
-    cut = way > 50.0 * max(float(np.median(way)), 1e-9)  # behind a key that holds: no speed
+    ends = np.append(path.key_times_s[1:], path.end_s)
+    cuts = np.array([end for end, key in zip(ends, path.keys) if key.easing == "hold"])
+    cut = (np.abs(middle[:, None] - cuts) <= half).any(
+        axis=1
+    )  # from one place to another in no time: no speed
     speed = np.where(cut, 0.0, way + TURN_WEIGHT * turn)
     return speed / max(float(speed.max(initial=0.0)), 1e-12)
+
+
+def _faint(alpha: int) -> tuple[int, int, int, int]:
+    """Return the accent's colour of now, seen through."""
+    return (*theme.ACCENT[:3], alpha)
 
 
 class TimelineStrip:
@@ -86,7 +89,7 @@ class TimelineStrip:
 
     def draw(self) -> bool:
         """Draw what has become another; return whether anything has."""
-        session, size = self._session, (self.scale, self.height)
+        session, size = self._session, (self.scale, self.height, self._px(100), tuple(theme.ACCENT))
         state, path = session.timeline, session.path
         changed = self._layer("back", (*size, path, session.export.fps, self.band), self._draw_back)
         changed |= self._layer("keys", (*size, path, state.selected, self.hovered), self._draw_keys)
@@ -106,8 +109,12 @@ class TimelineStrip:
 
     def _draw_back(self, layer: int | str) -> None:
         px, scale, width, height = self._px, self.scale, self.scale.width, self.height
-        dpg.draw_rectangle([0, 0], [width, height], color=TRACK, fill=TRACK, rounding=px(5), parent=layer)
-        dpg.draw_rectangle([0, 0], [width, self.ruler], color=RULER, fill=RULER, rounding=px(5), parent=layer)
+        dpg.draw_rectangle(
+            [0, 0], [width, height], color=theme.FLOATING, fill=theme.FLOATING, rounding=px(5), parent=layer
+        )
+        dpg.draw_rectangle(
+            [0, 0], [width, self.ruler], color=theme.RAISED, fill=theme.RAISED, rounding=px(5), parent=layer
+        )
         if self._session.path is not None:
             self._draw_path(self._session.path, layer)
         else:
@@ -125,7 +132,9 @@ class TimelineStrip:
                 dpg.draw_text(place, tick.label, size=px(TEXT_PX), color=theme.MUTED, parent=layer)
         if self.band is not None:
             low, high = sorted(scale.x(time_s) for time_s in self.band)
-            dpg.draw_rectangle([low, self.ruler], [high, height], color=theme.ACCENT, fill=BAND, parent=layer)
+            dpg.draw_rectangle(
+                [low, self.ruler], [high, height], color=theme.ACCENT, fill=_faint(BAND_ALPHA), parent=layer
+            )
 
     def _draw_path(self, path: CameraPath, layer: int | str) -> None:
         """Draw how long the path is and how fast it goes."""
@@ -140,8 +149,8 @@ class TimelineStrip:
         # Upright boxes: software draws a slanted edge, which is smoothed, ten times as slowly.
         for (x, y), (x_next, y_next) in pairwise(line):
             box = [x, max(y, y_next)], [x_next, low]
-            dpg.draw_rectangle(*box, color=CLEAR, fill=CURVE, thickness=0, parent=layer)
-        dpg.draw_polyline(line, color=CURVE_LINE, thickness=1, parent=layer)
+            dpg.draw_rectangle(*box, color=theme.CLEAR, fill=_faint(CURVE_ALPHA), thickness=0, parent=layer)
+        dpg.draw_polyline(line, color=_faint(LINE_ALPHA), thickness=1, parent=layer)
 
     def _draw_keys(self, layer: int | str) -> None:
         path, state, px = self._session.path, self._session.timeline, self._px
@@ -174,13 +183,13 @@ class TimelineStrip:
         x, px = self.scale.x(self._session.playhead_s), self._px
         if not 0.0 <= x <= self.scale.width:
             return
-        dpg.draw_line([x, 0], [x, self.height], color=PLAYHEAD, thickness=px(1.5), parent=layer)
+        dpg.draw_line([x, 0], [x, self.height], color=theme.BAD, thickness=px(1.5), parent=layer)
         tip = self.ruler
         dpg.draw_triangle(
             [x - px(5), tip - px(9)],
             [x + px(5), tip - px(9)],
             [x, tip],
-            color=PLAYHEAD,
-            fill=PLAYHEAD,
+            color=theme.BAD,
+            fill=theme.BAD,
             parent=layer,
         )

@@ -83,7 +83,7 @@ class Welcome:
                 dpg.bind_item_theme(button, self._look.primary)
         dpg.add_spacer(height=px(10))
         hint = "Or drop a folder, a run, photos or a video on this window.\n\nArrow keys and Enter choose; ? lists all keys."
-        dpg.add_text(hint, color=theme.DISABLED, wrap=px(SIDE + MARGIN))
+        dpg.add_text(hint, color=theme.MUTED, wrap=px(SIDE + MARGIN))
 
     def set_recent(self, scenes: list[Recent]) -> None:
         """List recent scenes."""

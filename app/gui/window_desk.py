@@ -40,6 +40,9 @@ class WindowDesk:
             "window.toggle": self._toggle,
             "window.focus": self._focus,
             "window.panel": self._reveal,
+            "window.fold": lambda panel: self._parts.columns.fold(
+                panel, panel not in self._parts.columns.folded()
+            ),
             "window.option": self._option,
         }
 
@@ -114,6 +117,8 @@ class WindowDesk:
         """Give the keyboard to the next panel, or the one before."""
         self._parts.session.view.show_panels = True
         names = self._parts.columns.shown()
+        if self._parts.session.timeline.shown:
+            names += [panel for slot, panel in self._parts.columns.slots if slot == "timeline"]
         if not names:
             self._parts.reports.note("no panel is shown; bring a column back in the Window menu")
             return

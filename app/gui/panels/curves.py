@@ -8,23 +8,19 @@ from collections.abc import Callable
 
 import dearpygui.dearpygui as dpg
 
-from app.gui import curve_points, theme
-from app.gui.curve_points import BESIDE, LOSSES, WATCHED, curves_of_both, smoothed, ssim_limits
+from app.gui import curve_points, formats, theme
+from app.gui.curve_points import BESIDE, LOSSES, QUALITY, WATCHED, curves_of_both, smoothed
 from app.gui.panels.base import COLOURS, BasePanel
-from app.gui.session_feed import HELD_OUT_PSNR, HELD_OUT_SSIM, PSNR, VOXELS
+from app.gui.session_feed import HELD_OUT_PSNR, HELD_OUT_SSIM
 from app.session import CurvePoint, Session, model_names
 
 REDRAW_S = 0.25
 DRAWN_POINTS = 600  # about one per pixel of a plot
-QUALITY = {
-    PSNR: ("psnr", "training view"),
-    HELD_OUT_PSNR: ("psnr", "held out"),
-    HELD_OUT_SSIM: ("ssim", "held out"),
-}
 MEASURED = (HELD_OUT_PSNR, HELD_OUT_SSIM)
 PLOTS = {"loss": LOSSES, "psnr": "PSNR (dB)", "ssim": "SSIM"}
 LEGEND_CORNER = {"loss": dpg.mvPlot_Location_NorthEast}  # losses fall, qualities rise
 MARKER_PX = 3.5
+LINES = {f"loss{n}": colour for n, colour in enumerate(theme.PLOT_COLOURS)}  # of loss terms, as they come
 LOOKS = {"front": theme.ACCENT, "held out": theme.HELD_OUT, "beside": theme.PLOT_COLOURS[3]}
 _TINY = 1e-12  # a logarithmic axis has no zero; a loss term that is off is left out instead
 
@@ -73,7 +69,7 @@ class CurvesPanel(BasePanel):
             with dpg.table_row():
                 for plot, label in PLOTS.items():
                     self._make_plot(plot, label)
-        for look, colour in LOOKS.items():
+        for look, colour in (LOOKS | LINES).items():
             self._make_look(look, colour)
         for curve in QUALITY:
             self._make_series(curve)
@@ -104,9 +100,11 @@ class CurvesPanel(BasePanel):
     def _make_series(self, curve: str) -> None:
         plot, label = QUALITY.get(curve.removeprefix(BESIDE), ("loss", curve_points.label_of(curve)))
         self._series[curve] = plot
-        dpg.add_line_series(
-            [], [], label=label, parent=self.tag(f"{plot}-y"), tag=self.tag(f"series-{curve}")
-        )
+        tag = self.tag(f"series-{curve}")
+        dpg.add_line_series([], [], label=label, parent=self.tag(f"{plot}-y"), tag=tag)
+        if plot == "loss":
+            number = sum(where == "loss" for where in self._series.values()) - 1
+            dpg.bind_item_theme(tag, self.tag(f"loss{number % len(LINES)}-plain"))
 
     def refresh(self, session: Session) -> None:
         """Draw the curves anew, at most four times a second and only if something changed."""
@@ -116,7 +114,7 @@ class CurvesPanel(BasePanel):
         by_steps = dpg.get_value(self.tag("x")) == "steps"
         family = dpg.get_value(self.tag("family"))
         smoothing = float(dpg.get_value(self.tag("smoothing")))
-        curves = {name: c for name, c in curves_of_both(session).items() if _drawn_here(name)}
+        curves = {name: c for name, c in curves_of_both(session).items() if curve_points.drawn_here(name)}
         ends = tuple((name, len(points), points[-1].step) for name, points in curves.items() if points)
         self._name_models(session)
         if (ends, by_steps, smoothing, family) == self._drawn:
@@ -159,9 +157,11 @@ class CurvesPanel(BasePanel):
         across = [float(point.step) if by_steps else point.seconds for point in newest]
         for plot in PLOTS:
             dpg.set_axis_limits(self.tag(f"{plot}-x"), 0.0, max([1.0, *across]) * 1.02)
+        end = curve_points.step_below(max([1.0, *across]))  # the narrowest plot has room for two labels
+        dpg.set_axis_ticks(self.tag("ssim-x"), (("0", 0.0), (formats.count(round(end)), end)))
         both = (HELD_OUT_SSIM, BESIDE + HELD_OUT_SSIM)
         ssim = [point.value for name in both for point in curves.get(name, [])]
-        dpg.set_axis_limits(self.tag("ssim-y"), *ssim_limits(ssim))
+        dpg.set_axis_limits(self.tag("ssim-y"), *curve_points.ssim_limits(ssim))
 
     def _draw(
         self, name: str, points: list[CurvePoint], by_steps: bool, smoothing: float, positive: bool
@@ -190,8 +190,3 @@ class CurvesPanel(BasePanel):
         dpg.configure_item(self.tag("loss"), label=family)
         dpg.configure_item(self.tag("loss-legend"), show=len(WATCHED.get(family, (1, 2))) > 1)
         self._drawn = None
-
-
-def _drawn_here(name: str) -> bool:
-    """Whether a curve has a place: of the model beside only quality has, other losses say nothing side by side."""
-    return name != VOXELS and (not name.startswith(BESIDE) or name.removeprefix(BESIDE) in QUALITY)

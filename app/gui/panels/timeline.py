@@ -11,20 +11,33 @@ import dearpygui.dearpygui as dpg
 import numpy as np
 
 from app import commands
+from app.commands.path import with_motion
 from app.gui.panels.base import BasePanel
-from app.gui.path_tool import pressed_modifiers
-from app.gui.timeline_mouse import REACH_PX, TimelineMouse
-from app.gui.timeline_strip import TimelineStrip
+from app.gui.timeline_view import TimelineView
 from app.session import Session
 from app.view import path_edit
 from app.view.path import EASINGS, CameraPath
 from app.view.path_change import PathChange
 from app.view.presets import LABELS
 
-INSPECTOR_PX, PADDING_PX, TOOLBAR_PX = 216, 12, 34
+INSPECTOR_PX, PADDING_PX, TOOLBAR_PX, PLAY_PX = 216, 12, 34, 62
 FOV_DEG = (5.0, 150.0)
 PRESETS = "Presets"
 ASIDE = ("path_add_key", "path_overwrite", "path_delete", "path_record", "export_path")
+LABEL_SHARE, LONGEST_S = 0.36, 36_000.0
+TIPS = {
+    "at": "Seconds from the beginning. Drag, or double-click to type.",
+    "fov": "Vertical, in degrees, of the selected keys.",
+    "duration": "Seconds from beginning to end; all keys move along.",
+    "tension": "0: round curves through the keys. 1: straight from key to key, stopping at each.",
+    "loop_s": "Seconds that a loop takes from its last key back to its first.",
+}
+# What gives way in a narrow window, and up to which width; keys and the menu still reach it.
+NARROW = (
+    (1080, ("path_overwrite", "path_delete")),
+    (930, ("path_record", "path_even_speed")),
+    (770, ("preset", "path_loop")),
+)
 EASING_TIP = "How the camera passes the selected keys.\n\n" + "\n".join(EASINGS.values())
 
 
@@ -36,26 +49,26 @@ class TimelinePanel(BasePanel):
     def __init__(self) -> None:
         super().__init__()
         self._window: int | str = 0
-        self._fitted: CameraPath | None = None
 
     def layout(self) -> None:
         """One line of buttons; below, the strip and the numbers."""
         session, context = self.context.session, self.context
-        self._window = dpg.get_item_parent(dpg.get_item_parent(self.tag("body")))
-        self.strip = TimelineStrip(session, self.px)
-        self.mouse = TimelineMouse(session, self.strip, context.do, self.px(REACH_PX))
+        self._window = self.tag("body")
+        while not dpg.get_item_info(self._window)["type"].endswith("mvWindowAppItem"):
+            self._window = dpg.get_item_parent(self._window)
+        self.view = TimelineView(session, context.do, self._live_px)
         with dpg.group(horizontal=True):
             self._toolbar()
         with dpg.group(horizontal=True):
             with dpg.group(tag=self.tag("strip")):
-                self.strip.build()
+                self.view.build()
             with dpg.group(tag=self.tag("inspector")):
                 self._inspector()
-        self._listen()
+        context.do("path.each_turn", self.view.draw)
 
     def _toolbar(self) -> None:
         px = self.px
-        self.button("path_play", "Play", px(62))
+        self.button("path_play", "Play", px(PLAY_PX))
         self.button("path_previous_key", "<", px(26))
         self.button("path_next_key", ">", px(26))
         dpg.add_text("", tag=self.tag("time"))
@@ -89,47 +102,33 @@ class TimelinePanel(BasePanel):
 
     def _inspector(self) -> None:
         """Numbers of the selected keys, or of the whole path while none is selected."""
-        drag: dict[str, Any] = {"width": -1, "speed": 0.02, "min_value": 0.0, "clamped": True}
-        with dpg.group(tag=self.tag("of keys"), show=False), self.form(0.36):
-            with self.field("Time", "at", "Seconds from the beginning. Drag, or double-click to type."):
-                self._number("at", self._set_time, format="%.2f s", max_value=36000.0, **drag)
-            with self.field("Field of view", "fov", "Vertical, in degrees, of the selected keys."):
-                low, high = FOV_DEG
-                self._number(
-                    "fov",
-                    self._set_fov,
-                    format="%.1f°",
-                    **{**drag, "speed": 0.1, "min_value": low, "max_value": high},
-                )
+        style = self._set_style
+        with dpg.group(tag=self.tag("of keys"), show=False), self.form(LABEL_SHARE):
+            self._number("Time", "at", self._set_time, "%.2f s", 0.02, 0.0, LONGEST_S)
+            self._number("Field of view", "fov", self._set_fov, "%.1f°", 0.1, *FOV_DEG)
             with self.field("Easing", "easing-field", EASING_TIP):
                 dpg.add_combo([*EASINGS], tag=self.tag("easing"), width=-1, callback=self._set_easing)
-        with dpg.group(tag=self.tag("of path")), self.form(0.36):
-            with self.field("Duration", "duration", "Seconds from beginning to end; all keys move along."):
-                self._number("duration", self._set_duration, format="%.2f s", max_value=36000.0, **drag)
-            with self.field(
-                "Tension",
-                "tension",
-                "0: round curves through the keys. 1: straight from key to key, stopping at each.",
-            ):
-                self._number(
-                    "tension",
-                    partial(self._set_style, "tension"),
-                    format="%.2f",
-                    **{**drag, "speed": 0.005, "max_value": 1.0},
-                )
-            with self.field(
-                "Way back", "loop_s", "Seconds that a loop takes from its last key back to its first."
-            ):
-                self._number(
-                    "loop_s",
-                    partial(self._set_style, "loop_s"),
-                    format="%.2f s",
-                    max_value=3600.0,
-                    **{**drag, "min_value": 0.05},
-                )
+        with dpg.group(tag=self.tag("of path")), self.form(LABEL_SHARE):
+            self._number("Duration", "duration", self._set_duration, "%.2f s", 0.02, 0.05, LONGEST_S)
+            self._number("Tension", "tension", partial(style, "tension"), "%.2f", 0.005, 0.0, 1.0)
+            self._number("Way back", "loop_s", partial(style, "loop_s"), "%.2f s", 0.02, 0.05, LONGEST_S)
 
-    def _number(self, name: str, act: Callable[[float], None], **look: Any) -> None:
-        dpg.add_drag_float(tag=self.tag(name), callback=lambda s, value: act(value), **look)
+    def _number(
+        self,
+        label: str,
+        name: str,
+        act: Callable[[float], None],
+        format: str,
+        speed: float,
+        low: float,
+        high: float,
+    ) -> None:
+        """Add a row with a number that can be dragged or typed."""
+        with self.field(label, name, TIPS[name]):
+            dpg.add_drag_float(
+                tag=self.tag(name), callback=lambda s, value: act(value), width=-1, format=format, speed=speed,
+                min_value=low, max_value=high, clamped=True,
+            )  # fmt: skip
         self.edited(name, lambda value: self.context.session.undo.seal())
 
     # --- what is asked for ------------------------------------------------------------------------------------
@@ -192,82 +191,39 @@ class TimelinePanel(BasePanel):
     def _show_keys(self, path: CameraPath, chosen: list[int]) -> None:
         keys = [path.keys[i] for i in chosen]
         self.put("at-name", "Time" if len(keys) == 1 else f"{len(keys)} keys")
-        self.configure("at", enabled=len(keys) == 1)
+        several = None if len(keys) == 1 else "Several keys are selected; drag them on the strip."
+        self.allow("at", several, TIPS["at"])
         self.put("at", keys[0].time_s)
         self.put("fov", float(np.degrees(keys[0].fov_y_rad)))
         self.put("easing", keys[0].easing if len({key.easing for key in keys}) == 1 else "")
 
     def _show_path(self, path: CameraPath | None) -> None:
-        moves = path is not None and len(path.keys) > 1
+        motion = with_motion(self.context.session)
         for name in ("duration", "tension", "loop_s"):
-            self.configure(name, enabled=moves and (name != "loop_s" or path.style.loop))
+            reason = motion
+            if name == "loop_s" and reason is None and not path.style.loop:
+                reason = "The path does not lead back: switch Loop on."
+            self.allow(name, reason, TIPS[name])
         if path is not None:
             self.put("duration", path.duration_s)
             self.put("tension", path.style.tension)
             self.put("loop_s", path.style.loop_s)
 
+    def _live_px(self, length: float) -> int:
+        """Return a length of an ordinary screen in pixels of now: the scale may have become another one since the start."""
+        return round(length * dpg.get_item_width(self.tag("path_play")) / PLAY_PX)
+
     def _place(self) -> None:
-        """Let strip and numbers fill the window."""
-        width, height = dpg.get_item_width(self._window), dpg.get_item_height(self._window)
-        wide = width - 2 * self.px(PADDING_PX) - self.px(INSPECTOR_PX) - self.px(8)
-        self.configure("inspector", width=self.px(INSPECTOR_PX))
-        self.strip.resize(max(wide, 50), max(height - self.px(TOOLBAR_PX + 2 * PADDING_PX - 6), 40))
-
-    def _drawn(self) -> bool:
-        """Draw the strip, once a turn of the window's loop; return whether it looks otherwise now."""
-        path = self.context.session.path
-        whole = path is not None and not self._in_sight(path) and not self.mouse.busy
-        if (path is None) != (self._fitted is None) or whole:
-            self.strip.fit()
-        self._fitted = path
-        return self.strip.draw()
-
-    def _in_sight(self, path: CameraPath) -> bool:
-        """Whether a path that has become another one still ends where it can be seen, or nobody asked for more."""
-        before, scale = self._fitted, self.strip.scale
-        same_end = before is path or (before is not None and before.end_s == path.end_s)
-        return same_end or scale.x(path.end_s) <= scale.width
-
-    # --- the mouse --------------------------------------------------------------------------------------------
-
-    def _listen(self) -> None:
-        self.context.do("path.each_turn", self._drawn)
-        with dpg.handler_registry():
-            dpg.add_mouse_click_handler(callback=lambda s, button: self._press(button))
-            dpg.add_mouse_double_click_handler(button=0, callback=self._double_click)
-            dpg.add_mouse_move_handler(callback=self._move)
-            dpg.add_mouse_release_handler(callback=self._release)
-            dpg.add_mouse_wheel_handler(callback=lambda s, notches: self._wheel(notches))
-
-    def _local(self) -> tuple[float, float]:
-        (x, y), (left, top) = dpg.get_mouse_pos(local=False), dpg.get_item_rect_min(self.strip.drawlist)
-        return x - left, y - top
-
-    def _over(self) -> bool:
-        return self.context.session.timeline.shown and dpg.is_item_hovered(self.strip.drawlist)
-
-    def _press(self, button: int) -> None:
-        if self._over():
-            self.mouse.press(button, *self._local(), *pressed_modifiers())
-
-    def _double_click(self) -> None:
-        if self._over():
-            self.mouse.double_click(*self._local())
-
-    def _move(self) -> None:
-        if self.mouse.busy:
-            self.mouse.move(*self._local())
-        elif self._over():
-            self.mouse.hover(*self._local())
-        else:
-            self.mouse.unhover()
-
-    def _release(self) -> None:
-        self.mouse.release()
-
-    def _wheel(self, notches: float) -> None:
-        if self._over():
-            self.mouse.wheel(notches, self._local()[0])
+        """Let the strip fill what buttons and numbers leave of the window."""
+        px, (width, height) = (
+            self._live_px,
+            (dpg.get_item_width(self._window), dpg.get_item_height(self._window)),
+        )
+        for least, names in NARROW:
+            for name in names:
+                self.configure(name, show=width >= px(least))
+        wide = width - px(2 * PADDING_PX + INSPECTOR_PX + 8)
+        self.view.strip.resize(max(wide, 50), max(height - px(TOOLBAR_PX + 2 * PADDING_PX - 6), 40))
 
 
 LABEL_OF = {name: name.replace("-", " ").capitalize() for name in LABELS}

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import comfort
 import dearpygui.dearpygui as dpg
 import fake_worker
 import moderngl
@@ -27,6 +28,7 @@ from app.gl import context, device_frames
 from app.gl.context import GLError
 from app.gui import application, panels, surfaces, theme
 from app.gui.application import App
+from app.gui.input import key_names
 from app.gui.start_desk import StartDesk
 from engine.cameras import Camera
 from engine.messages import (
@@ -216,6 +218,57 @@ def compare(app: App) -> dict[str, Any]:
     return seen | {"asked": app.worker.requests[-1].beside, "kind": view.ground_truth}
 
 
+def camera_path(app: App) -> dict[str, Any]:
+    """Three keys from three views by the keyboard, a preview, a play, a key dragged in the timeline, undo."""
+    session, look = app.session, app.session.view
+    look.show_frusta = look.show_box = look.show_axes = False
+    (view,) = (panel.view for slot, panel in app.columns._panels if slot == "timeline")
+    codes = {name: code for code, name in key_names().items()}
+
+    def press(name: str) -> None:
+        app.input._held.clear()
+        app.input._key(codes[name])
+        turn_for(app, 0.1)
+
+    turn_for(app, 0.5)
+    tall = app.viewport.rect.height
+    for index in (3, 4, 5):
+        app.actions.do("goto_view", index)
+        turn_for(app, 0.1)
+        press("K")
+    turn_until(app, lambda: dpg.is_item_visible(view.strip.drawlist))
+    seen = {
+        "keys": len(session.path.keys),
+        "through_views": [
+            bool(np.allclose(key.world_from_cam, session.scene.views[i].camera.world_from_cam))
+            for i, key in zip((3, 4, 5), session.path.keys)
+        ],
+        "strip": dpg.get_item_rect_size(view.strip.drawlist)[0] > 0.6 * app.size()[0],
+        "viewport": app.viewport.rect.height >= 0.5 * tall,
+    }
+    x = view.strip.scale.x(float(session.path.key_times_s[1]))
+    view.mouse.press(0, x, view.strip.key_y, False, False)
+    view.mouse.move(x + 30, view.strip.key_y)
+    view.mouse.release()
+    moved = session.path.keys[1].time_s
+    app.actions.run("undo")
+    seen["dragged"] = [moved > session.path.keys[1].time_s, session.undo.redo_label]
+    press("Home")
+    press("Space")
+    turn_until(app, lambda: session.playhead_s > 0.3)
+    seen["plays"] = [session.timeline.playing, app.viewport.controller.camera.lens is not None]
+    press("Space")
+    press("M")
+    settled = session.export.width / session.export.height_px
+    turn_until(app, lambda: bool(np.abs(np.array(shown_corners(app))).max() < 120))
+    seen["bars"] = [int(np.abs(np.array(shown_corners(app))).max()) < 120, app.viewport.rect.width > settled]
+    press("M")
+    seen["corners"] = settled_corners(app)
+    press("J")
+    turn_until(app, lambda: app.viewport.rect.height == tall)
+    return seen | {"hidden": app.viewport.rect.height == tall}
+
+
 class OnTheCard:
     """A provider that draws with OpenGL what it would copy from a card; after `works` copies it fails."""
 
@@ -342,8 +395,9 @@ class BrokenPanel:
 
 
 def just_look(app: App) -> dict[str, Any]:
-    """Show the quadrants."""
+    """Show the quadrants, perhaps with lines over them."""
     turn_for(app, 0.6)
+    turn_until(app, lambda: bool(np.abs(np.array(shown_corners(app)) - CORNERS).max() <= 70))
     return {"present": app.session.present, "corners": shown_corners(app)}
 
 
@@ -386,6 +440,9 @@ def main() -> None:
             "no_memory": no_memory,
             "interop": interop,
             "compare": compare,
+            "comfort": comfort.comfort,
+            "camera_path": camera_path,
+            "comfort": lambda app: comfort.comfort(app, turn_for),
             "start_page": start_page,
         }.get(scenario, just_look)(app)
     finally:
