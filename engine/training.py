@@ -376,9 +376,7 @@ class Opener:
         """Return the model of a training as it is now, to be shown beside it."""
         method, spec = training.method, training.run.spec
         tensors, header = method.state()
-        copied = {
-            name: np.array(tensor) for name, tensor in tensors.items()
-        }  # training goes on in the others
+        copied = {name: np.array(tensor) for name, tensor in tensors.items()}  # the others are trained on
         still = self._factory(spec.method, training.scene, options.flatten(method.config), spec.seed)
         still.load_state(copied, header)
         moment = Training(training.scene, still, training.run)
