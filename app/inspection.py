@@ -22,7 +22,10 @@ from engine.messages import (
 from engine.methods.common import PickedVoxel
 from engine.region import Region, Shown, Slice, Vector
 
-PREVIEW_BOXES = 4000  # of a kind: more are a wall of lines, and slow where a processor draws them
+MOST_BOXES, MOST_BOXES_SOFTWARE = (
+    20_000,
+    2000,
+)  # of a kind in a preview; of more, a processor that draws would be slow
 AXES: dict[str, Vector] = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 
@@ -80,6 +83,7 @@ class Inspection:
     handles: bool = False  # the region can be taken hold of
     picking: bool = False  # a click in the picture picks a voxel
     preview: bool = False  # boxes of what the next change would touch are drawn, once they are there
+    most_boxes: int = MOST_BOXES_SOFTWARE  # of a kind that are asked for
     picked: PickedVoxel | None = None
     missed: bool = False  # the last click met nothing
     train_region: Region | None = None  # only this is trained

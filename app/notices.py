@@ -60,6 +60,10 @@ class Notices:
         self._notices = [one for one in self._notices if one.until is None or one.until > now]
         return tuple(self._notices)
 
+    def retract(self, key: str) -> None:
+        """Take away what was said under a key: it is no longer so."""
+        self._notices = [one for one in self._notices if one.key != key]
+
     def dismiss(self, number: int) -> None:
         """Take one away."""
         self._notices = [one for one in self._notices if one.id != number]

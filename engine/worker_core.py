@@ -446,12 +446,16 @@ class Core:
     def changed_by_hand(self, report: AdaptReport) -> None:
         """Tell, and write down, that a person had voxels dropped or split: what quality falls by then is no fault."""
         self.structure_changed(report)
+        self.note_change(report.after)
+
+    def note_change(self, voxels: int) -> None:
+        """Write down that the structure was changed by hand, to so many voxels."""
         training = self.training
         record = {
             "kind": "changed",
             "step": training.method.step,
             "seconds": training.seconds,
-            "voxels": report.after,
+            "voxels": voxels,
         }
         training.monitor.add(record)
         self._log(training, record)

@@ -35,7 +35,8 @@ def parts_of(training: Training) -> tuple[tuple[str, int], ...]:
     read, scene = getattr(training.method, "memory", None), training.scene
     parts = {"model": training.method.structure().bytes} if read is None else read()
     decoded = scene.train.images.nbytes() + scene.test.images.nbytes()
-    return (*parts.items(), ("decoded photos", decoded))
+    undo = training.ring.nbytes
+    return (*parts.items(), ("decoded photos", decoded), *([("undo buffers", undo)] if undo else []))
 
 
 def node_use(training: Training) -> NodeUse | None:
@@ -150,6 +151,7 @@ def _rest(core: Core) -> None:
             "What training needs could not be saved, so it stays in memory. Make room on the disk."
         )
     before = _own_bytes(training)
+    worker_structure.forget(core)  # it holds more than the model itself
     rest()
     training.resting = True
     _give_back()

@@ -159,6 +159,7 @@ def _travel(core: Core, back: bool) -> None:
     training.came_back()
     core.forget_evaluation(training)
     stats = method.structure()
+    core.note_change(stats.voxels)
     lost = step - method.step
     core.emit(m.StructureUndone(snapshot.label, method.step, lost, not back, stats, training.key))
     if snapshot.reverts:

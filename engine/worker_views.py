@@ -11,11 +11,11 @@ import numpy as np
 from engine.cameras import Camera
 from engine.datasets.scene import Scene
 from engine.messages import DeviceFrame, Frame, ViewRequest
-from engine.methods.common import Buffers, Method, StructureStats
+from engine.methods.common import NO_COLOUR, Buffers, Method, StructureStats
 from engine.methods.inspection import inspection_of
 from engine.region import Shown
 from engine.render.error_overlay import lay_over, nearest_view
-from engine.render.visualise import Legend, picture, resized_photo, wanted_buffers
+from engine.render.visualise import COLOURLESS, Legend, picture, resized_photo, wanted_buffers
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +37,7 @@ def render_frame(
     if request.on_device and plain and method.card and hasattr(method, "render_on_card"):
         return _frame_on_card(method, request, camera, begin, clock)
     want = wanted_buffers(request.mode) | {"depth_z"}  # the overlays need the depth in every mode
+    want |= {NO_COLOUR} if request.mode in COLOURLESS else set()
     buffers = method.render(camera, want, background=request.background, **choice(method, request.shown))
     photo = None
     if request.mode == "error":

@@ -191,6 +191,15 @@ def test_steps_lost_by_an_undo_are_told_and_forgotten_by_the_run(bench: Bench) -
     assert np.isclose(bench.method.value, float(open_run(run).newest().tensors["value"]))
 
 
+def test_what_undoing_holds_is_told_as_memory_and_no_part_of_the_model(real: RealBench) -> None:
+    model_bytes = real.worker.stats().model_bytes
+    real.do(m.PruneNow())
+    stats = real.worker.stats()
+    parts = dict(stats.memory)
+    assert parts["undo buffers"] == real.of(m.UndoChanged)[-1].bytes > 0
+    assert stats.model_bytes <= model_bytes
+
+
 def test_the_models_beside_each_other_have_their_own_undo(bench: Bench) -> None:
     bench.do(m.Train(steps=1))
     bench.turns(3)

@@ -3,7 +3,15 @@
 
 from __future__ import annotations
 
-from app.commands.base import Command, with_scene
+from app.commands.base import Command, steps, with_scene
+from app.session import Session
+
+
+def _with_trained(session: Session) -> str | None:
+    if session.scene is not None and steps(session) == 0:
+        return "Nothing is trained yet; train first."
+    return with_scene(session)
+
 
 COMMANDS: tuple[Command, ...] = (
     Command("export_spiral", "Spiral video", "Export", "Ctrl+Shift+S",
@@ -18,6 +26,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("export_timelapse", "Time-lapse of training", "Export", "",
             "Take the same views again and again while the model trains, with the settings of the Export panel.",
             lambda app: app.do("export.timelapse"), with_scene),
+    Command("export_scene", "Export scene", "Export", "Ctrl+Shift+M",
+            "Write the scene for other programs: a mesh, points, voxels, or one small file that opens again.",
+            lambda app: app.do("scene_export.show"), _with_trained),
     Command("screenshot", "Screenshot", "Export", "P",
             "Save the picture in the viewport as PNG; dropping it on the window leads back to its view.",
             lambda app: app.do("export.screenshot"), with_scene),

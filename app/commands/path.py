@@ -102,7 +102,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("path_overwrite", "Overwrite key", "Path", "Shift+K",
             "Let the selected key see what you see now.",
             _do("overwrite"), _with_one_key),
-    Command("path_split", "Split at playhead", "Path", "N",
+    Command("path_split", "Split at playhead", "Path", "Shift+N",
             "Put a key in where the path stands at the playhead; the motion stays what it was, nearly.",
             _do("split"), _between_keys),
     Command("path_delete", "Delete keys", "Path", "Delete",

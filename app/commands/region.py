@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from app.commands.base import AppActions, Command, can, steps, with_scene
+from app.commands.base import AppActions, Command, can, own, steps, with_scene
 from app.session import Session
 from engine import messages
 
@@ -15,6 +15,11 @@ def with_region(session: Session) -> str | None:
     if session.scene is not None and session.inspect.look.region is None:
         return "There is no region yet; put one round the scene first."
     return with_scene(session)
+
+
+def with_own_region(session: Session) -> str | None:
+    """Return why a command that changes what is in the region cannot run."""
+    return own(session) or with_region(session)
 
 
 def _with_voxel(session: Session) -> str | None:
@@ -32,7 +37,7 @@ def _cropped(session: Session) -> str | None:
 def _when_region_can_train(session: Session) -> str | None:
     if session.scene is not None and session.inspect.train_region is not None:
         return with_scene(session)  # it can always be switched off
-    return can("train_region", with_region)(session)
+    return can("train_region", with_own_region)(session)
 
 
 def _train_here(app: AppActions) -> None:
@@ -79,7 +84,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("region_paste", "Paste region", "Region", "",
             "Set the region from text that was copied.",
             lambda app: app.do("region.paste"), with_scene),
-    Command("crop_view", "Crop what I see", "Region", "Shift+R",
+    Command("crop_view", "Crop what I see", "Region", "Shift+Z",
             "Look only: hide what is not in the region. The model and its training stay as they are.",
             lambda app: app.do("region.crop"), can("crop"), lambda session: session.inspect.look.crop),
     Command("crop_outside", "Hide inside instead", "Region", "",
@@ -91,18 +96,18 @@ COMMANDS: tuple[Command, ...] = (
             _train_here, _when_region_can_train, lambda session: session.inspect.train_region is not None),
     Command("delete_outside", "Delete outside", "Region", "",
             "Remove every voxel that is not in the region from the model, after asking.",
-            _delete(True), can("delete_region", with_region)),
+            _delete(True), can("delete_region", with_own_region)),
     Command("delete_inside", "Delete inside", "Region", "",
             "Remove every voxel in the region from the model, after asking.",
-            _delete(False), can("delete_region", with_region)),
+            _delete(False), can("delete_region", with_own_region)),
     Command("prune_region", "Prune here", "Region", "",
             "Drop the voxels in the region that are below the pruning threshold.",
             lambda app: app.send(messages.PruneRegion(app.session.inspect.look.region)),
-            can("prune_region", with_region)),
+            can("prune_region", with_own_region)),
     Command("subdivide_region", "Subdivide here", "Region", "",
             "Split every voxel in the region once.",
             lambda app: app.send(messages.SubdivideRegion(app.session.inspect.look.region)),
-            can("subdivide_region", with_region)),
+            can("subdivide_region", with_own_region)),
     Command("preview_region", "Preview here", "Region", "",
             "Show which voxels in the region the next change of the structure would drop, and which it would split.",
             lambda app: app.do("inspect.preview", app.session.inspect.look.region),

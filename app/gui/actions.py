@@ -175,7 +175,9 @@ class Actions:
             self._parts.reports.note(f"{label[:1].lower()}{label[1:]}: {what}")
 
     def open_path(self, path: str) -> None:
-        """Open what a path holds: a scene, a run or "demo"; say what anything else is and what to do with it."""
+        """Open what a path holds: a scene, a run or "demo", a camera path, the view of a screenshot; say what anything else is
+        and what to do with it.
+        """
         from engine.datasets.recognise import NotASceneError, recognise
 
         self._last_folder = str(Path(path).parent)
@@ -187,6 +189,8 @@ class Actions:
             self._open(messages.OpenRun(str(found.path)))
         elif found.is_scene or found.kind == "missing":  # of nothing the worker says so
             self._open(messages.OpenScene(path, self.session.method, start=path in BUILT_IN))
+        elif found.kind == "camera_path" or (found.kind == "unknown" and path.lower().endswith(".json")):
+            self.do("path.open", path)
         elif found.kind in ("photos", "video"):
             self._parts.imports.ask(str(found.path))
         elif found.kind == "inside":

@@ -27,7 +27,7 @@ from app.gui.closing import CloseButton
 from app.gui.columns import Columns
 from app.gui.desks import DESKS
 from app.gui.dialogs import Dialogs
-from app.gui.drops import Drops, one_path
+from app.gui.drops import Drops, one_path, too_many
 from app.gui.exports import Exports
 from app.gui.idle import Pacer, make_watch, yield_to_window
 from app.gui.import_dialog import ImportDialog
@@ -38,7 +38,6 @@ from app.gui.panels import PANELS
 from app.gui.photos import PhotoCache
 from app.gui.preferences import Preferences
 from app.gui.reports import Reports
-from app.gui.show_folder import show_folder
 from app.gui.statusbar import StatusBar
 from app.gui.surfaces import CopySurface, SurfaceError, open_surface
 from app.gui.toasts import Toasts
@@ -231,8 +230,12 @@ class App:
             self._wake()
         self.actions.guard.update()
         for paths in self.drops.take():
-            if not self.dialogs.blocking and (path := one_path(paths)) is not None:
+            if self.dialogs.blocking:
+                self.reports.note("answer the question first, then drop it again")
+            elif (path := one_path(paths)) is not None:
                 self.actions.do("open", path)
+            elif paths:
+                self.reports.tell(too_many(paths), "warning", key="drop")
         stats = self.worker.stats()
         if stats is not None and stats is not self.session.stats:
             session_feed.apply_stats(self.session, stats)
@@ -267,7 +270,8 @@ class App:
                 offers = [(offer.label, partial(self._take_offer, offer)) for offer in event.offers]
                 self.dialogs.error(event.what, event.chain, offers, event.trace)
         elif isinstance(event, messages.JobProgress):
-            self.reports.note(f"exporting, {event.done:,} of {event.total:,} frames")
+            of = f" of {event.total:,} frames" if event.total else " pictures of the time-lapse"
+            self.reports.note(f"exporting, {event.done:,}{of}")
         elif isinstance(event, messages.JobEnded):
             self._job_ended(event)
         elif isinstance(event, messages.CheckpointSaved):
@@ -302,14 +306,13 @@ class App:
         if event.outcome == "failed":
             self.dialogs.error("The export failed", (event.detail,))
         elif event.outcome == "finished":
-            folder = Path(event.detail).parent
             self.reports.tell(
-                f"Video written: {Path(event.detail).name}",
+                f"Export written: {Path(event.detail).name}",
                 button="Open folder",
-                act=lambda: show_folder(folder),
+                act=lambda: self.actions.do("export.open_folder", event.detail),
             )
         else:
-            self.reports.tell("Export cancelled")
+            self.reports.tell(event.detail)
 
     def _refresh(self, now: float) -> None:
         period = REFRESH_AWAKE_S if self.pacer.awake else REFRESH_IDLE_S

@@ -17,6 +17,7 @@ from app.gui.inspect_desk import InspectDesk
 from app.gui.palette import Palette
 from app.gui.path_desk import PathDesk
 from app.gui.run_desk import RunDesk
+from app.gui.scene_export_desk import SceneExportDesk
 from app.gui.settings_window import SettingsWindow
 from app.gui.start_desk import StartDesk
 from app.gui.window_desk import WindowDesk
@@ -51,6 +52,7 @@ DESKS: tuple[Callable[[Parts], Desk], ...] = (  # in the order of their turns
     PathDesk,
     InspectDesk,
     ExportDesk,
+    SceneExportDesk,
     GamepadDesk,
     Palette,  # last: Esc closes it before all others
 )

@@ -18,7 +18,7 @@ class Dialogs:
     """At most one of each; `blocking` while one wants an answer."""
 
     def __init__(self, look: theme.Theme, size: Callable[[], tuple[int, int]]) -> None:
-        self._look, self._size = look, size
+        self._look, self._size = self.look, self.size = look, size  # also for the dialogs of features
         self._modal: int | str | None = None
         self._chooser: int | str | None = None
         self._card = ErrorCard(look, size)

@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import dearpygui.dearpygui as dpg
 
+from app.gui.show_folder import show_folder
 from app.gui.surfaces import SurfaceError
 from app.jobs import estimate, timelapse
 from app.jobs.orders import scene_name
@@ -128,15 +126,10 @@ class ExportDesk:
         session.export_estimate = (seconds, estimate.size_bytes(settings, frames)) if frames else None
 
     def _open_folder(self, path: str) -> None:
-        folder = Path(path) if Path(path).is_dir() else Path(path).parent
         try:
-            if sys.platform == "win32":
-                os.startfile(folder)
-            else:
-                opener = "open" if sys.platform == "darwin" else "xdg-open"
-                subprocess.Popen([opener, str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        except OSError:
-            self._parts.reports.note(f"no program here shows folders; it is {folder}")
+            show_folder(Path(path).parent)
+        except UserError as error:
+            self._parts.reports.note(str(error))
 
     # --- views ------------------------------------------------------------------------------------------------
 

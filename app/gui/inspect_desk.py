@@ -17,7 +17,7 @@ import numpy as np
 from app.gui import structure_undo
 from app.gui.inspect_layers import InspectLayers
 from app.gui.inspect_tools import PickTool, RegionTool, SliceTool
-from app.inspection import AXES, PREVIEW_BOXES, Look, Numbers, SlicePlane, levels_after
+from app.inspection import AXES, MOST_BOXES, MOST_BOXES_SOFTWARE, Look, Numbers, SlicePlane, levels_after
 from app.undo import Edit
 from app.view import regions
 from engine.errors import UserError
@@ -169,7 +169,8 @@ class InspectDesk:
             return
         self._session.preview = None
         inspect.preview = not scene.why_not("preview_boxes")
-        self._send(PreviewAdapt(PREVIEW_BOXES if inspect.preview else 0, region))
+        inspect.most_boxes = MOST_BOXES_SOFTWARE if self._parts.viewport.canvas.software else MOST_BOXES
+        self._send(PreviewAdapt(inspect.most_boxes if inspect.preview else 0, region))
 
     def _toggle_picking(self) -> None:
         inspect = self._session.inspect
@@ -219,7 +220,10 @@ class InspectDesk:
         inspect = self._session.inspect
         inspect.handles = not inspect.handles
         if inspect.handles and inspect.look.region is None:
-            self._change("Region", self._with(region=regions.scene_box()))
+            region = (
+                self._seen() or regions.scene_box()
+            )  # handles of the whole box may lie outside the picture
+            self._change("Region", self._with(region=region))
 
     def _preset(self, name: str) -> None:
         """Put the region round the "scene", what is "seen", or the picked "voxel"."""
@@ -228,13 +232,19 @@ class InspectDesk:
         if name == "voxel":
             region = regions.around(inspect.picked.centre, inspect.picked.edge, up)
         elif name == "seen":
-            frame = self._parts.viewport.frame
-            region = regions.seen(frame.request.camera, frame.on_host().depth_z, up) if frame else None
+            region = self._seen()
         if region is None:
             self._parts.reports.note("there is nothing in the picture to put a region round")
             return
         inspect.handles = True
         self._change("Region", self._with(region=region))
+
+    def _seen(self) -> Region | None:
+        """Return the region of the surfaces in the picture that is shown."""
+        frame = self._parts.viewport.frame
+        if frame is None:
+            return None
+        return regions.seen(frame.request.camera, frame.on_host().depth_z, self._session.scene.up)
 
     def _toggle_crop(self) -> None:
         look = self._session.inspect.look

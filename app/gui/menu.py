@@ -119,6 +119,8 @@ class MenuBar:
             texts[0] = (scene.name, theme.TEXT)
             texts[1] = (_methods(session), theme.MUTED)
         texts[2] = (session.state.value, STATE_COLOURS[session.state])
+        if scene is not None and scene.followed and session.state is TrainState.PAUSED:
+            texts[2] = ("attached", theme.ACCENT)
         if scene is not None and stats is not None:
             texts[3] = (f"step {formats.count(stats.step)}", theme.TEXT)
             if session.state is TrainState.TRAINING and stats.steps_per_s > 0:

@@ -5,6 +5,7 @@ Keeps the passes' layers in step with the session."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from app.views_table import psnr_of_views
 from engine.cameras import Camera
 from engine.messages import BoxesReady, SceneOpened
 
+QUALITY_S = 1.0  # between two looks at how good the views are
 MAX_FRUSTA = 600  # more are thinned out; a picture of nothing but frusta helps nobody
 LEVEL_COLOURS = (theme.SCENE_ACCENT, *theme.PLOT_COLOURS[1:6])
 AXES_LENGTH = 0.25
@@ -47,6 +49,9 @@ class OverlayLayers:
         self.quality: tuple[float, float] | None = (
             None  # dB at the ends of the frusta's colours, None: by use
         )
+        self._known: tuple[int, ...] | None = None  # levels of the views, as of `_looked_s`
+        self._facts: tuple[Any, ...] = (None, None, None)
+        self._looked_s = 0.0
         self._shown: dict[str, Any] = {}
 
     def attach(self, overlay_pass: OverlayPass | None) -> None:
@@ -62,7 +67,7 @@ class OverlayLayers:
 
     def open_scene(self, scene: SceneOpened) -> None:
         """Take the cameras of a scene."""
-        self._scene = scene
+        self._scene, self._known = scene, None
         stride = max(1, -(-len(scene.views) // MAX_FRUSTA))
         self._indices = list(range(0, len(scene.views), stride))
         self.cameras = [scene.views[i].camera for i in self._indices]
@@ -120,15 +125,26 @@ class OverlayLayers:
         return own + [name for source in self.sources for name in source.names()]
 
     def _levels(self, session: Session) -> tuple[int, ...] | None:
-        """Return the level of each view's PSNR, None unless frusta are to show it; keeps what the colours stand for."""
-        self.quality = None
+        """Return the level of each view's PSNR, None unless frusta are to show it; keeps what the colours stand for.
+
+        While training PSNR changes with every step; frusta follow once in a second.
+        """
         if not session.view.frusta_psnr:
+            self.quality = self._known = None
             return None
+        facts, now = (session.scene, session.stats, session.evaluated), time.monotonic()
+        if self._known is not None and (
+            now - self._looked_s < QUALITY_S or all(a is b for a, b in zip(self._facts, facts, strict=True))
+        ):
+            return self._known
+        self._looked_s, self._facts = now, facts
         values = psnr_of_views(session)
         self.quality = quality.scale_of(values)
         if self.quality is None:
-            return (-1,) * len(values)
-        return tuple(quality.levels_of(values, self.quality).tolist())
+            self._known = (-1,) * len(values)
+        else:
+            self._known = tuple(quality.levels_of(values, self.quality).tolist())
+        return self._known
 
     def _inside(self, eye: np.ndarray) -> tuple[int, ...]:
         """Return the cameras so close to the eye that their frusta would frame the picture."""

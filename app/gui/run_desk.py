@@ -42,6 +42,7 @@ class RunDesk:
             self._parts.send(ListCheckpoints())
         if isinstance(event, SceneOpened):
             self._trainer = ""
+            self._parts.reports.notices.retract("trainer")
         elif isinstance(event, Followed):
             self._followed(event)
 

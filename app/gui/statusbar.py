@@ -34,7 +34,8 @@ def follow_line(session: Session, now: float) -> str:
         return ""
     if known.saved_at <= 0.0:
         return "attached, no checkpoint yet" if known.trainer else "attached, nothing saved, nobody trains it"
-    age = formats.duration(float(max(0, round(now - known.saved_at))))
+    seconds = max(0, round(now - known.saved_at))
+    age = f"{seconds} s" if seconds < 60 else formats.duration(seconds)
     ended = "" if known.trainer else ", its trainer has ended"
     return f"attached, step {known.step:,}, {age} ago{ended}"
 

@@ -23,7 +23,7 @@ class Thumbnails:
     """One PNG for each scene. `save` returns at once."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or cache_folder() / "thumbnails"
+        self._folder = folder or cache_folder() / f"thumbnails-{WIDTH}x{HEIGHT}"
         self._writing: threading.Thread | None = None
 
     def file(self, scene: str) -> Path:

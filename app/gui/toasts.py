@@ -12,6 +12,7 @@ from app.gui.layout import Rect
 from app.notices import Notice, Notices
 
 WIDTH, MARGIN, GAP = 300, 14, 8
+WRAP = 48  # of the width that text leaves free: padding, and the cross that dismisses
 LINE, PAD = 18, 34  # a line of text, and what is above and below
 
 
@@ -47,7 +48,7 @@ class Toasts:
 
     def _height(self, notice: Notice) -> int:
         px = self._look.sizes.px
-        wide = (dpg.get_text_size(notice.text, wrap_width=px(WIDTH - 46)) or (0, px(LINE)))[1]
+        wide = (dpg.get_text_size(notice.text, wrap_width=px(WIDTH - WRAP)) or (0, px(LINE)))[1]
         return round(wide) + px(PAD) - px(10) + (px(34) if notice.button else 0)
 
     def _make(self, notice: Notice, rect: Rect, top: int, height: int) -> int | str:
@@ -61,7 +62,7 @@ class Toasts:
         dpg.bind_item_theme(window, self._look.floating)
         with dpg.group(horizontal=True, parent=window):
             colour = theme.WARNING if notice.kind == "warning" else theme.TEXT
-            dpg.add_text(notice.text, wrap=width - px(36), color=colour)
+            dpg.add_text(notice.text, wrap=width - px(WRAP), color=colour)
         close = dpg.add_button(
             label="x", width=px(20), height=px(20), pos=[width - px(28), px(9)], parent=window,
             callback=self._dismisser(notice),

@@ -22,7 +22,7 @@ FORMATS = {"mp4": ".mp4", "GIF": ".gif", "WebP": ".webp", "PNG sequence": ""}
 MEANWHILE = ("continues", "waits")
 MODELS = ("as it is now", "as it trains")
 MOST_SIDE = 8192  # pixels; two eyes side by side may have twice as many
-SHARE = 0.5  # of the worker's time, while training continues
+SHARE = 0.35  # of the worker's time, while training continues: encoding takes some of the rest
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,13 @@ import numpy as np
 from numba import njit
 
 from engine.constants import DENSITY_SCALE, EXP_LINEAR_KNEE
+from engine.cpu.crew import Crew
 from engine.cpu.simd import fetch_add
 
 _KNEE = EXP_LINEAR_KNEE
 _KNEE_SHIFT = float(np.log(EXP_LINEAR_KNEE)) - 1.0
 _RUN = 4096
+_PARTS = 16  # of the voxels, counted by themselves
 
 
 @njit(cache=True, nogil=True)
@@ -35,18 +37,42 @@ def centre_densities(counter, density, corner_idx, out):
 
 
 @njit(cache=True, nogil=True)
-def count_bins(values, level, row_of_level, low, per_bin, logarithmic, counts):
-    """Count float32 values [V] in bins of counts int64 [L,B], a row for each level that has one (row_of_level >= 0).
+def _count_bins(counter, values, bits, level, row_of_level, inner, first_bin, counts):
+    """Count values float32 [V], none negative, in bins: into counts int64 [parts,L,B], each part for whoever takes it.
 
-    Bins are 1 / per_bin wide from `low` on, in the natural logarithm if asked for; what lies beyond goes to the outermost.
+    Inputs: bits uint32 [V] of the values; row_of_level int64 [17], -1 for levels that are left out; inner float32 [B-1], the
+    edges between bins; first_bin int16 [2^15], the bin of the smallest value whose upper half of bits is the index.
     """
-    last = counts.shape[1] - 1
-    for voxel in range(values.shape[0]):
-        row = row_of_level[level[voxel]]
-        if row < 0:
-            continue
-        value = values[voxel]
-        if logarithmic:
-            value = np.log(max(value, np.float32(1e-30)))
-        at = (value - low) * per_bin
-        counts[row, min(max(np.int64(at), 0), last) if at > 0.0 else 0] += 1
+    n, parts, last = values.shape[0], counts.shape[0], counts.shape[2] - 1
+    while True:
+        part = fetch_add(counter, 0, 1)
+        if part >= parts:
+            break
+        for voxel in range(part * n // parts, (part + 1) * n // parts):
+            row = row_of_level[level[voxel]]
+            if row < 0:
+                continue
+            at = np.int64(first_bin[bits[voxel] >> 16])
+            while at < last and values[voxel] >= inner[at]:
+                at += 1
+            counts[part, row, at] += 1
+
+
+def count_bins(
+    values: np.ndarray,  # float32 [V], none negative
+    level: np.ndarray,  # int8 [V]
+    row_of_level: np.ndarray,  # int64 [17], -1 for levels that are left out
+    rows: int,
+    edges: np.ndarray,  # float32 [B+1]
+    crew: Crew,
+) -> np.ndarray:
+    """Return counts int64 [rows,B] of values per level and bin; what lies beyond the edges goes to the outermost bins."""
+    inner = np.ascontiguousarray(edges[1:-1])
+    starts = (np.arange(1 << 15, dtype=np.uint32) << 16).view(
+        np.float32
+    )  # the last ones are NaN: they count as large
+    first_bin = np.searchsorted(inner, starts, side="right").astype(np.int16)
+    values = np.ascontiguousarray(values, dtype=np.float32)
+    counts = np.zeros((_PARTS, rows, len(edges) - 1), dtype=np.int64)
+    crew.run(_count_bins, values, values.view(np.uint32), level, row_of_level, inner, first_bin, counts)
+    return counts.sum(axis=0)

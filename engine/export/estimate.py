@@ -21,7 +21,7 @@ from engine.export.write import Source, compact_bytes, of_degree
 from engine.messages import FormatEstimate
 from engine.metrics import psnr
 
-VIEWS = 4  # that the loss is measured on
+VIEWS = 8  # that the loss is measured on
 _ROUGH_VIEWS = 8  # that cells are counted in
 _GLB_BYTES = 16 + 2 * 12  # a vertex with its colour, and two triangles for each
 _VERTICES = 1.2  # of a mesh, for each cell that pictures show a surface in

@@ -113,16 +113,20 @@ class PointCloud:
     def cells_of_all(self, pictures: int) -> int:
         """Return about how many cells so many pictures would show, from what these did.
 
-        If every cell is shown by a picture with one chance p, n of them show C (1 - (1 - p)^n) and C p n in all.
+        Those that one picture alone shows are left out of many. If every cell is shown by a picture with one chance p, n of
+        them show C (1 - (1 - p)^n) and C p n in all, and C n p (1 - p)^(n - 1) are shown by one alone.
         """
         if not self._keys:
             return 0
         _, sums = self._all()
         n, found, shown = self._pictures, len(sums), float(sums[:, 7].sum())
         chances = np.linspace(1.0 / 256.0, 1.0, 256)
-        per_cell = n * chances / (1.0 - (1.0 - chances) ** n)
-        p = chances[np.argmin(np.abs(per_cell - shown / max(found, 1)))]
-        return int(found * (1.0 - (1.0 - p) ** max(n, pictures)) / (1.0 - (1.0 - p) ** n))
+        missed = (1.0 - chances) ** n
+        best = np.argmin(np.abs(n * chances / (1.0 - missed) - shown / max(found, 1)))
+        p, cells = chances[best], found / (1.0 - missed[best])
+        more = max(n, pictures)
+        alone = more * p * (1.0 - p) ** (more - 1) if pictures >= MANY else 0.0
+        return int(cells * (1.0 - (1.0 - p) ** more - alone))
 
 
 def half_edge(scene: Scene, foreground: bool) -> float:

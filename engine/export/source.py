@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What is exported: a copy of a model that training does not touch, and any method's scene as plain voxels.
 
-SVRaster is voxels already. A Plenoxels grid's cells become leaves whose corners are the grid's values (`Lattice`), in an
-octree of their own place and size. InfNeRF is baked.
+SVRaster is voxels already; a Plenoxels grid's cells become some (`cells.py`); InfNeRF is baked.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 
 from engine.cameras import Camera
 from engine.constants import DENSITY_SCALE, EXP_LINEAR_KNEE
-from engine.conventions import move_pose, similarity
+from engine.conventions import move_pose
 from engine.errors import UserError
 from engine.methods.common import Buffers, Method, method_class, method_title
 from engine.octree import Octree
@@ -25,10 +24,7 @@ from engine.sh import n_coefficients
 
 if TYPE_CHECKING:
     from engine.datasets.scene import Scene
-    from engine.methods.plenoxels.model import Plenoxels
     from engine.methods.svraster.model import SVRaster
-
-LEAST_RAW = -10.0  # across a whole cube this hides a hundredth: as good as empty
 
 Progress = Callable[[str, int, int], None]  # (stage, done, total)
 
@@ -122,7 +118,9 @@ def voxels_of(method: Method, report: Progress | None = None, bake_options: Any 
     if method.name == "svraster":
         return _of_svraster(method)
     if method.name == "plenoxels":
-        return _of_plenoxels(method)
+        from engine.export.cells import voxels_of_grid
+
+        return voxels_of_grid(method)
     if method.name == "infnerf":
         return _of_infnerf(method, bake_options, report)
     raise UserError(f"{method_title(method.name)} has no voxels to write; export its pictures instead.")
@@ -167,64 +165,17 @@ def _of_infnerf(method: Any, bake_options: Any, report: Progress | None) -> Voxe
     baked = bake(method, bake_options, report)
     rgb = Background(method.scene.background).rgb
     return VoxelSet(
-        baked.octree, baked.density, baked.sh, rgb, _plain_values(round(baked.sh.shape[1] ** 0.5) - 1)
+        baked.octree, baked.density, baked.sh, rgb, plain_values(round(baked.sh.shape[1] ** 0.5) - 1)
     )
 
 
-def _plain_values(degree: int) -> dict[str, Any]:
+def plain_values(degree: int) -> dict[str, Any]:
     """Return options of SVRaster for voxels that another method made."""
     from engine.methods.svraster.config import SVRasterConfig
 
     values = {"model.sh_degree": degree, "model.initial_level": 1}
     values |= {f"schedule.sh{d}_from": 0 for d in (1, 2, 3)}
     return flatten(build(SVRasterConfig, values))
-
-
-def _of_plenoxels(method: Plenoxels) -> VoxelSet:
-    """Return the cells that hold any density. Colours are the means of a cell's corners, by their densities."""
-    from engine.methods.infnerf.bake import raw_density
-    from engine.methods.plenoxels.view import Lattice, fits
-
-    grid = method.grid
-    if method.space.forward_facing or not fits(grid):
-        raise UserError(
-            "This Plenoxels grid has no cubic voxels in the world, as it lies in device coordinates; export it as .npz or "
-            ".plenoxels, or a mesh of it, instead."
-        )
-    lattice = Lattice.of(grid)
-    octree = Octree.from_leaves(lattice.path, np.full(len(lattice.path), lattice.level))
-    step = 1 << (16 - lattice.level)
-    at = octree.point_ijk // step - lattice.low
-    inside = ((at >= 0) & (at < grid.resolution)).all(axis=1)
-    rows = np.full(len(at), -1)
-    rows[inside] = grid.links[tuple(at[inside].T)]
-    density = np.where(rows >= 0, grid.density[np.maximum(rows, 0)], 0.0)
-    octree, carry = octree.keep((density[octree.corner_idx] > 0.0).any(axis=1))
-    rows, density = rows[carry.point_from[:, 0]], np.maximum(density[carry.point_from[:, 0]], 0.0)
-    origin = grid.world_from_grid((-lattice.low + 0.5 * (1 << lattice.level)).astype(np.float64))
-    lost = "" if method.spheres is None else "The surroundings of Plenoxels are no voxels and stay behind."
-    return VoxelSet(
-        octree,
-        np.maximum(raw_density(density / lattice.per_unit), LEAST_RAW).astype(np.float32),
-        _mean_colours(grid.coefficients, rows, density, octree.corner_idx),
-        np.full(3, method.background, np.float32),
-        _plain_values(grid.degree),
-        engine_from_octree=similarity(1.0 / lattice.per_unit, origin),
-        lost=lost,
-    )
-
-
-def _mean_colours(
-    coefficients: np.ndarray, rows: np.ndarray, density: np.ndarray, corners: np.ndarray
-) -> np.ndarray:
-    """Return [V,K,3] of values [N,3,K] at points with `rows [G]`, blended by density over each voxel's corners [V,8]."""
-    total, weight_sum = 0.0, 0.0
-    for corner in range(8):
-        at = corners[:, corner]
-        weight = np.where(rows[at] >= 0, density[at], 0.0).astype(np.float32)[:, None, None]
-        total = total + weight * coefficients[np.maximum(rows[at], 0)]
-        weight_sum = weight_sum + weight
-    return np.ascontiguousarray((total / np.maximum(weight_sum, 1e-12)).transpose(0, 2, 1), dtype=np.float32)
 
 
 def density_of(raw: np.ndarray) -> np.ndarray:

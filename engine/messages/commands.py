@@ -321,6 +321,7 @@ class SetTrainRegion(Command):
     """Train only what is in a region from the next step on, None: everything; the answer is TrainRegionChanged."""
 
     region: Region | None
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -329,6 +330,7 @@ class DeleteRegion(Command):
 
     region: Region
     outside: bool = False
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -336,6 +338,7 @@ class PruneRegion(Command):
     """Drop the voxels in a region that are below the pruning threshold; the answer is StructureChanged."""
 
     region: Region
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -343,6 +346,7 @@ class SubdivideRegion(Command):
     """Split every voxel in a region once; the answer is StructureChanged. Refused if the budget of voxels has no room."""
 
     region: Region
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -352,10 +356,14 @@ class UndoStructure(Command):
     What was trained since is lost.
     """
 
+    changes = True
+
 
 @dataclass(frozen=True)
 class RedoStructure(Command):
     """Bring back the model as it was when the last edit was undone; the answer is StructureUndone."""
+
+    changes = True
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ from engine.datasets.scene import Scene
 from engine.errors import UserError
 
 VIEW_MODES = ("colour", "depth", "normal", "alpha", "error", "level", "size", "samples", "soft", "node")
+NO_COLOUR = (
+    "no colour"  # among what is wanted of a view: nobody looks at `Buffers.rgb`, which may be anything
+)
 VALUE_MODES = ("density", "age", "weight", "priority")  # view modes as well, of a number that each voxel has
 LOGARITHMIC_MODES = ("size", "density", "weight", "priority")  # their colours stand for factors
 # What a method may be able to do with its structure; a front end disables what it cannot, and says why.

@@ -34,6 +34,11 @@ _WANTED = {
     "node": frozenset({"node"}),
     **{name: frozenset({name}) for name in VALUE_MODES},
 }
+COLOURLESS = (
+    "level",
+    "size",
+    *VALUE_MODES,
+)  # modes of numbers that voxels have: their pictures need no colours
 _UNITS = {
     "density": "density, log scale",
     "age": "age in steps",

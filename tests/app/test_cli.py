@@ -269,6 +269,36 @@ def test_what_is_no_scene_is_told_before_a_window_opens(
     assert "but this is a video; choose its frames and poses with" in capsys.readouterr().err
 
 
+def test_a_run_is_attached_to_in_a_window_and_nothing_else_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("--max-steps", "2")
+    monkeypatch.setattr("app.display.why_no_window", lambda: None)
+    opened: list[tuple[Any, dict[str, Any]]] = []
+    window = types.SimpleNamespace(run=lambda scene, **options: opened.append((scene, options)) or 0)
+    monkeypatch.setattr(app.gui, "window", window, raising=False)
+    monkeypatch.setitem(sys.modules, "app.gui.window", window)
+    assert main(["--attach", str(only_run())]) == 0
+    [(scene, options)] = opened
+    assert scene is None and options["follow"] and options["run_folder"] == only_run()
+    assert main(["--attach", "nowhere"]) == 2
+    assert "nowhere is not a run folder" in capsys.readouterr().err
+    assert main(["demo", "--attach", str(only_run())]) == 2
+    assert "Leave one of them out" in capsys.readouterr().err
+    monkeypatch.setattr("app.display.why_no_window", lambda: "there is no display")
+    assert main(["--attach", str(only_run())]) == 2
+    assert "none can be opened: there is no display" in capsys.readouterr().err
+
+
+def test_a_run_that_another_process_trains_is_not_resumed(capsys: pytest.CaptureFixture[str]) -> None:
+    train("--max-steps", "2")
+    lock = {"host": "elsewhere", "pid": 7, "started": 0.0}
+    (only_run() / "training.lock").write_text(json.dumps(lock))
+    assert train("--resume", "--max-steps", "4") == 2
+    assert "is trained by process 7 on elsewhere" in capsys.readouterr().err
+    assert checkpoint_steps(only_run()) == [2]
+
+
 def test_an_unknown_method_names_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "grey", "--method", "nerf"]) == 2
     assert "choose one of svraster" in capsys.readouterr().err

@@ -20,7 +20,6 @@ from engine.messages import Event
 COLOURS = {
     "text": theme.TEXT,
     "quiet": theme.MUTED,
-    "faint": theme.DISABLED,
     "good": theme.GOOD,
     "warn": theme.WARNING,
     "bad": theme.BAD,

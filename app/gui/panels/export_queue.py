@@ -28,15 +28,15 @@ class ExportQueue:
         self._ids: list[str] = []  # of the jobs in the rows
         self._made = 0
         self._shown: tuple[str, int] = ("", 0)  # which picture of which job
+        # A raw texture reads this array whenever it is drawn, so it has to stay where it is.
+        self._pixels = np.zeros((PICTURE_PX[1], PICTURE_PX[0], 4), np.float32)
 
     def layout(self) -> None:
         """The place of the picture, of the rows, and what tidies up."""
         panel = self._panel
         width, height = PICTURE_PX
         with dpg.texture_registry():
-            self._texture = dpg.add_raw_texture(
-                width, height, np.zeros(width * height * 4, np.float32), format=dpg.mvFormat_Float_rgba
-            )
+            self._texture = dpg.add_raw_texture(width, height, self._pixels, format=dpg.mvFormat_Float_rgba)
         dpg.add_group(tag=panel.tag("jobs"))
         dpg.add_button(
             label="Clear finished", tag=panel.tag("clear"), width=-1, show=False,
@@ -106,7 +106,7 @@ class ExportQueue:
             self._panel.configure(f"job{n}-picture", show=n == at)
         if at is not None and (rows[at].job_id, rows[at].serial) != self._shown:
             self._shown = rows[at].job_id, rows[at].serial
-            dpg.set_value(self._texture, fitted(rows[at].picture, *PICTURE_PX).reshape(-1))
+            self._pixels[:] = fitted(rows[at].picture, *PICTURE_PX)
 
 
 def fitted(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -126,12 +126,12 @@ def _progress(row: JobRow) -> str:
     if row.state == "waiting":
         return "waiting"
     if row.total == 0:
-        return f"{formats.count(row.done)} pictures"
+        return f"{formats.count(row.done)} picture{'s' if row.done != 1 else ''}"
     left = f", {formats.duration(row.eta_s)} left" if row.eta_s is not None else ""
     return f"{formats.count(row.done)} of {formats.count(row.total)} frames{left}"
 
 
 def _outcome(row: JobRow) -> str:
     if row.state == "finished":
-        return f"Finished, {formats.count(row.done)} pictures."
+        return f"Finished, {formats.count(row.done)} picture{'s' if row.done != 1 else ''}."
     return row.detail

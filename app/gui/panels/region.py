@@ -40,7 +40,7 @@ class RegionPanel(BasePanel):
         """The box, then three groups: look, train, edit."""
         self.button("region_handles", "Handles")
         with self.columns(3):
-            self.button("region_scene", "Scene box")
+            self.button("region_scene", "Scene")
             self.button("region_seen", "In view")
             self.button("region_voxel", "Voxel")
         with dpg.group(tag=self.tag("box"), show=False), self.form(0.24):

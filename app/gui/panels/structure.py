@@ -7,17 +7,17 @@ import dearpygui.dearpygui as dpg
 
 from app import commands
 from app.commands.structure import refine_word
-from app.gui import formats
+from app.gui import formats, theme
 from app.gui.panels.adapt_fields import HELP, INTEGERS, SLIDERS
 from app.gui.panels.base import COLOURS, BasePanel
 from app.gui.session_feed import VOXELS
-from app.inspection import PREVIEW_BOXES
 from app.session import Session
 from engine.constants import MAX_LEVEL
 from engine.messages import PreviewAdapt, SetOptions
 from engine.methods.common import StructureStats
 
 PLOT_PX = 96
+BAR_PX = 23  # as high as a bar is
 BAR_HELP = "Click: draw this level alone. Ctrl+click: add it to those drawn, or take it out."
 
 
@@ -35,15 +35,13 @@ class StructurePanel(BasePanel):
     def layout(self) -> None:
         """Bars on top, then totals, history, steering."""
         dpg.add_text("No voxels yet.", tag=self.tag("empty"), color=COLOURS["quiet"])
-        with dpg.table(header_row=False, policy=dpg.mvTable_SizingStretchProp, pad_outerX=False):
+        with dpg.table(header_row=False, policy=dpg.mvTable_SizingStretchProp, pad_outerX=False) as table:
             dpg.add_table_column(init_width_or_weight=0.26)
             dpg.add_table_column(init_width_or_weight=0.74)
             for level in range(MAX_LEVEL + 1):
                 self._bar(level)
-        with dpg.handler_registry():
-            dpg.add_mouse_click_handler(button=0, callback=lambda: self._clicked())
+        dpg.bind_item_theme(table, _rows_theme())
         self.button("all_levels")
-        self.configure("all_levels", show=False)
         with dpg.group(tag=self.tag("facts"), show=False):
             with self.form(0.3):
                 self.number(
@@ -79,20 +77,19 @@ class StructurePanel(BasePanel):
             self.button("subdivide_now", "Subdivide")
 
     def _bar(self, level: int) -> None:
-        """Add the bar of a level; a click on it draws that level alone."""
+        """Add the row of a level: its name, which takes clicks on the whole row, and its bar."""
         with dpg.table_row(tag=self.tag(f"level{level}-row"), show=False):
-            dpg.add_text(f"Level {level}", tag=self.tag(f"level{level}-name"), color=COLOURS["quiet"])
+            dpg.add_selectable(
+                label=f"Level {level}", tag=self.tag(f"level{level}-name"), span_columns=True,
+                height=self.px(BAR_PX),
+                callback=lambda: self._clicked(level),
+            )  # fmt: skip
             dpg.add_progress_bar(tag=self.tag(f"level{level}"), width=-1)
-        self.explain(f"level{level}", BAR_HELP)
+        self.explain(f"level{level}-name", BAR_HELP)
 
-    def _clicked(self) -> None:
-        """Find the bar under the mouse: bars hear no clicks by themselves."""
-        for level in range(MAX_LEVEL + 1):
-            if any(
-                dpg.get_item_state(self.tag(f"level{level}{part}")).get("hovered") for part in ("", "-name")
-            ):
-                held = dpg.is_key_down(dpg.mvKey_LControl) or dpg.is_key_down(dpg.mvKey_RControl)
-                self.isolate(level, held)
+    def _clicked(self, level: int) -> None:
+        self.forget(f"level{level}-name")
+        self.isolate(level, dpg.is_key_down(dpg.mvKey_LControl) or dpg.is_key_down(dpg.mvKey_RControl))
 
     def isolate(self, level: int, add: bool) -> None:
         """Draw a level alone; with `add` take it in or out, if the method can leave levels out."""
@@ -103,11 +100,8 @@ class StructurePanel(BasePanel):
         """Show which levels are drawn, and whether clicks on bars do anything."""
         chosen, reason = session.inspect.look.levels, commands.find("next_level").enabled_when(session)
         for level in range(MAX_LEVEL + 1):
-            alone = level in chosen
-            colour = "accent" if alone else "faint" if chosen else "quiet"
-            self.configure(f"level{level}-name", color=COLOURS[colour])
-            self.explain(f"level{level}", BAR_HELP if reason is None else f"{reason}\n\n{BAR_HELP}")
-        self.configure("all_levels", show=bool(chosen))
+            self.put(f"level{level}-name", level in chosen)
+            self.allow(f"level{level}-name", reason, BAR_HELP)
         self.allow_commands(session, "all_levels")
 
     def _steering(self) -> None:
@@ -190,5 +184,16 @@ class StructurePanel(BasePanel):
     def _set(self, name: str, value: float) -> None:
         self.forget(name)
         self.context.send(SetOptions({name: value}))
-        shown = self.context.session.inspect.preview
-        self.context.send(PreviewAdapt(PREVIEW_BOXES if shown else 0))
+        inspect = self.context.session.inspect
+        self.context.send(PreviewAdapt(inspect.most_boxes if inspect.preview else 0))
+
+
+def _rows_theme() -> int | str:
+    """Return a theme in which a row's name stands beside its bar, and can be read where clicks do nothing."""
+    with dpg.theme() as rows:
+        for enabled in (True, False):
+            with dpg.theme_component(dpg.mvSelectable, enabled_state=enabled):
+                dpg.add_theme_style(dpg.mvStyleVar_SelectableTextAlign, 0.0, 0.5)
+                dpg.add_theme_color(dpg.mvThemeCol_Header, theme.RAISED_ACTIVE)
+                dpg.add_theme_color(dpg.mvThemeCol_Text, theme.TEXT if enabled else theme.MUTED)
+    return rows

@@ -24,7 +24,7 @@ from engine.cpu.tile_loss import SUM_BACKGROUND, SUM_SQUARED
 from engine.cpu.train_view import FieldArrays, render_lists, shaded_lists, tile_squares, train_on_view
 from engine.cpu.update import bias_corrections, owners_of_points
 from engine.datasets.scene import Scene
-from engine.errors import OptionError
+from engine.errors import OptionError, UserError
 from engine.methods.common import VALUE_MODES, AdaptReport, Buffers, Frozen, StepReport, StructureStats
 from engine.methods.compiling import warm_up
 from engine.methods.svraster import compact, objectives, schedule, state, view
@@ -272,6 +272,10 @@ class SVRaster:
 
     def exclude(self, views: frozenset[int]) -> None:
         """Pass these training views over from now on, and no others."""
+        if self.region is not None and not self.region.views - views:
+            raise UserError(
+                "No other view looks at the region that alone is trained; keep one of them, or train everything first."
+            )
         self.excluded = frozenset(views)
 
     def join(self, ranks: Ranks | Solo) -> None:
@@ -338,7 +342,7 @@ class SVRaster:
         whole = self.scene.train.views[index].camera
         camera = self.camera_of(index, target, shrink, rays)
         if self.region is not None:
-            keep = self.region.pixels(index, camera, keep, rays)
+            camera, target, keep = self.region.part(index, camera, target, keep, rays)
         degree = schedule.sh_degree(config, self.step)
         adam = schedule.adam_values(config, self.step, whole.width * whole.height)
         shaded = self._shaded(camera, degree)
@@ -356,7 +360,8 @@ class SVRaster:
             look.shaded, look.terms, look.keep, look.weights, look.rays, look.degree, look.adam, gather
         )
         alone = self.team is None or self.team.ranks.size == 1
-        if alone:  # ranks hold the same bits, and each saw another view
+        # ranks hold the same bits, and each saw another view; of a region, a step sees no whole picture
+        if alone and self.region is None:
             self._learn_errors(look)
         return found
 

@@ -10,6 +10,7 @@ learned background and the exposures rest meanwhile, since they belong to all pi
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from engine.cpu.lists import ViewLists
 from engine.octree import Octree
 from engine.region import Region
 
+LEAST_PX = 32  # of a part of a view: SSIM's window, and a few tiles
 _MASK_BYTES = 128 << 20  # of pixels that pass the region, held for the next round
 
 
@@ -61,6 +63,28 @@ class TrainRegion:
             self._owners = without_points(*owners, np.unique(octree.corner_idx[frozen]))
         return self._owners
 
+    def part(
+        self, view: int, camera: Camera, target: np.ndarray, mask: np.ndarray | None, rays: int
+    ) -> tuple[Camera, np.ndarray, np.ndarray]:
+        """Return (camera, photo, mask) of the part of a training view around the pixels that count: the rest costs nothing."""
+        keep = self.pixels(view, camera, mask, rays)
+        (top, bottom), (left, right) = (
+            _around(np.flatnonzero(keep.any(axis=axis)), keep.shape[1 - axis]) for axis in (1, 0)
+        )
+        small = replace(
+            camera,
+            width=(right - left) * rays,
+            height=(bottom - top) * rays,
+            cx=camera.cx - left * rays,
+            cy=camera.cy - top * rays,
+        )
+        rows, columns = slice(top, bottom), slice(left, right)
+        return (
+            small,
+            np.ascontiguousarray(target[rows, columns]),
+            np.ascontiguousarray(keep[rows, columns]),
+        )
+
     def pixels(self, view: int, camera: Camera, mask: np.ndarray | None, rays: int) -> np.ndarray:
         """Return uint8 [h,w]: 255 where a pixel of a training view counts. `camera` has `rays` rays a pixel side."""
         small = camera if rays == 1 else camera.resized(camera.width // rays, camera.height // rays)
@@ -74,6 +98,13 @@ class TrainRegion:
             while self._bytes > _MASK_BYTES and len(self._masks) > 1:
                 self._bytes -= self._masks.popitem(last=False)[1].nbytes
         return hit if mask is None else np.minimum(hit, mask)
+
+
+def _around(on: np.ndarray, size: int) -> tuple[int, int]:
+    """Return the first of LEAST_PX or more of `size` pixels that hold all of `on`, and the one behind the last."""
+    first, last = (int(on[0]), int(on[-1]) + 1) if len(on) else (0, 0)
+    first = max(0, min(first, size - LEAST_PX))
+    return first, min(size, max(last, first + LEAST_PX))
 
 
 def looks_at(camera: Camera, region: Region) -> bool:

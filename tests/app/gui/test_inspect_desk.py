@@ -59,6 +59,7 @@ class Window:
             tools=[],
             layers=SimpleNamespace(sources=[]),
             pixel_scale=1.0,
+            canvas=SimpleNamespace(software=True),
             frame=None,
             controller=SimpleNamespace(camera=SimpleNamespace(engine_camera=lambda w, h: self.camera)),
             structure_changed=self._changed,

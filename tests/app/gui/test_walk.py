@@ -27,14 +27,18 @@ SMALL = (
 )  # pictures are compared at this size: numbers that change from run to run are a few grey pixels there
 # Station: (lowest PSNR in dB, what you should see).
 STATIONS = {
-    "1-start": (24.0, "the start page in the middle: ways to begin, and the panels around it, empty"),
+    "1-start": (24.0, "the start page: five ways to begin, nothing else"),
     "2-training": (
         20.0,
-        "a yellow toy excavator, still soft, cameras around it, curves below, numbers at the left",
+        "a yellow toy excavator, sharp already, cameras around it, curves below, numbers at both sides",
     ),
-    "3-pruned": (20.0, "the same excavator after voxels that no view needs were dropped; it looks the same"),
-    "4-keys": (20.0, "the timeline below the picture with three keys, and the path among the cameras"),
-    "5-exported": (20.0, "the finished export in the list of jobs"),
+    "3-palette": (20.0, "the command palette over the window, with panels whose names fit what was typed"),
+    "4-pruned": (
+        20.0,
+        "the structure panel, opened by the palette, and the excavator after voxels were dropped",
+    ),
+    "5-keys": (20.0, "the excavator from its left, the timeline below it with three keys"),
+    "6-exported": (20.0, "a note at the lower right of the picture that the video is written"),
 }
 
 

@@ -161,3 +161,10 @@ def test_without_a_display_that_answers_there_is_a_sentence_not_a_crash(monkeypa
         monkeypatch.setenv("DISPLAY", name)
     with pytest.raises(NoWindowError, match="DISPLAY" if name is None else name):
         window.run("demo", worker=object())
+
+
+def test_the_start_page_notices_errors_and_the_question_before_leaving(environment, tmp_path):
+    seen = drive({**environment, "NERFVIEWER_CACHE": str(tmp_path)}, "auto", "start_page")
+    assert seen.pop("recent") == ["demo"]
+    assert seen.pop("toasts") == 3
+    assert all(seen.values()), seen

@@ -23,7 +23,7 @@ from app.gui.application import App
 from engine.messages import JobEnded, TrainState
 from engine.worker import Worker
 
-STEPS = 400
+STEPS = 470  # between two changes of the structure by schedule: there is something to drop
 
 
 class Walk:
@@ -75,10 +75,21 @@ class Walk:
         """Drop voxels by hand, and take that back."""
         hands, session = self.hands, self.app.session
         before = session.stats.structure.voxels
+        hands.command("command_palette")
+        hands.wait("the palette opens", lambda: self.app.dialogs.blocking)
+        hands._do("type", "--delay", "30", "structure panel")
+        hands.rest(0.5)
+        self.shot("3-palette")
+        hands.key("Return")
+        hands.rest(0.6)
+        slider = "structure/adapt.prune_threshold"
+        (x0, y0), (width, height) = dpg.get_item_rect_min(slider), dpg.get_item_rect_size(slider)
+        hands.click_at(x0 + 0.5 * width, y0 + 0.5 * height)
+        hands.wait("the threshold is higher", lambda: session.values["adapt.prune_threshold"] > 0.1)
         hands.command("prune_now")
         hands.wait("voxels are dropped", lambda: session.stats.structure.voxels < before)
         pruned = session.stats.structure.voxels
-        self.shot("3-pruned")
+        self.shot("4-pruned")
         hands.wait("that can be taken back", lambda: session.undo.undo_label)
         hands.command("undo")
         hands.wait("they come back", lambda: session.stats.structure.voxels > pruned)
@@ -94,7 +105,7 @@ class Walk:
                 hands.drag(hands.viewport_middle(), (90, -25))
                 hands.rest(0.8)  # the camera comes to rest
         self.seen["places"] = [key.world_from_cam[:3, 3].tolist() for key in session.path.keys]
-        self.shot("4-keys")
+        self.shot("5-keys")
 
     def play(self) -> None:
         """Fly along the path."""
@@ -116,7 +127,7 @@ class Walk:
         hands.wait("the export ends", lambda: self.last(JobEnded) is not None)
         ended = self.last(JobEnded)
         self.seen |= {"export": ended.outcome, "file": ended.detail, "seconds": session.path.duration_s}
-        self.shot("5-exported")
+        self.shot("6-exported")
 
 
 def main() -> None:

@@ -29,11 +29,13 @@ from app.gl.context import GLError
 from app.gui import application, panels, surfaces, theme
 from app.gui.application import App
 from app.gui.input import key_names
+from app.gui.start_desk import StartDesk
 from engine.cameras import Camera
 from engine.messages import (
     Beside,
     BesideChanged,
     DeviceFrame,
+    Failed,
     Frame,
     Offer,
     OpenRun,
@@ -300,6 +302,43 @@ class OnTheCard:
 ON_THE_CARD: dict[int, np.ndarray] = {}
 
 
+def start_page(app: App) -> dict[str, Any]:
+    """Look at the page without a scene, take a card off it, open a scene from it; then errors, notices and leaving."""
+    app.columns.layout = replace(app.columns.layout, recent=("demo", "gone/kitchen"))
+    turn_for(app, 0.6)
+    start = next(desk for desk in app.desks if isinstance(desk, StartDesk))
+    page, panels = start.welcome._page, app.columns.windows["left"]
+    seen: dict[str, Any] = {
+        "page": dpg.is_item_shown(page) and not dpg.is_item_shown(panels),
+        "cards": len(dpg.get_item_children(start.welcome._list, 1)) > 0,
+    }
+    app.actions.do("start.forget", "gone/kitchen")
+    turn_for(app, 0.3)
+    seen["recent"] = list(app.columns.layout.recent)
+    app.actions.run("open_demo")
+    turn_until(app, lambda: dpg.is_item_shown(panels))
+    seen["scene"] = app.session.scene is not None and not dpg.is_item_shown(page)
+    for number in range(5):
+        app.reports.tell(f"news {number}", "warning")
+    app.worker._events.append(
+        Failed("The checkpoint could not be saved", ("OSError: No space left on device",))
+    )
+    turn_for(app, 0.6)
+    seen["toasts"] = len(app.toasts._windows)
+    texts = dpg.get_item_children(app.dialogs.error_window, 1)
+    seen["advice"] = any("Make room" in str(dpg.get_value(item)) for item in texts)
+    drawn = app.toasts._windows[:]
+    turn_for(app, 0.4)
+    seen["toasts stay"] = drawn == app.toasts._windows
+    app.dialogs.escape()
+    app.close_button._heard(app.close_button._window)  # somebody closes the window
+    turn_for(app, 0.3)
+    seen["asks"], seen["open"] = app.dialogs.blocking, app.running
+    app.actions.leave()
+    seen["left"] = not app.running
+    return seen
+
+
 def kept_on_the_card(frame: Frame) -> Frame:
     """Return a frame as a worker on a card would send it, its pixels at addresses of ON_THE_CARD."""
     rgba, depth = frame.rgba, frame.depth_z
@@ -383,7 +422,8 @@ def main() -> None:
 
         context.adopt_current = context.HiddenContext = refuse
     worker = fake_worker.FakeWorker()
-    worker.send(OpenScene("x"))
+    if scenario != "start_page":
+        worker.send(OpenScene("x"))
     dpg.create_context()
     dpg.configure_app(manual_callback_management=True)
     dpg.create_viewport(width=1100, height=700, x_pos=0, y_pos=0, vsync=False, clear_color=theme.BACKGROUND)
@@ -402,6 +442,8 @@ def main() -> None:
             "compare": compare,
             "comfort": comfort.comfort,
             "camera_path": camera_path,
+            "comfort": lambda app: comfort.comfort(app, turn_for),
+            "start_page": start_page,
         }.get(scenario, just_look)(app)
     finally:
         app.close()

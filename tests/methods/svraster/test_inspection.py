@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from engine.constants import DENSITY_SCALE, MAX_ALPHA, MIN_ALPHA
+from engine.cpu.crew import crew
+from engine.cpu.voxel_values import count_bins
 from engine.errors import UserError
-from engine.methods.common import VALUE_MODES
+from engine.methods.common import NO_COLOUR, VALUE_MODES
 from engine.methods.svraster import SVRaster
 from engine.methods.svraster.pick import exp_linear, ray_of_pixel
 from engine.methods.svraster.voxel_values import values_of
@@ -82,6 +84,18 @@ def test_a_number_of_voxels_is_drawn_as_the_twin_blends_it(trained: SVRaster, na
     )  # fmt: skip
     blended = out.rgb[..., 0].numpy() / np.maximum(1.0 - out.trans.numpy(), 1e-6)
     np.testing.assert_allclose(seen.value, blended, atol=TWIN * blended.max())
+
+
+@pytest.mark.parametrize("names", [{"density"}, {"level", "depth_z"}, {"size", "normal", "weight"}])
+def test_numbers_are_the_same_where_nobody_looks_at_colours(trained: SVRaster, names: set[str]) -> None:
+    both, alone = (
+        trained.render(camera(trained), frozenset(names | extra)) for extra in (set(), {NO_COLOUR})
+    )
+    for name in ("trans", "level", "size", "value", "depth_z", "normal"):
+        mine, its = getattr(alone, name), getattr(both, name)
+        assert (mine is None) == (its is None)
+        if mine is not None:
+            np.testing.assert_array_equal(mine, its, err_msg=name)
 
 
 def test_age_counts_from_when_a_voxel_was_made(trained: SVRaster) -> None:
@@ -200,6 +214,19 @@ def test_histograms_count_every_voxel_of_their_levels_once(trained: SVRaster) ->
         assert len(histogram.edges) == 65 and (np.diff(histogram.edges) > 0).all()
     names = {histogram.name for histogram in trained.inspection.details((5,))}
     assert names == set(VALUE_MODES)
+
+
+@pytest.mark.parametrize("top", [1.0, 300.0])
+def test_bins_are_numpys(top: float) -> None:
+    rng = np.random.default_rng(5)
+    values = (top * rng.random(5_000) ** 8).astype(np.float32)
+    values[:3] = 0.0, top, 1e-30
+    edges = np.geomspace(1e-6 * top, top, 65).astype(np.float32)
+    row = np.where(np.arange(17) == 4, 0, -1)
+    level = np.where(np.arange(5_000) % 5, 4, 3).astype(np.int8)
+    counts = count_bins(values, level, row, 1, edges, crew())
+    mine = np.clip(values[level == 4], edges[0], edges[-1])
+    np.testing.assert_array_equal(counts[0], np.histogram(mine, edges)[0])
 
 
 def test_a_model_at_rest_shows_what_it_still_knows(trained: SVRaster) -> None:

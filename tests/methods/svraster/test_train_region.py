@@ -67,6 +67,26 @@ def test_a_pixel_counts_where_its_ray_passes_the_region() -> None:
     assert 0 < (hit > 0).sum() < 48 * 48
 
 
+def test_a_part_of_a_view_teaches_what_the_whole_view_would() -> None:
+    small = Region((0.25, 0.0, 0.1), (0.08, 0.08, 0.08))
+    models, sizes = [trained(20, schedule__half_until=0) for _ in range(2)], []
+    for method, whole in zip(models, (False, True), strict=True):
+        method.inspection.set_train_region(small)
+        if whole:
+            pixels = method.region.pixels
+            method.region.part = lambda view, camera, target, mask, rays, pixels=pixels: (
+                camera, target, pixels(view, camera, mask, rays),
+            )  # fmt: skip
+        sizes.append(method._look_at(1).terms.target.size)
+        for _ in range(3):
+            method.train_step()
+    assert sizes[0] < sizes[1]
+    part, full = (method.field.density for method in models)
+    assert (full != trained(20, schedule__half_until=0).field.density).any()
+    # Adam's first steps follow the signs of tiny gradients; sums are made in another order
+    assert np.mean(np.abs(part - full) > 1e-3) < 1e-3
+
+
 def test_a_checkpoint_goes_on_with_the_region() -> None:
     method = trained(10)
     method.inspection.set_train_region(HALF)
@@ -101,6 +121,8 @@ def test_what_cannot_be_trained_alone_is_refused_in_one_sentence() -> None:
     with pytest.raises(UserError, match="No training view looks"):
         method.inspection.set_train_region(away)
     method.inspection.set_train_region(HALF)
+    with pytest.raises(UserError, match="No other view looks"):
+        method.exclude(method.region.views)
     with pytest.raises(UserError, match=r"objective\.kind=rays"):
         method.set_options({"objective.kind": "rays"})
     assert method.config.objective.kind == "raster"
