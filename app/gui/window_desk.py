@@ -28,6 +28,7 @@ class WindowDesk:
         self._parts = parts
         self._panel: str | None = None  # that was given the keyboard last
         parts.dialogs.escapes.append(self._to_scene)
+        parts.session.timeline.shown = parts.columns.layout.show_timeline
 
     def actions(self) -> dict[str, Callable[[Any], None]]:
         """Return what it can do."""
@@ -50,8 +51,10 @@ class WindowDesk:
         """Nothing that happens to the model changes the window's arrangement."""
 
     def update(self, dt: float) -> bool:
-        """Tell the session which columns are shown."""
-        layout = self._parts.columns.layout
+        """Tell the session which columns are shown, and the layout whether the timeline is."""
+        layout, timeline = self._parts.columns.layout, self._parts.session.timeline.shown
+        if layout.show_timeline != timeline:
+            layout = self._parts.columns.layout = replace(layout, show_timeline=timeline)
         self._parts.session.shown_slots = frozenset(s for s in SLOTS if getattr(layout, f"show_{s}"))
         return False
 

@@ -442,7 +442,6 @@ def main() -> None:
             "compare": compare,
             "comfort": comfort.comfort,
             "camera_path": camera_path,
-            "comfort": lambda app: comfort.comfort(app, turn_for),
             "start_page": start_page,
         }.get(scenario, just_look)(app)
     finally:
