@@ -40,7 +40,7 @@ class WindowDesk:
             "window.reset_layout": lambda _: self._reset(),
             "window.toggle": self._toggle,
             "window.focus": self._focus,
-            "window.panel": self._reveal,
+            "window.panel": lambda panel: self._reveal(panel),
             "window.fold": lambda panel: self._parts.columns.fold(
                 panel, panel not in self._parts.columns.folded()
             ),
@@ -102,14 +102,14 @@ class WindowDesk:
         self._parts.reports.note("keyboard: scene")
         return True
 
-    def _reveal(self, panel: str) -> None:
+    def _reveal(self, panel: str, unfold: bool = True) -> None:
         """Bring a panel before the person's eyes."""
         session = self._parts.session
         session.view.show_panels = True
         if ("timeline", panel) in self._parts.columns.slots:
             session.timeline.shown = True
         self._panel = panel
-        self._parts.columns.reveal(panel)
+        self._parts.columns.reveal(panel, unfold)
 
     def _option(self, name: str) -> None:
         """Bring an option of the method before the person's eyes, ready to be changed."""
@@ -126,7 +126,7 @@ class WindowDesk:
             self._parts.reports.note("no panel is shown; bring a column back in the Window menu")
             return
         here = names.index(self._panel) if self._panel in names else (-1 if step > 0 else 0)
-        self._reveal(names[(here + step) % len(names)])
+        self._reveal(names[(here + step) % len(names)], unfold=False)  # Space does that
         walk(True)
         self._parts.reports.note(f"keyboard: {self._parts.columns.titles[self._panel]} panel")
 
