@@ -20,7 +20,7 @@ CHANGE = "Change the path"
 def with_path(session: Session) -> str | None:
     """Return why a command that needs a camera path cannot run."""
     if session.scene is not None and session.path is None:
-        return "There is no camera path yet; add a key with K."
+        return "There is no camera path yet; add a key first."
     return with_scene(session)
 
 
@@ -40,7 +40,7 @@ def _with_one_key(session: Session) -> str | None:
 def with_motion(session: Session) -> str | None:
     """Return why a command that needs a path with a way to go cannot run."""
     if session.path is not None and len(session.path.keys) < 2:
-        return "A path of one key goes nowhere; add another one with K."
+        return "A path of one key goes nowhere; add another one."
     return with_path(session)
 
 

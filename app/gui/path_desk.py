@@ -211,7 +211,7 @@ class PathDesk:
     def _record(self) -> None:
         if not self._session.timeline.recording:
             self.player.begin_recording()
-            self._parts.reports.note("recording: fly, then press R again")
+            self._parts.reports.note("recording: fly, then press Stop in the timeline, or the same key again")
             return
         samples = self.player.end_recording()
         if len(samples) < 2:

@@ -39,14 +39,14 @@ class FrameBars:
 
     def _draw(self, aspect: float, width: int, height: int) -> None:
         x, y, w, h = frame_in((width, height), aspect)
-        bars = (
-            ((0, 0), (x, height)),
-            ((x + w, 0), (width, height)),
-            ((x, 0), (x + w, y)),
-            ((x, y + h), (x + w, height)),
+        bars = (  # a little beyond the picture, where edges would shine through
+            ((-1, -1), (x, height + 1)),
+            ((x + w, -1), (width + 1, height + 1)),
+            ((x - (x < 1), -1), (x + w + (x < 1), y)),
+            ((x - (x < 1), y + h), (x + w + (x < 1), height + 1)),
         )
         for low, high in bars:
-            if high[0] - low[0] > 0.5 and high[1] - low[1] > 0.5:
+            if high[0] - low[0] > 1.5 and high[1] - low[1] > 1.5:
                 dpg.draw_rectangle(
                     list(low), list(high), color=BAR, fill=BAR, thickness=0, parent=self._layer
                 )

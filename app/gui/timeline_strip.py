@@ -10,6 +10,7 @@ from typing import Any
 import dearpygui.dearpygui as dpg
 import numpy as np
 
+from app import commands, shortcuts
 from app.gui import theme
 from app.gui.time_scale import TimeScale, ticks
 from app.session import Session
@@ -19,7 +20,7 @@ RULER_PX, KEY_PX, LABEL_PX, TEXT_PX = 20, 6.5, 76, 12
 SAMPLE_PX = 6  # between two speeds that are drawn
 CURVE_ALPHA, LINE_ALPHA, BAND_ALPHA = 46, 120, 40
 TURN_WEIGHT = 0.2  # engine units that a radian counts for
-HINT = "Press K to make what you see the first key, or choose a preset."
+HINT = "Add key makes what you see now the first key of a path{}; presets begin with a whole one."
 
 
 def speeds(path: CameraPath, times_s: np.ndarray) -> np.ndarray:
@@ -117,9 +118,6 @@ class TimelineStrip:
         )
         if self._session.path is not None:
             self._draw_path(self._session.path, layer)
-        else:
-            text = [px(14), self.key_y - px(8)]
-            dpg.draw_text(text, HINT, size=px(theme.FONT_PX - 1), color=theme.MUTED, parent=layer)
         for tick in ticks(scale, float(self._session.export.fps), px(LABEL_PX)):
             x = scale.x(tick.time_s)
             top = self.ruler - (px(7) if tick.label else px(4))
@@ -130,6 +128,11 @@ class TimelineStrip:
                 dpg.draw_line([x, self.ruler], [x, height], color=theme.LINE, parent=layer)
                 place = [x + px(4), px(3)]
                 dpg.draw_text(place, tick.label, size=px(TEXT_PX), color=theme.MUTED, parent=layer)
+        if self._session.path is None:
+            text = [px(14), self.key_y - px(8)]
+            chord = shortcuts.chord_of(commands.find("path_add_key"))
+            hint = HINT.format(f" ({chord})" if chord else "")
+            dpg.draw_text(text, hint, size=px(theme.FONT_PX - 1), color=theme.MUTED, parent=layer)
         if self.band is not None:
             low, high = sorted(scale.x(time_s) for time_s in self.band)
             dpg.draw_rectangle(
@@ -164,6 +167,12 @@ class TimelineStrip:
             fill = theme.ACCENT if i in state.selected else theme.TEXT
             size = 1.25 * r if i == self.hovered else r
             self._draw_key([x, y], size, path.keys[i].easing, fill, layer)
+            if i == self.hovered:
+                text = f"{i + 1}: {time_s:.2f} s"
+                wide = 0.55 * px(TEXT_PX) * len(text)
+                left = min(max(x - 0.5 * wide, 2.0), self.scale.width - wide - 2.0)
+                place = [left, y + r + px(3)]
+                dpg.draw_text(place, text, size=px(TEXT_PX), color=theme.TEXT, parent=layer)
 
     def _draw_key(self, at: list[float], r: float, easing: str, fill: theme.Colour, layer: int | str) -> None:
         """Draw a key in the shape of its easing: diamond, hollow diamond, disc or square."""

@@ -30,7 +30,7 @@ def asked_for(bench) -> CameraPath | None:
 
 
 def test_without_a_path_buttons_say_what_to_do(timeline):
-    assert not timeline.config("path_play", "enabled") and "K" in timeline.tip("path_play")
+    assert not timeline.config("path_play", "enabled") and "add a key first" in timeline.tip("path_play")
     assert timeline.config("path_add_key", "enabled")
 
 
