@@ -191,7 +191,7 @@ class Columns:
         for name, (share, _) in self._cells.items():
             dpg.configure_item(share, enabled=name not in layout.hidden)
 
-    def reveal(self, panel_id: str, unfold: bool = True) -> None:
+    def reveal(self, panel_id: str) -> None:
         """Bring a panel before the person's eyes: its column, its header, the place that it is scrolled to."""
         slot = next(slot for slot, panel in self._panels if panel.id == panel_id)
         if slot not in ("left", "right", "bottom"):

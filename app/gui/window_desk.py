@@ -27,6 +27,7 @@ class WindowDesk:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._panel: str | None = None  # that was given the keyboard last
+        self._peeked: str | None = None  # a folded panel that is open while it has the keyboard
         parts.dialogs.escapes.append(self._to_scene)
         parts.session.timeline.shown = parts.columns.layout.show_timeline
 
@@ -40,7 +41,7 @@ class WindowDesk:
             "window.reset_layout": lambda _: self._reset(),
             "window.toggle": self._toggle,
             "window.focus": self._focus,
-            "window.panel": lambda panel: self._reveal(panel),
+            "window.panel": self._reveal,
             "window.fold": lambda panel: self._parts.columns.fold(
                 panel, panel not in self._parts.columns.folded()
             ),
@@ -98,18 +99,19 @@ class WindowDesk:
         if not walking() or self._parts.session.scene is None:  # on the start page it always has
             return False
         walk(False)
+        self._peeked = None
         self._parts.viewport.take_keyboard()
         self._parts.reports.note("keyboard: scene")
         return True
 
-    def _reveal(self, panel: str, unfold: bool = True) -> None:
+    def _reveal(self, panel: str) -> None:
         """Bring a panel before the person's eyes."""
         session = self._parts.session
         session.view.show_panels = True
         if ("timeline", panel) in self._parts.columns.slots:
             session.timeline.shown = True
         self._panel = panel
-        self._parts.columns.reveal(panel, unfold)
+        self._parts.columns.reveal(panel)
 
     def _option(self, name: str) -> None:
         """Bring an option of the method before the person's eyes, ready to be changed."""
@@ -126,7 +128,11 @@ class WindowDesk:
             self._parts.reports.note("no panel is shown; bring a column back in the Window menu")
             return
         here = names.index(self._panel) if self._panel in names else (-1 if step > 0 else 0)
-        self._reveal(names[(here + step) % len(names)], unfold=False)  # Space does that
+        panel, folded = names[(here + step) % len(names)], self._parts.columns.folded()
+        if self._peeked is not None:  # it was folded before the keyboard came by
+            self._parts.columns.fold(self._peeked, True)
+        self._peeked = panel if panel in folded else None
+        self._reveal(panel)
         walk(True)
         self._parts.reports.note(f"keyboard: {self._parts.columns.titles[self._panel]} panel")
 
