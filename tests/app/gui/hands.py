@@ -73,12 +73,18 @@ class Hands:
         self.key(chord)
 
     def write(self, field: int | str, text: str) -> None:
-        """Click into a field and write, in place of what is there."""
-        self.click(field)
-        self._do("key", "ctrl+a")
-        self.rest(0.1)
-        self._do("type", "--delay", "20", text)
-        self.wait(f"the field says {text}", lambda: dpg.get_value(field) == text)
+        """Click into a field and write, in place of what is there; look, and write again if a letter was swallowed."""
+        for delay in (20, 60, 150):
+            self.click(field)
+            self._do("key", "ctrl+a")
+            self.rest(0.2)
+            self._do("type", "--delay", str(delay), text)
+            end = time.monotonic() + 8.0  # a letter a redraw, and a busy machine redraws slowly
+            while dpg.get_value(field) != text and time.monotonic() < end:
+                self._app.turn()
+            if dpg.get_value(field) == text:
+                return
+        raise AssertionError(f"The field says {dpg.get_value(field)!r} in place of {text!r}.")
 
     def click(self, item: int | str) -> None:
         """Click in the middle of a widget."""
