@@ -19,7 +19,7 @@ from app.view.view_record import ViewRecord, view_from_screenshot
 from engine.cameras import Camera
 from engine.errors import UserError
 from engine.export.resume import OtherJobError
-from engine.messages import Event, Logged
+from engine.messages import Event, Logged, SceneOpened
 
 if TYPE_CHECKING:
     from app.gui.actions import Parts
@@ -34,6 +34,7 @@ class ExportDesk:
     def __init__(self, parts: Parts) -> None:
         self._parts, self.session, self._exports = parts, parts.session, parts.exports
         self._stills: list[Still] = []  # on their way
+        self._place: tuple[str, bytes] | None = None  # the scene, and its units
         self._estimated_s = -1e9
         self._shown: tuple[Any, ...] = ()
 
@@ -59,7 +60,12 @@ class ExportDesk:
         }
 
     def on_event(self, event: Event) -> None:
-        """Nothing: the jobs tell the session."""
+        """Forget views that were chosen in another scene."""
+        if isinstance(event, SceneOpened):
+            place = event.path, event.data_from_engine.tobytes()
+            if place != self._place:
+                self._place = place
+                self.session.timelapse.cameras.clear()
 
     def update(self, dt: float) -> bool:
         """Keep the estimate, and have the window drawn when a job shows another picture."""
@@ -156,12 +162,15 @@ class ExportDesk:
         except (UserError, SurfaceError) as error:
             self._parts.reports.failed(f"Cannot save {file}", error)
             return
-        self._parts.reports.note(f"saved {file}")
+        self._parts.reports.tell(
+            f"Screenshot saved: {file.name}", button="Open folder", act=lambda: self._open_folder(str(file))
+        )
 
     def _full_screenshot(self) -> None:
         view, file = self.session.view, self._exports.free_name("picture", ".png")
         camera = full_size(self._camera(), *FULL_SIZE)
         look = {"mode": view.mode, "colour_map": view.colour_map, "background": view.background}
+        look["shown"] = self.session.inspect.shown(self.session.scene)
         emit, reports = self._parts.reports.emit, self._parts.reports
 
         def told(text: str, failed: bool) -> None:

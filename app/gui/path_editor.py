@@ -13,6 +13,7 @@ from functools import partial
 
 import numpy as np
 
+from app.gui.time_scale import snapped
 from app.session import Session
 from app.undo import Edit
 from app.view import path_edit
@@ -129,7 +130,10 @@ class PathEditor:
             new = path_edit.insert_key(path, Key(time_s, world_from_cam, fov_y_rad))
         else:
             new = path_edit.append_view(path, world_from_cam, fov_y_rad)
-            time_s = float(new.key_times_s[-1])
+            last = len(new.keys) - 1
+            off_frame = snapped(new.keys[last].time_s, session.export.fps) - new.keys[last].time_s
+            new = path_edit.retime(new, [last], off_frame)
+            time_s = float(new.key_times_s[last])
         index = int(np.argmin(np.abs(new.key_times_s - time_s)))
         self.become("Add key", new, [index])
         session.playhead_s = float(new.key_times_s[index])

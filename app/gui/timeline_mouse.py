@@ -30,6 +30,9 @@ class Strip(Protocol):
     band: tuple[float, float] | None
     ruler: int
 
+    def fit(self) -> None:
+        """Show the path as a whole."""
+
 
 @dataclass
 class _Grab:
@@ -121,10 +124,13 @@ class TimelineMouse:
             self._do("path.select", (chosen, "add" if grab.ctrl else "only"))
 
     def double_click(self, x: float, y: float) -> None:
-        """Look through a key; on the track between keys, put one in."""
+        """Look through a key; on the track between keys, put one in; on the ruler, show the whole path."""
         self._grab, self._strip.band = None, None  # what the second press took
         path = self._session.path
-        if path is None or y < self._strip.ruler:
+        if path is None:
+            return
+        if y < self._strip.ruler:
+            self._strip.fit()
             return
         key, time_s = self._key(x), self._snapped(self._strip.scale.time(x))
         if key is not None:
@@ -157,11 +163,12 @@ class TimelineMouse:
             return
         time_s = path.keys[key].time_s
         delta_s = self._snapped(time_s + grab.scale.time(x) - grab.scale.time(grab.x)) - time_s
+        delta_s = max(delta_s, -min(path.keys[i].time_s for i in chosen))  # nothing is before the beginning
         if grab.ctrl:
             function, label = (lambda _: copied(path, chosen, delta_s)), "Copy keys"
         else:
             function, label = (lambda _: path_edit.retime(path, chosen, delta_s, grab.shift)), "Move in time"
-        self._do("path.edit", PathChange(label, function, merge=f"{label} {id(grab)}"))
+        self._do("path.edit", PathChange(label, function, merge=label))
 
 
 def new_keys(before: CameraPath, after: CameraPath) -> list[int]:

@@ -82,7 +82,8 @@ class ExportQueue:
 
     def _show(self, n: int, row: JobRow, waiting: list[int]) -> None:
         panel, over, lapse = self._panel, row.state in OVER, row.total == 0
-        panel.put(f"job{n}-title", f"{row.title}: {Path(row.path).name}")
+        copied = f", copy of {formats.size(row.bytes)}" if row.bytes else ""
+        panel.put(f"job{n}-title", f"{row.title}: {Path(row.path).name}{copied}")
         panel.configure(f"job{n}", show=not over)
         panel.configure(f"job{n}-outcome", show=over)
         if over:

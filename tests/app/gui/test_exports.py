@@ -112,7 +112,7 @@ def test_pictures_that_were_stopped_go_on_in_their_folder(exports: Exports, tmp_
     settings = ExportSettings(format="PNG sequence", frames=3)
     first = exports.start(settings)
     exports.stop_all()
-    order = order_of(settings, exports._session.scene, None, first)
+    order = order_of(settings, exports._session, first)
     first.mkdir(exist_ok=True)
     manifest = resume.manifest_of(order.film, order.look(), order.scene, "fake", 7)
     (first / resume.NAME).write_text(manifest.text())

@@ -2,6 +2,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from app.undo import Edit
 from app.view import path_edit
@@ -14,7 +15,10 @@ def test_the_first_key_opens_the_timeline_and_more_come_behind_the_last():
     for x in (0.0, 1.0, 3.0):
         editor.add(pose(x), 0.8)
     assert len(times(session)) == 3 and session.timeline.shown
-    assert session.timeline.selected == {2} and session.playhead_s == times(session)[2]
+    assert session.timeline.selected == {2} and session.playhead_s == pytest.approx(times(session)[2])
+    assert times(session)[2] * session.export.fps == pytest.approx(
+        round(times(session)[2] * session.export.fps), abs=1e-4
+    )
 
 
 def test_a_key_is_put_in_at_a_playhead_between_keys_and_replaces_none():

@@ -93,6 +93,16 @@ def test_an_arrow_moves_the_selected_key_along_its_axis_as_one_edit(stage):
     assert stage.session.path.keys[1].position[0] == 0.0
 
 
+def test_two_drags_of_a_handle_are_two_edits(stage):
+    stage.editor.select([1])
+    for start in (200.0, 250.0):
+        assert stage.tool.press(stage.camera, start, 200.0)
+        stage.tool.drag(stage.camera, start + 50.0, 200.0)
+        stage.tool.release()
+    stage.session.undo.undo()
+    np.testing.assert_allclose(stage.session.path.keys[1].position, [0.5, 0.0, 0.0], atol=1e-9)
+
+
 def test_several_keys_move_together_about_their_middle(stage):
     stage.editor.select([0, 2])
     assert stage.tool.press(stage.camera, 200.0, 200.0)

@@ -17,7 +17,8 @@ class Desk:
     def __init__(self) -> None:
         self.session, self.editor = opened(0.0, 2.0, 4.0)
         self.session.export.fps = 10
-        self.strip = SimpleNamespace(scale=TimeScale(0.0, 10.0, 1000.0), hovered=None, band=None, ruler=20)
+        self.strip = SimpleNamespace(scale=TimeScale(0.0, 10.0, 1000.0), hovered=None, band=None, ruler=20,
+            fit=lambda: self.done.append(("fit", None)))  # fmt: skip
         self.done: list[tuple[str, object]] = []
         self.mouse = TimelineMouse(self.session, self.strip, self.do, lambda: 9.0)
 
@@ -120,9 +121,23 @@ def test_a_double_click_splits_between_keys_and_looks_through_one(desk):
     for x in (100, 200, 700):
         desk.mouse.press(0, x, TRACK, False, False)
         desk.mouse.double_click(x, TRACK)
+        done = list(desk.done)
         desk.mouse.release()
+        assert desk.done == done, "the second press was part of the double click"
     acts = [entry for entry in desk.done if entry[0] != "path.select"]
     assert acts == [("path.split", 1.0), ("path.look_through", 1)]
+
+
+def test_a_double_click_on_the_ruler_shows_the_whole_path(desk):
+    desk.mouse.double_click(100, RULER)
+    assert desk.done == [("fit", None)]
+
+
+def test_no_key_is_dragged_before_the_beginning_of_time(desk):
+    desk.drag(0, 150)
+    assert times(desk.session) == [1.5, 2.0, 4.0]
+    desk.drag(150, -900)
+    assert times(desk.session) == [0.0, 2.0, 4.0]
 
 
 def test_the_middle_button_pans_and_the_wheel_zooms(desk):
