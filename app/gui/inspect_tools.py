@@ -44,7 +44,8 @@ class RegionTool:
         """Show the handle under the mouse, if there is one."""
         inspect, scene = self._session.inspect, self._session.scene
         self.held = ""
-        if scene is not None and inspect.handles and inspect.look.region is not None:
+        free = inspect.handles and not inspect.picking  # else a click is meant for the voxel behind a handle
+        if scene is not None and free and inspect.look.region is not None:
             self.held = pick(inspect.look.region, scene.up, camera, x, y, self._reach_px()) or ""
         return self.held != ""
 
@@ -91,7 +92,7 @@ class SliceTool:
         """Show the handle under the mouse, if there is one."""
         look, scene = self._session.inspect.look, self._session.scene
         self.held = None
-        if scene is not None and look.slicing:
+        if scene is not None and look.slicing and not self._session.inspect.picking:
             pixels, depth = camera.project(grips(look.plane, scene.up))
             distance = np.hypot(pixels[:, 0] - x, pixels[:, 1] - y)
             distance[depth < 0.01] = np.inf

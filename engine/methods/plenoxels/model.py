@@ -277,6 +277,8 @@ class Plenoxels:
         The rasteriser draws the grid's cells, many times faster than marching; where it cannot, as in device coordinates,
         rays are marched.
         """
+        if background is None and (shown.levels or (shown.crop is not None and not shown.crop_outside)):
+            background = (self.background,) * 3  # the spheres are of no level, and outside any crop
         tail = self._behind_everything(background)
         if fits(self.grid) and not self.space.forward_facing:
             rays = 1.0 if supersample is None else supersample
@@ -295,10 +297,7 @@ class Plenoxels:
     def _with_spheres(
         self, seen: Buffers, camera: Camera, background: tuple[float, float, float] | None
     ) -> Buffers:
-        """Return a view with the spheres behind the grid, unless a colour was asked for instead.
-
-        What alone is to be shown of the grid, spheres go on being behind: they are no part of it.
-        """
+        """Return a view with the spheres behind the grid, unless a colour was asked for instead."""
         if self.spheres is None or background is not None:
             return seen
         trans = seen.trans.reshape(-1)
