@@ -162,6 +162,8 @@ def test_a_method_without_an_inspection_says_so_and_can_still_undo(bench: Bench)
     bench.do(m.PickVoxel(camera_at(), 1.0, 1.0), m.SubdivideRegion(BOX), m.SetTrainRegion(BOX))
     failed = bench.of(m.Failed)
     assert len(failed) == 3 and all(event.user and "cannot do that" in event.chain[0] for event in failed)
+    bench.do(m.GetDetails())  # asked by a window that has not heard yet which model is open
+    assert bench.of(m.StructureDetails) == [m.StructureDetails((), ())] and len(bench.of(m.Failed)) == 3
     bench.do(m.PruneNow(), m.UndoStructure())
     assert bench.method.voxels == 100
 
