@@ -13,7 +13,7 @@ from app.notices import Notice, Notices
 
 WIDTH, MARGIN, GAP = 300, 14, 8
 WRAP = 48  # of the width that text leaves free: padding, and the cross that dismisses
-LINE, PAD = 18, 34  # a line of text, and what is above and below
+LINE, PAD = 18, 32  # a line of text, and what is above and below
 
 
 class Toasts:
@@ -49,7 +49,7 @@ class Toasts:
     def _height(self, notice: Notice) -> int:
         px = self._look.sizes.px
         wide = (dpg.get_text_size(notice.text, wrap_width=px(WIDTH - WRAP)) or (0, px(LINE)))[1]
-        return round(wide) + px(PAD) - px(10) + (px(34) if notice.button else 0)
+        return round(wide) + px(PAD) + (px(34) if notice.button else 0)
 
     def _make(self, notice: Notice, rect: Rect, top: int, height: int) -> int | str:
         px = self._look.sizes.px
