@@ -29,6 +29,11 @@ def losses(session: Session, leaving: bool = True) -> tuple[Loss, ...]:
     if session.path_unsaved:
         name = Path(session.path_file).name if session.path_file else "The camera path"
         found.append(Loss(f"{name} has edits that are in no file yet.", "path.save"))
+    if leaving:
+        found += [
+            Loss(f"The export of the scene is under way ({stage}); it would be given up.")
+            for stage in session.scene_exports.values()
+        ]
     jobs = [job for job in session.jobs if leaving and job.state in UNDER_WAY]
     for job in jobs[:3]:
         share = f"at {job.done:,} of {job.total:,} frames" if job.total else "under way"

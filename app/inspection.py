@@ -14,6 +14,7 @@ from engine.messages import (
     Event,
     SceneOpened,
     StructureChanged,
+    StructureDetails,
     StructureUndone,
     TrainRegionChanged,
     UndoChanged,
@@ -86,6 +87,7 @@ class Inspection:
     most_boxes: int = MOST_BOXES_SOFTWARE  # of a kind that are asked for
     picked: PickedVoxel | None = None
     missed: bool = False  # the last click met nothing
+    details: StructureDetails | None = None  # how the numbers of voxels are distributed
     train_region: Region | None = None  # only this is trained
     undo_bytes: int = 0  # what the worker keeps to take edits of the structure back
     undo_limit: int = 0
@@ -113,6 +115,8 @@ class Inspection:
             )  # they spoke of voxels that are no more
         elif isinstance(event, VoxelPicked):
             self.picked, self.missed = event.voxel, event.voxel is None
+        elif isinstance(event, StructureDetails):
+            self.details = event
         elif isinstance(event, TrainRegionChanged):
             self.train_region = event.region
         elif isinstance(event, UndoChanged):
@@ -120,7 +124,7 @@ class Inspection:
 
     def _open(self, scene: SceneOpened) -> None:
         self.picked, self.missed, self.preview, self.picking = None, False, False, False
-        self.train_region = scene.train_region
+        self.train_region, self.details = scene.train_region, None
         self.undo_bytes = 0
         # Which levels there are is the model's; where the region and the plane lie is the scene's.
         self.look = replace(self.look, levels=())

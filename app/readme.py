@@ -11,6 +11,7 @@ from pathlib import Path
 
 from app import commands
 from engine.datasets.options import SceneOptions
+from engine.export.options import ExportOptions
 from engine.methods.common import method_class
 from engine.options import OptionInfo, describe
 
@@ -40,6 +41,7 @@ SECTIONS = {
     "options": partial(options_table, SceneOptions, method_class("svraster").Config),
     "plenoxels options": partial(options_table, method_class("plenoxels").Config),
     "infnerf options": partial(options_table, method_class("infnerf").Config),
+    "export options": partial(options_table, ExportOptions),
 }
 
 

@@ -186,6 +186,7 @@ class Session:
     timelapse: TimelapseSettings = field(default_factory=TimelapseSettings)
     export_estimate: tuple[float, float] | None = None  # seconds and bytes of what the panel describes
     jobs: list[JobRow] = field(default_factory=list)  # exports, in the order in which they are rendered
+    scene_exports: dict[str, str] = field(default_factory=dict)  # under way: the job and what it is doing
     view: ViewSettings = field(default_factory=ViewSettings)
     inspect: Inspection = field(default_factory=Inspection)
     settings: Settings = field(default_factory=Settings)  # of all scenes; set by `gui/preferences.py`

@@ -46,8 +46,9 @@ def chord_of(command: HasKey) -> str:
 
 
 def find(chord: str, commands: Iterable[Any]) -> Any | None:
-    """Return the command behind a chord, or None."""
-    return next((command for command in commands if chord and chord_of(command) == chord), None)
+    """Return the command behind a chord, or None; one that a person gave it comes before one of the registry."""
+    having = [command for command in commands if chord and chord_of(command) == chord]
+    return next((command for command in having if command.id in _changed), having[0] if having else None)
 
 
 def valid(chord: Any) -> bool:

@@ -71,7 +71,7 @@ def acquire(run: Path) -> None:
             return
         if other is not None:
             raise RunInUseError(run, str(other))
-        if text:
+        if text or file.exists():  # an empty one is of a disk that was full
             _put_away(file, text)
         if _created(file, json.dumps(asdict(us))):
             return
@@ -142,7 +142,8 @@ def _created(file: Path, text: str) -> bool:
             return True
         return False
     finally:
-        ours.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            ours.unlink()
     return True
 
 

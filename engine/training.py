@@ -19,7 +19,7 @@ from engine.datasets.recognise import BUILT_IN
 from engine.datasets.scene import Points, Scene
 from engine.errors import CheckpointError, UserError
 from engine.export import compact
-from engine.export.source import as_svraster
+from engine.export.voxel_set import as_svraster
 from engine.findings import Finding
 from engine.messages import (
     Beside,
@@ -326,7 +326,7 @@ class Opener:
         A compact file of voxels is opened like a run; what is trained on from there goes into a new folder.
         """
         if compact.is_compact(command.path):
-            return self._compact(command.path, report)
+            return self._compact(compact.read(command.path), command.path, report)
         run = runs.open_run(command.path)
 
         def load() -> Scene:
@@ -339,27 +339,28 @@ class Opener:
             log = log[:-1]  # it is not resumed
         return training, log
 
-    def _compact(self, path: str, report: Report) -> tuple[Training, list[Logged]]:
+    def _compact(self, stored: compact.Stored, path: str, report: Report) -> tuple[Training, list[Logged]]:
         """Open a compact file; where its photos are missing, its voxels are drawn in their place."""
-        stored = compact.read(path)
-        spec = stored.spec
         log = []
         try:
             report("loading", 0, 0)
-            scene = self._loader(spec.scene, spec.options, report)
+            scene = self._loader(stored.spec.scene, stored.spec.options, report)
         except UserError as error:
             scene = compact.scene_without_photos(stored, path, error)
             log = [Logged("warning", scene.warnings[0])]
-        model = as_svraster(stored.voxels, scene, spec.seed)
-        method = self._factory(model.name, scene, stored.voxels.values, spec.seed)
+        training = self._of_voxels(stored, scene)
+        told = f"Opened {path}; what is trained on goes into {training.run.path}."
+        return training, [*log, Logged("info", told)]
+
+    def _of_voxels(self, stored: compact.Stored, scene: Scene) -> Training:
+        """Return the voxels of a compact file on their scene, as a run of their own."""
+        model = as_svraster(stored.voxels, scene, stored.spec.seed)
+        method = self._factory(model.name, scene, stored.voxels.values, stored.spec.seed)
         method.load_state(*model.state())
-        spec = dataclasses.replace(spec, method=model.name, values=options.flatten(method.config))
+        spec = dataclasses.replace(stored.spec, method=model.name, values=options.flatten(method.config))
         training = Training(scene, method, self._place(spec))
         training.seconds = training.saved_seconds = stored.seconds
-        return training, [
-            *log,
-            Logged("info", f"Opened {path}; what is trained on goes into {training.run.path}."),
-        ]
+        return training
 
     def newer(self, training: Training, resumed: runs.Resumed) -> None:
         """Let a model show another checkpoint of its run; options that differ need another model."""
@@ -375,9 +376,7 @@ class Opener:
         """Return the model of a training as it is now, to be shown beside it."""
         method, spec = training.method, training.run.spec
         tensors, header = method.state()
-        copied = {
-            name: np.array(tensor) for name, tensor in tensors.items()
-        }  # training goes on in the others
+        copied = {name: np.array(tensor) for name, tensor in tensors.items()}  # the others are trained on
         still = self._factory(spec.method, training.scene, options.flatten(method.config), spec.seed)
         still.load_state(copied, header)
         moment = Training(training.scene, still, training.run)
@@ -386,15 +385,20 @@ class Opener:
         return moment
 
     def beside(self, path: str, training: Training, step: int | None = None) -> tuple[Training, list[Logged]]:
-        """Load a checkpoint of a run of the scene that is open; photos are not read again."""
-        run, here = runs.open_run(path), training.run
-        if step is None and run.path.resolve() == here.path.resolve():
+        """Load a checkpoint of a run of the scene that is open, or a compact file; photos are not read again."""
+        here = training.run
+        stored = compact.read(path) if compact.is_compact(path) else None
+        run = None if stored is not None else runs.open_run(path)
+        spec = stored.spec if run is None else run.spec
+        if run is not None and step is None and run.path.resolve() == here.path.resolve():
             raise UserError(f"{run.path} is the run that is open; choose another one to compare it with.")
-        if (run.spec.scene, run.spec.options) != (here.spec.scene, here.spec.options):
+        if (spec.scene, spec.options) != (here.spec.scene, here.spec.options):
             raise UserError(
-                f"{run.path} was trained on {_told_scene(run.spec)}, the open run on {_told_scene(here.spec)}; only runs of "
+                f"{path} was trained on {_told_scene(spec)}, the open run on {_told_scene(here.spec)}; only runs of "
                 "one scene, read in the same way, can be compared."
             )
+        if run is None:
+            return self._of_voxels(stored, training.scene), []
         if step is None:
             return self._resume(run, lambda: training.scene)
         moment, _ = self._resume(run, lambda: training.scene, run.at_step(step))

@@ -624,8 +624,7 @@ class Core:
         training.findings = findings
 
     def _log(self, training: Training, record: dict[str, object]) -> None:
-        if (
-            training.run.exists and not training.only_shown
-        ):  # an evaluation of a model that was never trained makes no run folder
+        # an evaluation of a model that was never trained makes no run folder
+        if training.run.exists and not training.only_shown:
             with contextlib.suppress(OSError):  # a full disk is told when a checkpoint fails
                 training.run.log(record)

@@ -196,8 +196,11 @@ def pick(core: Core, command: m.PickVoxel) -> None:
 
 
 def details(core: Core, command: m.GetDetails) -> None:
-    """Say how the voxels' numbers are distributed."""
-    tools, per_level = _tools(core, "details"), core.training.method.structure().per_level
+    """Say how the voxels' numbers are distributed; nothing of a model without such, as another may just have been opened."""
+    tools, per_level = inspection_of(core.training.method), core.training.method.structure().per_level
+    if "details" in tools.cannot:
+        core.emit(m.StructureDetails((), ()))
+        return
     levels = tuple(
         level
         for level, count in enumerate(per_level)

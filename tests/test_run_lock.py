@@ -92,8 +92,9 @@ def test_a_beat_touches_our_lock_and_finds_out_who_took_the_run(
         run_lock.beat(tmp_path)
 
 
-def test_a_lock_that_says_nothing_stops_nobody(tmp_path: Path) -> None:
-    (tmp_path / NAME).write_text('{"host": "her')
+@pytest.mark.parametrize("text", ["", '{"host": "her', "[]"])
+def test_a_lock_that_says_nothing_stops_nobody(tmp_path: Path, text: str) -> None:
+    (tmp_path / NAME).write_text(text)
     run_lock.acquire(tmp_path)
     assert run_lock.holder(tmp_path) is not None
 

@@ -11,7 +11,7 @@ import pytest
 from engine import messages as m
 from engine.messages import TrainState
 from engine.render.visualise import difference
-from tests.fakes import run_until
+from tests.fakes import FakeMethod, run_until
 from tests.test_worker_beside import Pair, both
 from tests.worker_bench import Bench, request
 
@@ -67,6 +67,20 @@ def test_a_kept_moment_stays_while_training_goes_on(bench: Bench) -> None:
     bench.do(m.Train(steps=4, finish=False))
     run_until(bench.worker, lambda: bench.state is TrainState.PAUSED)
     assert (kept.value, kept.step) == (value, 5) and (front.step, front.value > value) == (9, True)
+
+
+def test_a_kept_moment_shares_no_memory_with_what_is_trained(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live, header = bench.method.state()
+    taken: list[np.ndarray] = []
+    monkeypatch.setattr(FakeMethod, "state", lambda self: (live, header))
+    monkeypatch.setattr(
+        FakeMethod, "load_state", lambda self, tensors, header: taken.extend(tensors.values())
+    )
+    bench.do(m.KeepBeside())
+    assert len(taken) == len(live)
+    assert not any(np.shares_memory(a, b) for a in taken for b in live.values())
 
 
 def test_a_frame_shows_how_far_two_models_are_apart(tmp_path: Path) -> None:

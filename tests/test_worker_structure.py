@@ -14,6 +14,7 @@ from engine.methods.common import CAPABILITIES
 from engine.methods.svraster import SVRaster
 from engine.region import Region, Shown
 from engine.runs import open_run
+from engine.shots import Shot
 from engine.snapshots import Ring
 from tests.fakes import camera_at, checkpoint_steps
 from tests.methods.test_svraster import config, make_scene
@@ -140,6 +141,19 @@ def test_a_view_request_shows_only_what_it_asks_for(real: RealBench) -> None:
     assert m.ViewRequest(1, camera, levels=(3,), crop=BOX).shown == Shown((3,), BOX)
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_an_export_shows_only_what_it_asks_for(real: RealBench, live: bool) -> None:
+    camera = real.method.scene.test.views[0].camera
+    whites = []
+    for levels in ((), (9,)):
+        job = m.RenderJob("job", (Shot.of(camera),), shown=Shown(levels), live=live)
+        real.do(m.StartJob(job))
+        real.turns(2)
+        pictures = [item[1].rgb for item in iter(job.frames.get_nowait, None) if isinstance(item, tuple)]
+        whites.append((pictures[0] == 255).all())
+    assert whites == [False, True]
+
+
 # --- any method ---------------------------------------------------------------------------------------------------
 
 
@@ -148,6 +162,8 @@ def test_a_method_without_an_inspection_says_so_and_can_still_undo(bench: Bench)
     bench.do(m.PickVoxel(camera_at(), 1.0, 1.0), m.SubdivideRegion(BOX), m.SetTrainRegion(BOX))
     failed = bench.of(m.Failed)
     assert len(failed) == 3 and all(event.user and "cannot do that" in event.chain[0] for event in failed)
+    bench.do(m.GetDetails())  # asked by a window that has not heard yet which model is open
+    assert bench.of(m.StructureDetails) == [m.StructureDetails((), ())] and len(bench.of(m.Failed)) == 3
     bench.do(m.PruneNow(), m.UndoStructure())
     assert bench.method.voxels == 100
 

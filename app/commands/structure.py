@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from app.commands.base import AppActions, Command, can, own, with_scene
+from app.commands.view import mode_command
 from app.session import Session
 from app.view.scene_box import box_in_data
 from engine import messages
+from engine.methods.common import VALUE_MODES
 
 
 def _toggle_box_handles(app: AppActions) -> None:
@@ -89,12 +91,13 @@ COMMANDS: tuple[Command, ...] = (
             "Split the voxels of highest priority; of a grid, go to the next finer one.",
             lambda app: app.send(messages.SubdivideNow()), own,
             label_in=lambda session: f"{refine_word(session)} now"),
-    Command("pick_voxel", "Pick a voxel", "Structure", "N",
+    Command("pick_voxel", "Pick a voxel", "Structure", "I",
             "A click in the picture picks the voxel there and shows its numbers in the Inspect panel.",
             lambda app: app.do("inspect.pick"), can("pick"), lambda session: session.inspect.picking),
     Command("copy_numbers", "Copy numbers", "Structure", "",
             "Copy the numbers of the picked voxel as text.",
             lambda app: app.do("inspect.copy_numbers"), _with_voxel),
+    *(mode_command(mode, "Structure") for mode in VALUE_MODES),
     Command("next_level", "Next level alone", "Structure", "Shift+L",
             "Draw the voxels of one level alone, from the coarsest to the finest, then all again.",
             lambda app: app.do("inspect.next_level"), can("levels")),

@@ -69,7 +69,8 @@ def with_nodes(session: Session) -> str | None:
     return f"{method_title(session.scene.method)} has voxels in place of nodes."
 
 
-def _mode(mode: str) -> Command:
+def mode_command(mode: str, menu: str = "View") -> Command:
+    """Return the command that shows a view mode."""
     key = str((VIEW_MODES.index(mode) + 1) % 10) if mode in VIEW_MODES else ""
     enabled = {"error": in_view, "soft": with_soft, "node": with_nodes}.get(mode, with_scene)
     if mode in VALUE_MODES:
@@ -82,7 +83,7 @@ def _mode(mode: str) -> Command:
         return session.view.mode == mode
 
     label = f"{mode.capitalize()} view"
-    return Command(f"mode_{mode}", label, "View", key, _MODE_HELP[mode], act, enabled, checked)
+    return Command(f"mode_{mode}", label, menu, key, _MODE_HELP[mode], act, enabled, checked)
 
 
 def _toggle(command_id: str, label: str, shortcut: str, field: str, explanation: str) -> Command:
@@ -114,7 +115,7 @@ _MODE_HELP = {
 
 
 COMMANDS: tuple[Command, ...] = (
-    *(_mode(mode) for mode in (*VIEW_MODES, *VALUE_MODES)),
+    *(mode_command(mode) for mode in VIEW_MODES),
     Command("previous_view", "Previous training view", "View", "[",
             "Move the camera into the training view before.",
             _step_view(-1), with_scene),

@@ -62,7 +62,7 @@ COMMANDS: tuple[Command, ...] = (
         "Put all panels and columns back where they were at the first start."),
     *(_slot(slot, place) for slot, place in _SLOTS.items()),
     _do("next_panel", "Next panel", "F6", "window.focus", +1,
-        "Give the keyboard to the next panel; arrow keys and Tab go on from there, Escape returns to the scene."),
+        "Give the keyboard to the next panel; arrow keys and Tab go on, Space folds and presses, Esc returns to the scene."),
     _do("previous_panel", "Previous panel", "Shift+F6", "window.focus", -1,
         "Give the keyboard to the panel before."),
 )  # fmt: skip

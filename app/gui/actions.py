@@ -122,10 +122,8 @@ class Actions:
 
     def export_views(self) -> None:
         """Ask for a file and write the table of views into it."""
-        scene = self.session.scene
-        folder = (
-            Path(scene.run_folder) if scene and Path(scene.run_folder).is_dir() else Path(self._last_folder)
-        )
+        folder = self.session.output_folder()
+        folder = folder if folder.is_dir() else Path(self._last_folder)
 
         def write(path: str) -> None:
             try:

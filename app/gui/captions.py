@@ -104,9 +104,7 @@ class Captions:
         if voxel is not None:
             centre = np.array(voxel.centre)
             if (centre - shown.position) @ shown.forward > 0.0:
-                chips.append(
-                    Chip(inspect_captions.of_voxel(voxel, scene), *self._beside(shown, rect, centre))
-                )
+                chips.append(Chip(inspect_captions.of_voxel(voxel), *self._beside(shown, rect, centre)))
         if hovered is not None:
             info = scene.views[hovered]
             label = f"{info.name}{'   held out' if info.held_out else ''}"

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The window in which a person chooses a folder: type or paste its path, or walk there; scenes and runs are marked."""
+"""The window in which a person chooses a folder: type or paste its path, or walk there; scenes and runs are marked.
+
+Beside folders it lists compact files of voxels, which open like runs.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,11 @@ import dearpygui.dearpygui as dpg
 from app.gui import theme
 from engine.datasets.recognise import recognise
 from engine.datasets.shots import natural_key
+from engine.export.formats import COMPACT_SUFFIX
 
 TITLES = {
     "scene": "Open a folder of posed photos",
-    "run": "Open a run folder",
+    "run": "Open a run folder or a file of voxels",
     "beside": "Open a run of the same scene beside",
     "follow": "Open a run that another process trains",
 }
@@ -28,6 +32,15 @@ def subfolders(folder: Path) -> list[Path]:
     """Return the folders in a folder that are not hidden, in the order people count; none where it cannot be read."""
     try:
         found = [path for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir()]
+    except OSError:
+        return []
+    return sorted(found, key=lambda path: natural_key(path.name))[:LISTED]
+
+
+def compact_files(folder: Path) -> list[Path]:
+    """Return the compact files of voxels in a folder, in the order people count."""
+    try:
+        found = [path for path in folder.glob(f"*{COMPACT_SUFFIX}") if path.is_file()]
     except OSError:
         return []
     return sorted(found, key=lambda path: natural_key(path.name))[:LISTED]
@@ -108,7 +121,7 @@ class FolderChooser:
         self._folder = folder
         dpg.delete_item(self._list, children_only=True)
         self._rows.clear()
-        folders = subfolders(folder)
+        folders = [*subfolders(folder), *compact_files(folder)]
         with dpg.table(parent=self._list, header_row=False, policy=dpg.mvTable_SizingStretchProp):
             dpg.add_table_column(init_width_or_weight=0.76)
             dpg.add_table_column(init_width_or_weight=0.24)
@@ -136,7 +149,9 @@ class FolderChooser:
 
     def _clicked(self, row: int | str) -> None:
         path = self._rows[row]
-        if path == self.path and not recognise(path).is_scene:
+        if path == self.path and path.is_file():
+            self._accept()
+        elif path == self.path and not recognise(path).is_scene:
             self.show(path)
         else:
             self._choose(path)

@@ -19,6 +19,15 @@ from engine.messages import Event
 log = logging.getLogger(__name__)
 
 STATUS_HEIGHT = 30
+# Of the parts of the window, as Ctrl+Tab lists them.
+TITLES = {
+    "viewport": "Scene",
+    "left": "Left panels",
+    "right": "Right panels",
+    "timeline": "Timeline",
+    "bottom": "Bottom panels",
+    "status": "Status line",
+}
 STRIP_SHARES = {"curves": 1.9, "views": 1.6, "log": 1.1}
 _STILL = dict(
     no_title_bar=True, no_move=True, no_resize=True, no_collapse=True, no_background=True,
@@ -56,10 +65,14 @@ class Columns:
 
     def build(self, context: PanelContext) -> None:
         """Create all windows and panels."""
-        for name in ("viewport", "left", "right", "timeline", "bottom", "status"):
+        for name, title in TITLES.items():
             scroll = name in ("left", "right")
             self.windows[name] = dpg.add_window(
-                no_scrollbar=not scroll, no_scroll_with_mouse=not scroll, no_focus_on_appearing=True, **_STILL
+                label=title,
+                no_scrollbar=not scroll,
+                no_scroll_with_mouse=not scroll,
+                no_focus_on_appearing=True,
+                **_STILL,
             )
         dpg.bind_item_theme(self.windows["viewport"], self._look.bare)
         dpg.bind_item_theme(self.windows["status"], self._look.line)
@@ -178,7 +191,7 @@ class Columns:
         for name, (share, _) in self._cells.items():
             dpg.configure_item(share, enabled=name not in layout.hidden)
 
-    def reveal(self, panel_id: str) -> None:
+    def reveal(self, panel_id: str, unfold: bool = True) -> None:
         """Bring a panel before the person's eyes: its column, its header, the place that it is scrolled to."""
         slot = next(slot for slot, panel in self._panels if panel.id == panel_id)
         if slot not in ("left", "right", "bottom"):

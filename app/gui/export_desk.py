@@ -162,7 +162,9 @@ class ExportDesk:
         except (UserError, SurfaceError) as error:
             self._parts.reports.failed(f"Cannot save {file}", error)
             return
-        self._parts.reports.note(f"saved {file}")
+        self._parts.reports.tell(
+            f"Screenshot saved: {file.name}", button="Open folder", act=lambda: self._open_folder(str(file))
+        )
 
     def _full_screenshot(self) -> None:
         view, file = self.session.view, self._exports.free_name("picture", ".png")

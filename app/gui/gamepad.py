@@ -102,6 +102,8 @@ class GamepadDesk:
         """Move the camera as the device is pushed."""
         settings = self._parts.session.settings.gamepad
         seen = self._device.read() if settings.enabled else None
+        if seen is None and not self._name:
+            return False
         name, push, buttons = seen or ("", Push(), ())
         if name != self._name:
             self._name = name

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from app.gui import formats, theme
 from app.gui.inspect_layers import DROP, SPLIT
-from app.inspection import Numbers
 from app.session import Session
-from engine.messages import SceneOpened
 from engine.methods.common import PickedVoxel
 
 Line = tuple[str, theme.Colour]
@@ -37,10 +35,9 @@ def lines(session: Session) -> list[Line]:
     return found
 
 
-def of_voxel(voxel: PickedVoxel, scene: SceneOpened) -> str:
+def of_voxel(voxel: PickedVoxel) -> str:
     """Return what stands beside the picked voxel in the picture; all its numbers are in the Inspect panel."""
-    rows = dict(Numbers.of(voxel, scene.data_from_engine).rows)
-    return f"voxel {rows['Voxel']}   level {rows['Level']}   density {rows['Density']}"
+    return f"voxel {formats.count(voxel.index)}   level {voxel.level}"
 
 
 def _preview(session: Session) -> list[Line]:

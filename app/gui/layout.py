@@ -59,6 +59,7 @@ class Layout:
     show_left: bool = True
     show_right: bool = True
     show_bottom: bool = True
+    show_timeline: bool = False
     # "compare" opens by itself once there is a second model
     folded: tuple[str, ...] = ("compare", "inspect", "memory", "nodes", "objective", "region")
     hidden: tuple[str, ...] = ()  # panels of the strip that a preset of the layout leaves out

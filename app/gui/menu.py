@@ -42,7 +42,7 @@ class MenuBar:
     def build(self) -> None:
         """Create the menus."""
         self.window = dpg.add_window(
-            no_title_bar=True, no_move=True, no_resize=True, no_collapse=True, no_background=True, menubar=True,
+            label="Menu bar", no_title_bar=True, no_move=True, no_resize=True, no_collapse=True, no_background=True, menubar=True,
             no_scrollbar=True, no_bring_to_front_on_focus=True, no_focus_on_appearing=True, pos=[0, 0], min_size=[1, 1],
         )  # fmt: skip
         with dpg.menu_bar(parent=self.window) as self.bar:

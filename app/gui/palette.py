@@ -31,7 +31,8 @@ class Palette:
         self._chosen = 0  # of what was found
         self._first = 0  # of what was found, in the uppermost row
         self._rows: list[tuple[int | str, int | str, int | str, int | str]] = []
-        self._greyed: int | str = 0
+        self._greyed: int | str = 0  # themes, made once
+        self._striking: int | str = 0
         self._fresh = False
         parts.dialogs.claims.append(lambda: self.shown)
         parts.dialogs.escapes.append(self._escape)
@@ -81,6 +82,7 @@ class Palette:
             self._word = dpg.add_text("", color=theme.MUTED, wrap=width - px(32))
         with dpg.handler_registry() as self._keys:
             dpg.add_key_press_handler(callback=lambda s, key: self._key(key))
+            dpg.add_mouse_wheel_handler(callback=lambda s, notches: self._move(-round(notches)))
         self._fresh = True
         self._search("")
         dpg.focus_item(self._field)
@@ -88,7 +90,8 @@ class Palette:
     def _make_rows(self) -> None:
         px = self._look.sizes.px
         self._rows.clear()
-        self._greyed = _text_theme(theme.MUTED)
+        self._greyed = self._greyed or _text_theme(theme.MUTED)
+        self._striking = self._striking or _row_theme()
         with dpg.table(header_row=False, policy=dpg.mvTable_SizingStretchProp, pad_outerX=False) as table:
             for share in (0.46, 0.37, 0.17):
                 dpg.add_table_column(init_width_or_weight=share)
@@ -101,7 +104,7 @@ class Palette:
                         height=px(21),
                     )
                     self._rows.append((row, label, dpg.add_text("", color=theme.MUTED), dpg.add_text("")))
-        dpg.bind_item_theme(table, _row_theme())
+        dpg.bind_item_theme(table, self._striking)
 
     def _close(self) -> None:
         if self._window is not None:
@@ -159,8 +162,12 @@ class Palette:
         moves = {dpg.mvKey_Down: 1, dpg.mvKey_Up: -1, dpg.mvKey_Next: ROWS, dpg.mvKey_Prior: -ROWS}
         if key in (dpg.mvKey_Return, dpg.mvKey_NumPadEnter):
             self._choose()
-        elif key in moves and self._found:
-            self._chosen = min(max(self._chosen + moves[key], 0), len(self._found) - 1)
+        elif key in moves:
+            self._move(moves[key])
+
+    def _move(self, rows: int) -> None:
+        if self.shown and self._found:
+            self._chosen = min(max(self._chosen + rows, 0), len(self._found) - 1)
             self._show()
 
     def _click(self, number: int) -> None:

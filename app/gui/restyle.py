@@ -73,12 +73,13 @@ class Rescale:
     """Multiplies lengths of all items; remembers exact ones, so that going back and forth ends where it began."""
 
     def __init__(self) -> None:
-        self._exact: dict[
-            tuple[int | str, str], tuple[float, int]
-        ] = {}  # (item, property) -> exact, as it was set
+        # (item, property) -> exact length, and that which was set
+        self._exact: dict[tuple[int | str, str], tuple[float, int]] = {}
+        self._before = self._exact
 
     def apply(self, ratio: float, fonts: dict[int | str, int | str]) -> None:
         """Multiply lengths by `ratio` and put other fonts in the place of those that are bound."""
+        self._before, self._exact = self._exact, {}  # items that are gone are forgotten
         for item in dpg.get_all_items():
             kind = _kind(item)
             if kind == "mvThemeStyle":
@@ -115,7 +116,7 @@ class Rescale:
         dpg.set_value(item, [*scaled, 0.0, 0.0][: max(2, len(values))])
 
     def _scaled(self, item: int | str, key: str, now: float, ratio: float) -> int:
-        exact, shown = self._exact.get((item, key), (float(now), round(now)))
+        exact, shown = self._before.get((item, key), (float(now), round(now)))
         if shown != round(now):  # somebody set it since
             exact = float(now)
         exact *= ratio

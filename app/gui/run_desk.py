@@ -25,7 +25,7 @@ class RunDesk:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._trainer = ""  # of the followed run, when it was last heard of
+        self._trainer: str | None = None  # of the followed run, when it was last heard of
 
     def actions(self) -> dict[str, Callable[[Any], None]]:
         """Return nothing: commands go to the worker directly."""
@@ -41,7 +41,7 @@ class RunDesk:
         if newer or isinstance(event, SceneOpened | CheckpointSaved | Evaluated):
             self._parts.send(ListCheckpoints())
         if isinstance(event, SceneOpened):
-            self._trainer = ""
+            self._trainer = None
             self._parts.reports.notices.retract("trainer")
         elif isinstance(event, Followed):
             self._followed(event)
@@ -53,9 +53,11 @@ class RunDesk:
         if event.reloaded:
             self._parts.viewport.structure_changed()
         before, self._trainer = self._trainer, event.trainer
-        if before and not event.trainer:
+        if before != "" and not event.trainer:
             self._parts.reports.tell(
-                f"{before.capitalize()}, which trained this run, has ended.",
+                f"{before.capitalize()}, which trained this run, has ended."
+                if before
+                else "Nobody trains this run at the moment.",
                 "warning",
                 button="Continue here",
                 act=lambda: self._parts.send(ContinueHere()),

@@ -10,6 +10,7 @@ from app.session import BesideModel, CurvePoint, Session
 from app.view import presets
 from engine.errors import UserError
 from engine.messages import (
+    ESTIMATE,
     AdaptPreviewed,
     Beside,
     BesideChanged,
@@ -30,6 +31,8 @@ from engine.messages import (
     OptionsChanged,
     Progress,
     RunFolderChanged,
+    SceneExported,
+    SceneExportProgress,
     SceneOpened,
     StateChanged,
     Stats,
@@ -97,6 +100,10 @@ def apply_event(session: Session, event: Event) -> None:
         _read_history(session, event)
     elif isinstance(event, BesideChanged):
         _set_beside(session, event.beside, {})
+    elif isinstance(event, SceneExportProgress) and event.job_id != ESTIMATE:
+        session.scene_exports[event.job_id] = event.stage
+    elif isinstance(event, SceneExported):
+        session.scene_exports.pop(event.job_id, None)
     elif isinstance(event, CheckpointsListed):
         session.checkpoints = event.checkpoints
     elif isinstance(event, Followed):

@@ -36,6 +36,7 @@ class SettingsWindow:
         self._infos: dict[str, OptionInfo] = {info.name: info for info in describe(Settings)}
         self._controls: dict[str, int | str] = {}
         self._tabs: dict[str, int | str] = {}
+        self._handlers: list[int | str] = []  # they do not go with the window
         self._shown: Settings | None = None
         self._page, self._made_for = "appearance", 0.0  # what is shown, the scale it was made for
         self._keys = KeysPage(parts, lambda: self.shown)
@@ -175,6 +176,7 @@ class SettingsWindow:
                 callback=lambda: self._set(info.name, dpg.get_value(item))
             )
         dpg.bind_item_handler_registry(item, registry)
+        self._handlers.append(registry)
         return item
 
     # --- what a person does -----------------------------------------------------------------------------------
@@ -211,6 +213,9 @@ class SettingsWindow:
         self._keys.stop()
         if self._window is not None and dpg.does_item_exist(self._window):
             dpg.delete_item(self._window)
+        for registry in self._handlers:
+            dpg.delete_item(registry)
+        self._handlers.clear()
         self._window = None
 
 

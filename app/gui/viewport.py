@@ -187,6 +187,7 @@ class Viewport:
         self._frame_times.append(self._clock())
         if frame.step > 0:  # of a run that was trained before
             self._leave_overview()
+        self.session.legend = frame.legend
         self.canvas.set_frame(frame)
 
     def goto_view(self, index: int) -> None:

@@ -28,6 +28,7 @@ class WindowDesk:
         self._parts = parts
         self._panel: str | None = None  # that was given the keyboard last
         parts.dialogs.escapes.append(self._to_scene)
+        parts.session.timeline.shown = parts.columns.layout.show_timeline
 
     def actions(self) -> dict[str, Callable[[Any], None]]:
         """Return what it can do."""
@@ -39,7 +40,7 @@ class WindowDesk:
             "window.reset_layout": lambda _: self._reset(),
             "window.toggle": self._toggle,
             "window.focus": self._focus,
-            "window.panel": self._reveal,
+            "window.panel": lambda panel: self._reveal(panel),
             "window.fold": lambda panel: self._parts.columns.fold(
                 panel, panel not in self._parts.columns.folded()
             ),
@@ -50,8 +51,10 @@ class WindowDesk:
         """Nothing that happens to the model changes the window's arrangement."""
 
     def update(self, dt: float) -> bool:
-        """Tell the session which columns are shown."""
-        layout = self._parts.columns.layout
+        """Tell the session which columns are shown, and the layout whether the timeline is."""
+        layout, timeline = self._parts.columns.layout, self._parts.session.timeline.shown
+        if layout.show_timeline != timeline:
+            layout = self._parts.columns.layout = replace(layout, show_timeline=timeline)
         self._parts.session.shown_slots = frozenset(s for s in SLOTS if getattr(layout, f"show_{s}"))
         return False
 
@@ -99,14 +102,14 @@ class WindowDesk:
         self._parts.reports.note("keyboard: scene")
         return True
 
-    def _reveal(self, panel: str) -> None:
+    def _reveal(self, panel: str, unfold: bool = True) -> None:
         """Bring a panel before the person's eyes."""
         session = self._parts.session
         session.view.show_panels = True
         if ("timeline", panel) in self._parts.columns.slots:
             session.timeline.shown = True
         self._panel = panel
-        self._parts.columns.reveal(panel)
+        self._parts.columns.reveal(panel, unfold)
 
     def _option(self, name: str) -> None:
         """Bring an option of the method before the person's eyes, ready to be changed."""
@@ -123,7 +126,7 @@ class WindowDesk:
             self._parts.reports.note("no panel is shown; bring a column back in the Window menu")
             return
         here = names.index(self._panel) if self._panel in names else (-1 if step > 0 else 0)
-        self._reveal(names[(here + step) % len(names)])
+        self._reveal(names[(here + step) % len(names)], unfold=False)  # Space does that
         walk(True)
         self._parts.reports.note(f"keyboard: {self._parts.columns.titles[self._panel]} panel")
 

@@ -17,7 +17,7 @@ _MEANING = {
     PAN: ("Pan", "What is under the cursor stays under it."),
 }
 _OTHERS = (
-    ("Shift + left drag", "Pan", "The same with any buttons."),
+    ("Shift + left drag", "Pan", "The same, whatever the buttons do."),
     ("Wheel", "Dolly", "Go towards what is under the cursor, or away."),
     ("Click", "Jump", "On a camera frustum: go into that view."),
     ("Click", "Select a key", "On a frustum of the camera path; twice: look through it."),

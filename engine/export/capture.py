@@ -14,7 +14,7 @@ from engine.cameras import Camera
 from engine.datasets.scene import ImageSource, Scene, Split, View
 
 if TYPE_CHECKING:
-    from engine.export.source import VoxelSet
+    from engine.export.voxel_set import VoxelSet
 
 _NUMBERS = ("fx", "fy", "cx", "cy")
 _BACKGROUNDS = ("white", "black", "learned")

@@ -15,7 +15,7 @@ import numpy as np
 from engine.constants import MAX_LEVEL
 from engine.conventions import similarity
 from engine.errors import UserError
-from engine.export.source import VoxelSet, plain_values
+from engine.export.voxel_set import VoxelSet, plain_values
 from engine.methods.infnerf.bake import raw_density
 from engine.methods.plenoxels.view import SAMPLES, Lattice, fits
 from engine.octree import Octree

@@ -33,7 +33,7 @@ from engine.constants import MAX_LEVEL, SH_C0
 from engine.errors import CheckpointError
 from engine.export.capture import capture_of, scene_of, told_missing
 from engine.export.options import CompactOptions
-from engine.export.source import VoxelSet
+from engine.export.voxel_set import VoxelSet
 from engine.files import whole_file
 from engine.methods.plenoxels.npz import free_bytes
 from engine.octree import Octree
@@ -284,7 +284,7 @@ def _colour_codes(sh: np.ndarray, grey_levels: float) -> tuple[np.ndarray, list[
 
 def _colours_from(codes: np.ndarray, steps: list[float]) -> np.ndarray:
     scale = np.array(steps, np.float32).reshape(-1, 1, 1)
-    if not np.isfinite(scale).all():
-        raise ValueError("its colours are no numbers")
+    if 3 * len(scale) != len(codes) or not np.isfinite(scale).all():
+        raise ValueError("the steps of its colours are damaged")
     planes = codes.reshape(len(scale), 3, -1) * scale
     return np.ascontiguousarray(planes.transpose(2, 0, 1), dtype=np.float32)

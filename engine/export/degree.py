@@ -14,7 +14,8 @@ import numpy as np
 
 from engine.cameras import Camera
 from engine.cpu.normal_equations import add_rows, solved
-from engine.export.source import Progress, VoxelSet
+from engine.export.source import Progress
+from engine.export.voxel_set import VoxelSet
 from engine.methods.infnerf.bake import weights_in
 from engine.sh import n_coefficients, rgb_from_sh, sh_basis, view_directions
 

@@ -16,7 +16,7 @@ from engine.export import compact, mesh, ply, webgl
 from engine.export.formats import FORMATS
 from engine.export.options import ExportOptions
 from engine.export.pictures import PointCloud, cameras_for, drawn, half_edge
-from engine.export.source import VoxelSet
+from engine.export.voxel_set import VoxelSet
 from engine.export.write import Source, compact_bytes, of_degree
 from engine.messages import FormatEstimate
 from engine.metrics import psnr

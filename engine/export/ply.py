@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.errors import CheckpointError
-from engine.export.source import VoxelSet, density_of
+from engine.export.voxel_set import VoxelSet, density_of
 from engine.files import whole_file
 from engine.sh import rgb_from_sh
 

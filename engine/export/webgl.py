@@ -23,7 +23,7 @@ import numpy as np
 
 from engine.constants import DENSITY_SCALE
 from engine.export import ply
-from engine.export.source import VoxelSet
+from engine.export.voxel_set import VoxelSet
 
 DEGREE = 1  # what the viewer shows
 FILE_FROM_OCTREE = DENSITY_SCALE / 100.0

@@ -21,8 +21,9 @@ from engine.export.degree import refitted
 from engine.export.formats import Format
 from engine.export.options import ExportOptions, FusionOptions
 from engine.export.pictures import PointCloud, cameras_for, drawn, half_edge
-from engine.export.source import Progress, VoxelSet, voxels_of
+from engine.export.source import Progress, voxels_of
 from engine.export.tsdf import Volume
+from engine.export.voxel_set import VoxelSet
 from engine.methods.common import Buffers, Method
 from engine.runs import RunSpec
 

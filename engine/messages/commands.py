@@ -31,7 +31,7 @@ class RenderJob:
     only while the queue has room and spends at most `share` of its time while training runs; with `pauses`, training waits
     until the job is over. Jobs are rendered one after the other. What is rendered is a copy of the model made when the job
     comes, or with `live` the model as it is by then. Indices in `skip` are left out. With `every`, a time-lapse, the first
-    shot is taken again and again of the live model, until the job is cancelled or the model replaced.
+    shot is taken again and again of the live model, until the job is cancelled or the model replaced. `shown` leaves voxels out.
 
     Whoever takes the pictures (`app/jobs`) emits JobProgress and JobEnded through `Worker.emit`. Setting `cancelled` makes
     the worker stop and send None. A failure is put as an exception object in place of a picture, followed by None.

@@ -15,7 +15,7 @@ from app.gui.guarding import PATIENCE_S, Guarding
 from app.gui.session_feed import apply_event
 from app.session import JobRow, Session
 from app.view.path import CameraPath, Key, PathStyle
-from engine.messages import CheckpointSaved, Failed, SceneOpened
+from engine.messages import CheckpointSaved, Failed, SceneExported, SceneExportProgress, SceneOpened
 from tests.fakes import FakeClock
 
 FAILED = Failed("The checkpoint could not be saved", ("Cannot write step 9: No space left on device.",))
@@ -58,6 +58,13 @@ def test_a_path_with_edits_can_be_saved_and_an_export_can_only_be_waited_for(ses
     assert "film.mp4 is at 12 of 120 frames" in export.sentence and not export.save
     assert guard.losses(session, leaving=False) == (edited,)  # an export goes on over another scene
     assert guard.can_save((edited, export)) and not guard.can_save((export,))
+
+
+def test_an_export_of_the_scene_is_told_until_it_is_over(session: Session) -> None:
+    apply_event(session, SceneExportProgress("a", "fusing views", 3, 40))
+    assert "(fusing views)" in guard.losses(session)[0].sentence and not guard.losses(session, leaving=False)
+    apply_event(session, SceneExported("a", "finished", "wrote it", "scene.ply", 9))
+    assert guard.losses(session) == ()
 
 
 class FakeDialogs:

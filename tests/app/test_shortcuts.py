@@ -34,6 +34,11 @@ def test_a_command_may_have_no_key_at_all():
     assert commands.by_shortcut("") is None
 
 
+def test_a_key_that_a_person_gave_away_beats_one_that_a_later_version_gives():
+    shortcuts.use({"reset": "T"})  # as if "T" had become the default of another command since
+    assert commands.by_shortcut("T") is RESET
+
+
 def test_a_taken_chord_is_swapped():
     assert shortcuts.conflict(RESET, "T", ALL) is TRAIN and shortcuts.conflict(TRAIN, "T", ALL) is None
     changed = shortcuts.assigned({}, RESET, "T", ALL)

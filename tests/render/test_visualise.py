@@ -211,7 +211,7 @@ def test_colour_tables_have_256_entries_and_no_jumps(name: str) -> None:
     assert np.abs(np.diff(table.astype(int), axis=0)).max() <= 8
 
 
-@pytest.mark.parametrize("name", ["viridis", "magma", "grey"])
+@pytest.mark.parametrize("name", ["viridis", "cividis", "magma", "grey"])
 def test_sequential_maps_get_brighter_all_the_way(name: str) -> None:
     brightness = colour_table(name) @ np.array([0.2126, 0.7152, 0.0722])
     assert (np.diff(brightness) > -0.5).all() and brightness[-1] > 200 > 40 > brightness[0]

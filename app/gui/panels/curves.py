@@ -20,6 +20,7 @@ MEASURED = (HELD_OUT_PSNR, HELD_OUT_SSIM)
 PLOTS = {"loss": LOSSES, "psnr": "PSNR (dB)", "ssim": "SSIM"}
 LEGEND_CORNER = {"loss": dpg.mvPlot_Location_NorthEast}  # losses fall, qualities rise
 MARKER_PX = 3.5
+ROOMY_PX = 190  # a narrower plot has room for two labels only
 LINES = {f"loss{n}": colour for n, colour in enumerate(theme.PLOT_COLOURS)}  # of loss terms, as they come
 LOOKS = {"front": theme.ACCENT, "held out": theme.HELD_OUT, "beside": theme.PLOT_COLOURS[3]}
 _TINY = 1e-12  # a logarithmic axis has no zero; a loss term that is off is left out instead
@@ -155,10 +156,15 @@ class CurvesPanel(BasePanel):
         """Let all plots share what is across, so that they can be compared, and keep SSIM's axis to what SSIM can be."""
         newest = [points[-1] for name, points in curves.items() if points and name in self._series]
         across = [float(point.step) if by_steps else point.seconds for point in newest]
+        end = max([1.0, *across])
         for plot in PLOTS:
-            dpg.set_axis_limits(self.tag(f"{plot}-x"), 0.0, max([1.0, *across]) * 1.02)
-        end = curve_points.step_below(max([1.0, *across]))  # the narrowest plot has room for two labels
-        dpg.set_axis_ticks(self.tag("ssim-x"), (("0", 0.0), (formats.count(round(end)), end)))
+            axis = self.tag(f"{plot}-x")
+            dpg.set_axis_limits(axis, 0.0, end * 1.02)
+            if dpg.get_item_rect_size(self.tag(plot))[0] < self.px(ROOMY_PX):
+                far = curve_points.step_below(end)
+                dpg.set_axis_ticks(axis, (("0", 0.0), (formats.count(round(far)), far)))
+            else:
+                dpg.reset_axis_ticks(axis)
         both = (HELD_OUT_SSIM, BESIDE + HELD_OUT_SSIM)
         ssim = [point.value for name in both for point in curves.get(name, [])]
         dpg.set_axis_limits(self.tag("ssim-y"), *curve_points.ssim_limits(ssim))

@@ -13,10 +13,11 @@ from app.gui import formats
 from app.gui.panels.base import COLOURS, BasePanel
 from app.inspection import Numbers, along_in_data
 from app.session import Session
+from engine.methods.common import Histogram
 
 COLOUR_BY = ("colour", "level", "size", "density", "age", "weight", "priority")
 NUMBERS = 11  # rows for a picked voxel
-SWATCH_PX = 16
+SWATCH_PX, PLOT_PX = 16, 84
 REACH, THICKEST = 0.87, 0.5  # engine units: half the diagonal of the scene's box, and half its edge
 AXES = {"slice_x": "X", "slice_y": "Y", "slice_z": "Z", "slice_view": "View"}
 
@@ -25,6 +26,10 @@ class InspectPanel(BasePanel):
     """Look closer at voxels."""
 
     id, title = "inspect", "Inspect"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._drawn: Histogram | None = None
 
     def layout(self) -> None:
         """Colours, the picked voxel, the slice."""
@@ -35,6 +40,7 @@ class InspectPanel(BasePanel):
                     callback=lambda: self._set_mode(dpg.get_value(self.tag("mode"))),
                 )  # fmt: skip
             self.number("Range", "legend", "Values at the two ends of the colour map.")
+        self._histogram()
         with self.columns(2):
             self.button("pick_voxel", "Pick")
             self.button("copy_numbers")
@@ -54,6 +60,33 @@ class InspectPanel(BasePanel):
                     self.explain(name, tip)
         self._slice()
 
+    def _histogram(self) -> None:
+        """Add the plot of how the number that colours stand for is distributed over the voxels that are drawn."""
+        with dpg.group(tag=self.tag("spread"), show=False):
+            with dpg.plot(
+                height=self.px(PLOT_PX), width=-1, no_menus=True, no_mouse_pos=True, no_inputs=True
+            ):
+                hidden = dict(no_tick_labels=True, no_tick_marks=True, no_gridlines=True)
+                dpg.add_plot_axis(dpg.mvXAxis, tag=self.tag("spread-x"), **hidden)
+                with dpg.plot_axis(dpg.mvYAxis, tag=self.tag("spread-y"), **hidden):
+                    dpg.add_bar_series([], [], tag=self.tag("bars"), weight=1.0)
+            dpg.add_text("", tag=self.tag("spread-text"), color=COLOURS["quiet"], wrap=0)
+
+    def _show_histogram(self, session: Session) -> None:
+        details, mode = session.inspect.details, session.view.mode
+        found = [h for h in details.histograms if h.name == mode] if details is not None else []
+        self.configure("spread", show=bool(found))
+        if not found or found[0] is self._drawn:
+            return
+        self._drawn = found[0]
+        counts = [float(n) for n in found[0].counts.sum(axis=0)]
+        dpg.set_value(self.tag("bars"), [[float(i) for i in range(len(counts))], counts])
+        dpg.set_axis_limits(self.tag("spread-x"), -0.5, len(counts) - 0.5)
+        dpg.set_axis_limits(self.tag("spread-y"), 0.0, 1.05 * max(counts) or 1.0)
+        low, high = (f"{float(edge):.3g}" for edge in (found[0].edges[0], found[0].edges[-1]))
+        scale = ", log scale" if found[0].logarithmic else ""
+        self.put("spread-text", f"{formats.count(int(sum(counts)))} voxels, {low} to {high}{scale}")
+
     def _slice(self) -> None:
         self.checkbox("toggle_slice", "Slice")
         with dpg.group(tag=self.tag("slice"), show=False):
@@ -67,6 +100,7 @@ class InspectPanel(BasePanel):
                 label="Hide the other side", tag=self.tag("other"),
                 callback=lambda: self._flip(dpg.get_value(self.tag("other"))),
             )  # fmt: skip
+            self.explain("other", "Show what is hidden, and hide what is shown.")
 
     def _slider(self, name: str, label: str, tip: str) -> None:
         """Add a row that moves the plane; its range is set with the scene's units."""
@@ -93,9 +127,10 @@ class InspectPanel(BasePanel):
         legend = session.legend
         self.configure("legend-row", show=legend is not None)
         if legend is not None:
-            self.put("legend", f"{formats.short(legend[0])} to {formats.short(legend[1])} {legend[2]}")
+            self.put("legend", formats.legend_range(legend))
         self.allow_commands(session, "pick_voxel", "copy_numbers", "toggle_slice", *AXES)
         self.configure("pick_voxel", label="Stop picking" if session.inspect.picking else "Pick")
+        self._show_histogram(session)
         self._show_voxel(session)
         self._show_slice(session)
 

@@ -146,8 +146,7 @@ class ViewPanel(BasePanel):
     def _show_legend(self, session: Session) -> None:
         self.configure("legend-row", show=session.legend is not None)
         if session.legend is not None:
-            low, high, unit = session.legend
-            self.put("legend", f"{formats.short(low)} to {formats.short(high)} {unit}".rstrip())
+            self.put("legend", formats.legend_range(session.legend))
 
     def _show_levels(self, view: ViewSettings, session: Session) -> None:
         self.configure("levels", show=view.show_wireframe)

@@ -197,14 +197,13 @@ class SVRaster:
         return getattr(self.field, name)[index]
 
     def _split_now(self) -> np.ndarray:
-        mask = split_mask(
+        return split_mask(
             self.octree,
             self.field.priority,
             self.field.footprint,
             self.active.adapt,
             self.scene.outside_levels,
         )
-        return mask if self.region is None else mask & ~self.region.outside(self.octree)
 
     def _keep_now(self, heaviest: np.ndarray | None = None) -> np.ndarray:
         heaviest = self._weights_seen() if heaviest is None else heaviest
@@ -295,7 +294,7 @@ class SVRaster:
         self.region = region
         self.heaviest_before = self._weights_seen().copy()
         self.field.heaviest[:] = 0.0
-        self.field.priority[:] = 0.0
+        self.field.priority[:] = 0.0  # so that nothing frozen is split
         self.window_views = 0
         self.exposure.held = region is not None
 

@@ -95,3 +95,15 @@ def test_a_path_that_is_not_there_is_told_and_nothing_is_opened(choosing: Choosi
 
 def test_a_folder_that_is_gone_begins_with_the_one_above(choosing: Choosing, place: Path) -> None:
     assert Choosing(place / "gone" / "deeper").chooser.path == place
+
+
+def test_compact_files_are_listed_as_runs_and_a_second_click_opens_them(
+    choosing: Choosing, place: Path
+) -> None:
+    (place / "ball.voxels").write_bytes(b"NVVOXELS")
+    choosing.chooser.show(place)
+    assert choosing.rows[-1] == "ball.voxels" and mark(place / "ball.voxels") == "run"
+    choosing.click("ball.voxels")
+    assert choosing.chosen == []
+    choosing.click("ball.voxels")
+    assert choosing.chosen == [str(place / "ball.voxels")]

@@ -20,6 +20,7 @@ from engine.cameras import Camera, look_at
 from engine.messages import (
     AdaptPreviewed,
     Failed,
+    GetDetails,
     PickVoxel,
     PreviewAdapt,
     SceneOpened,
@@ -195,6 +196,22 @@ def test_escape_puts_the_tools_away_and_leaves_what_is_shown(window):
     inspect = window.session.inspect
     assert not (inspect.picking or inspect.preview or inspect.handles or inspect.picked)
     assert inspect.look.crop
+
+
+def test_numbers_are_asked_how_they_are_distributed_when_they_are_looked_at_and_not_at_every_step(window):
+    window.desk.update(9.0)
+    assert not window.sent
+    window.session.view.mode = "age"
+    for _ in range(3):
+        window.desk.update(0.1)
+    assert window.sent == [GetDetails()]
+    window.do("inspect.level", (4, False))
+    window.desk.update(0.1)
+    assert window.sent[1:] == [GetDetails((4,))]
+    for step in range(60):
+        window.session.stats = replace(window.session.stats, step=50 + step)
+        window.desk.update(0.1)
+    assert 2 <= len(window.sent[2:]) <= 3
 
 
 # --- the slice --------------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ import pytest
 
 from app.gui.panels.inspect import InspectPanel
 from app.inspection import SlicePlane
-from engine.messages import VoxelPicked
-from engine.methods.common import CAPABILITIES, PickedVoxel
+from engine.messages import StructureDetails, VoxelPicked
+from engine.methods.common import CAPABILITIES, Histogram, PickedVoxel
 
 VOXEL = PickedVoxel(
     1234,
@@ -60,6 +60,17 @@ def test_colours_are_chosen_by_commands_of_the_registry(inspect):
     assert inspect.ran == ["mode_priority"]
     inspect.refresh()
     assert inspect.text("mode") == "Colour"  # until the command has done it
+
+
+def test_the_number_that_colours_stand_for_is_shown_as_a_histogram(inspect):
+    edges = np.linspace(0.0, 4.0, 5)
+    density = Histogram("density", edges, np.array([[1, 2, 3, 0], [10, 0, 0, 5]]), logarithmic=True)
+    inspect.event(StructureDetails((3, 4), (density,)))
+    assert not inspect.shown("spread")
+    inspect.session.view.mode = "density"
+    inspect.refresh()
+    assert inspect.shown("spread") and list(inspect.text("bars")[1]) == [11.0, 2.0, 3.0, 5.0]
+    assert inspect.text("spread-text") == "21 voxels, 0 to 4, log scale"
 
 
 def test_the_slice_is_moved_in_the_units_of_the_scene(inspect):

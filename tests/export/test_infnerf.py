@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An InfNeRF run becomes a folder that opens as a run of SVRaster: `nerfviewer export RUN -o NAME.voxels`."""
+"""An InfNeRF run becomes voxels that open as a run of SVRaster, or a folder of nodes: `nerfviewer export RUN -o NAME`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from app import cli
 from engine import training
 from engine.datasets.recognise import recognise
 from engine.datasets.scene import Scene
-from engine.messages import OpenRun
 from engine.methods.common import create_method, method_class
 from engine.methods.svraster import SVRaster
 from engine.node_store import open_store
@@ -51,14 +50,22 @@ def test_a_run_becomes_voxels_that_open_as_a_run_and_train_on(
     assert cli.main(["export", str(run), "-o", str(output), "--sh-degree", "1", "--max-voxels", "3000"]) == 0
     assert "voxels" in capsys.readouterr().err
     assert recognise(output).kind == "run"
-    opener = training.Opener(training.load_scene, training.make_method, tmp_path, None)
-    opened, _ = opener.run(OpenRun(str(output)), lambda *_: None)
+    opened = training.open_trained(output)
     assert isinstance(opened.method, SVRaster) and opened.run.spec.scene == "demo"
     assert 0 < len(opened.method.octree) <= 3000
     assert opened.method.field.sh.shape[1] == 12  # degree 1
     picture = opened.method.render(scene.test.views[0].camera).rgb
     assert picture.std() > 0.01 and np.isfinite(picture).all()
     opened.method.train_step()
+
+
+def test_a_folder_of_voxels_of_an_earlier_version_still_opens(scene: Scene, tmp_path: Path) -> None:
+    """It was a run of SVRaster in a folder NAME.voxels."""
+    model = create_method("svraster", scene)
+    spec = RunSpec("demo", "svraster", 0, {}, flatten(model.config))
+    training.Training(scene, model, new_run(spec, tmp_path, tmp_path / "old.voxels")).save()
+    assert recognise(tmp_path / "old.voxels").kind == "run"
+    assert isinstance(training.open_trained(tmp_path / "old.voxels").method, SVRaster)
 
 
 def test_a_run_becomes_nodes_of_which_only_changes_are_written_again(
@@ -88,7 +95,7 @@ def test_what_cannot_become_voxels_is_said_in_one_sentence(
     assert "no checkpoint yet" in _refused([empty.path, "-o", tmp_path / "b.voxels"], capsys)
     other = new_run(RunSpec("demo", "svraster"), tmp_path, tmp_path / "other")
     other.begin()
-    assert "only infnerf runs" in _refused([other.path, "-o", tmp_path / "b.voxels"], capsys)
+    assert "only infnerf runs" in _refused([other.path, "-o", tmp_path / "b.nodes"], capsys)
     assert "must be a number above 0" in _refused(
         [run, "-o", tmp_path / "b.voxels", "--fineness", "0"], capsys
     )
