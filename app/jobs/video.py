@@ -30,7 +30,7 @@ REPORT_S = 0.1  # between two JobProgress events
 POLL_S = 0.1  # how soon a cancelled job notices although no picture comes
 GOODBYE_S = 5.0  # how long a cancelled worker may take to send its last word
 THUMBNAIL_PX = 240  # across the latest picture that people are shown
-NICE = 10  # of the thread that writes, and of the encoder: as the worker has
+NICE = 5  # of the thread that writes, and of the encoder: behind the window, before training, so that a cancelled file ends soon
 THUMBNAIL_S = 0.2  # between two of them
 
 
