@@ -23,7 +23,7 @@ from app.gui.application import App
 from engine.messages import JobEnded, TrainState
 from engine.worker import Worker
 
-STEPS = 470  # between two changes of the structure by schedule: there is something to drop
+STEPS = 270  # between two changes of the structure by schedule: there is something to drop
 
 
 class Walk:
