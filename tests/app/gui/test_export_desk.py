@@ -61,6 +61,7 @@ class Window:
         )
         reports = SimpleNamespace(
             note=self.told.append,
+            tell=lambda text, **button: self.told.append(text),
             failed=lambda what, error: self.told.append(f"{what}: {error}"),
             emit=self.hear,
         )
@@ -91,7 +92,7 @@ def window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Window:
 def test_a_screenshot_leads_back_to_its_view(window: Window, tmp_path: Path) -> None:
     window.do("export.screenshot")
     window.do("export.screenshot")
-    assert window.told == [f"saved {tmp_path / 'screenshot.png'}", f"saved {tmp_path / 'screenshot-2.png'}"]
+    assert window.told == ["Screenshot saved: screenshot.png", "Screenshot saved: screenshot-2.png"]
     window.do("export.open_view", str(tmp_path / "screenshot.png"))
     (camera,) = window.jumps
     wanted = window.parts.viewport.controller.camera.engine_camera(64, 40)
