@@ -64,6 +64,9 @@ def _until(worker: Worker, kind: type, turns: bool = True) -> tuple[m.Event, lis
 def test_sizes_and_losses_of_all_formats_are_told(worker: Worker) -> None:
     worker.send(m.EstimateExport())
     told, _ = _until(worker, m.ExportEstimated)
+    assert not told.complete and len(told.formats) == 1  # sizes come as they are known
+    while not told.complete:
+        told, _ = _until(worker, m.ExportEstimated)
     assert [row.format for row in told.formats] == [one.id for one in FORMATS] and told.step == 5
     by_format = {row.format: row for row in told.formats}
     assert all(row.bytes > 0 for row in told.formats if not row.problem)
