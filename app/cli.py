@@ -187,8 +187,10 @@ def _window(arguments: Any, argv: list[str]) -> int:
 
     _check_above_zero("exit_after", arguments.exit_after)
     scene_options, values = _options(arguments, argv)
-    run_folder = _run_at(arguments.scene)
+    run_folder = _run_at(arguments.scene) if arguments.attach is None else _attached(arguments)
     reason = why_no_window()
+    if reason is not None and arguments.attach is not None:
+        raise UserError(f"--attach shows a run in a window, and none can be opened: {reason}.")
     if reason is None:
         from app.gui import window
 
@@ -202,6 +204,7 @@ def _window(arguments: Any, argv: list[str]) -> int:
                 exit_after=arguments.exit_after,
                 present=arguments.present,
                 interop=arguments.interop,
+                follow=arguments.attach is not None,
             )
         except NoWindowError as error:
             reason = str(error)
@@ -230,6 +233,17 @@ def _window(arguments: Any, argv: list[str]) -> int:
         resume=run_folder is not None,
     )
     return without_window(job, reason, arguments.screenshot)
+
+
+def _attached(arguments: Any) -> Path:
+    """Return the run folder that --attach names."""
+    from engine.runs import folder_of, open_run
+
+    if arguments.scene is not None:
+        raise UserError(
+            f"--attach shows the scene of its run, and {arguments.scene} was named as well. Leave one of them out."
+        )
+    return open_run(folder_of(arguments.attach.expanduser())).path
 
 
 def _run_at(path: str | None) -> Path | None:

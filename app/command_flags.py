@@ -69,6 +69,10 @@ class WindowFlags(ModelFlags):
         tyro.conf.Positional[str | None],
         Help(metavar="SCENE", help='A folder of posed photos, a run folder, "demo" or "city".'),
     ] = None
+    attach: Annotated[
+        Path | None,
+        Help(metavar="RUN", help="Watch a run that another process trains; nothing is written there."),
+    ] = None
     present: Annotated[
         Literal["auto", "interop", "texture", "copy"],
         Help(help="How pictures reach the window; interop: without leaving the graphics card."),

@@ -170,6 +170,8 @@ class Driver:
         """Opening, training and evaluating are what a command is for; a checkpoint or a view can fail beside them."""
         if self.state is TrainState.LOADING:
             raise UserError(event.chain[0]) if event.user else RunError(_sentence(event), event.trace)
+        if event.what == "Training could not start" and event.user:
+            raise UserError(event.chain[0])
         if event.fatal or event.what in (
             "Training could not start",
             "Training stopped",

@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
+from app.inspection import Inspection
+from app.settings import Settings
 from app.undo import UndoStack
+from app.view.path import CameraPath
 from engine.cameras import Camera
 from engine.findings import Finding
 from engine.messages import (
@@ -15,8 +19,10 @@ from engine.messages import (
     Beside,
     BesideStats,
     CaptureSurveyed,
+    CheckpointInfo,
     Evaluated,
     Failed,
+    Followed,
     MemoryFitted,
     Progress,
     SceneOpened,
@@ -36,7 +42,14 @@ class ViewSettings:
     background: tuple[float, float, float] | None = None  # None: the scene's own
     utilisation: float = 0.94  # share of the worker's time that training gets while nothing moves
     view_index: int | None = None  # the capture view the camera sits in, into SceneOpened.views
-    ground_truth: str = "off"  # "off", "photo" or "split", or "beside": the other model left of the split
+    # "off", "photo" or "split", or "beside": the other model left of the split, "difference": how far the two are apart
+    ground_truth: str = "off"
+    blink: bool = False  # show the two in turn in place of a split
+    blink_hz: float = 1.0  # both once in a second
+    error_top: float | None = (
+        None  # what errors and differences reach the end of their colours at; None: by the picture
+    )
+    frusta_psnr: bool = False  # frusta in the colours of their views' PSNR
     split: float = 0.5  # where the split slider stands, 0 left .. 1 right
     show_frusta: bool = True
     show_box: bool = True
@@ -110,6 +123,17 @@ class JobRow:
 
 
 @dataclass
+class TimelineState:
+    """How the open camera path is being worked on."""
+
+    shown: bool = False  # the strip below the viewport, and the path in the scene
+    selected: frozenset[int] = frozenset()  # keys, by their places in the path
+    playing: bool = False  # the camera flies along the path
+    recording: bool = False  # the camera's way is being written down
+    preview: bool = False  # the viewport shows what an export would: its aspect between bars
+
+
+@dataclass
 class CurvePoint:
     """One sample of a training curve."""
 
@@ -143,6 +167,8 @@ class Session:
     fitted: MemoryFitted | None = None  # what pruning to a target did last
     preview: AdaptPreviewed | None = None
     beside: BesideModel | None = None  # what the open model is compared with
+    checkpoints: tuple[CheckpointInfo, ...] = ()  # of the open run, newest first
+    followed: Followed | None = None  # of the open run, if another process trains it
     method: str = "svraster"  # for the next scene that is opened
     survey: CaptureSurveyed | None = None  # what is odd about the capture, once that was looked over
     excluded: frozenset[int] = frozenset()  # training views that are left out
@@ -154,13 +180,25 @@ class Session:
     curves: dict[str, list[CurvePoint]] = field(default_factory=dict)  # losses, "psnr", ...
     warnings: list[str] = field(default_factory=list)
     progress: Progress | None = None  # the long step under way: loading, compiling, evaluating
+    save_failed: Failed | None = None  # why the newest steps are not on the disk, until they are
     last_error: Failed | None = None  # until training goes on or another scene is opened
     export: ExportSettings = field(default_factory=ExportSettings)
     timelapse: TimelapseSettings = field(default_factory=TimelapseSettings)
     export_estimate: tuple[float, float] | None = None  # seconds and bytes of what the panel describes
     jobs: list[JobRow] = field(default_factory=list)  # exports, in the order in which they are rendered
+    scene_exports: dict[str, str] = field(default_factory=dict)  # under way: the job and what it is doing
     view: ViewSettings = field(default_factory=ViewSettings)
+    inspect: Inspection = field(default_factory=Inspection)
+    settings: Settings = field(default_factory=Settings)  # of all scenes; set by `gui/preferences.py`
     undo: UndoStack = field(default_factory=UndoStack)  # edits of everything that can be edited
+    shown_slots: frozenset[str] = (
+        frozenset()
+    )  # of "left", "right", "bottom": columns that are not folded away
+    path: CameraPath | None = None  # the camera path that is open, engine units of `scene`
+    playhead_s: float = 0.0  # the moment of the path that the timeline stands at
+    path_file: str = ""  # where a person saved the path or opened it from
+    path_kept: CameraPath | None = None  # the path as it is in that file, or else in the run folder
+    timeline: TimelineState = field(default_factory=TimelineState)
     legend: tuple[float, float, str] | None = None  # of the frame on screen (`Frame.legend`)
     wire_drawn: tuple[int, int] | None = None  # boxes of the wireframe: how many are drawn, of how many
     frame_fps: float = 0.0  # new pictures per second
@@ -169,9 +207,22 @@ class Session:
     interop_reason: str = ""  # why the card's pictures do not reach it directly
     card: str = ""  # the graphics card that trains and renders; "": the processor does
 
+    def output_folder(self) -> Path:
+        """Return where videos and screenshots go; it may not exist yet."""
+        chosen, scene = self.settings.output.folder, self.scene
+        ours = scene is not None and not scene.followed  # another process writes a followed run
+        return Path(chosen or (scene.run_folder if ours else "") or ".").expanduser()
+
+    @property
+    def path_unsaved(self) -> bool:
+        """Whether the camera path is in no file as it is now."""
+        return self.path is not None and self.path is not self.path_kept
+
 
 def model_names(session: Session) -> tuple[str, str]:
     """Return what the open model and the one beside are called: their methods, told apart if they are one method."""
     front = method_title(session.scene.method) if session.scene is not None else ""
     beside = method_title(session.beside.info.method) if session.beside is not None else ""
+    if session.beside is not None and session.beside.info.moment is not None:
+        return front, f"{beside}, step {session.beside.info.moment:,}"
     return front, f"{beside}, beside" if beside == front else beside

@@ -82,6 +82,30 @@ class UndoStack:
         self._undone.clear()
 
     def forget(self, merge_key: str) -> None:
-        """Forget the edits of one kind, as those of a model that is no longer open."""
-        self._done = [edit for edit in self._done if edit.merge_key != merge_key]
-        self._undone = [edit for edit in self._undone if edit.merge_key != merge_key]
+        """Forget the edits of one kind, whose keys begin so, as those of a model that is no longer open."""
+        self._done = [edit for edit in self._done if not edit.merge_key.startswith(merge_key)]
+        self._undone = [edit for edit in self._undone if not edit.merge_key.startswith(merge_key)]
+
+    def labels(self, merge_key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return what edits of one kind can be undone, and what can be done again, each beginning with the next."""
+        done, undone = (
+            tuple(edit.label for edit in reversed(edits) if edit.merge_key == merge_key)
+            for edits in (self._done, self._undone)
+        )
+        return done, undone
+
+    def keep(self, merge_key: str, done: int, undone: int) -> None:
+        """Forget edits of one kind, except so many that would be undone next and so many that would be done again next."""
+        self._done = _newest(self._done, merge_key, done)
+        self._undone = _newest(self._undone, merge_key, undone)
+
+
+def _newest(edits: list[Edit], merge_key: str, count: int) -> list[Edit]:
+    """Return edits without those of one kind that come before its last `count`."""
+    kept: list[Edit] = []
+    for edit in reversed(edits):
+        if edit.merge_key == merge_key:
+            count -= 1
+        if edit.merge_key != merge_key or count >= 0:
+            kept.append(edit)
+    return kept[::-1]

@@ -8,6 +8,8 @@ import io
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from app.session import Session
 from engine.datasets.shots import natural_key
 
@@ -51,6 +53,22 @@ def rows(session: Session) -> list[ViewRow]:
             numbers = float(tally.psnr_last[index]), float(tally.psnr_mean[index]), int(tally.seen[index])
         found.append(ViewRow(index, view.name, False, index in session.excluded, *numbers))
     return in_order(found, "name")
+
+
+def psnr_of_views(session: Session) -> np.ndarray:
+    """Return the PSNR [C] in dB that is known of each view, NaN where none is: of a training view the mean of its training
+    pictures, of a held-out one that of the last evaluation.
+    """
+    scene, stats = session.scene, session.stats
+    values = np.full(0 if scene is None else len(scene.views), np.nan)
+    if scene is None:
+        return values
+    if stats is not None and stats.views is not None and len(stats.views.psnr_mean) == scene.n_train:
+        values[: scene.n_train] = stats.views.psnr_mean
+    if session.evaluated is not None:
+        found = {name: psnr for name, psnr, _ in session.evaluated.per_view}
+        values[scene.n_train :] = [found.get(view.name, np.nan) for view in scene.views[scene.n_train :]]
+    return values
 
 
 def in_order(table: list[ViewRow], column: str, descending: bool = False) -> list[ViewRow]:

@@ -157,7 +157,7 @@ class Person:
         if cancel:
             self.rest(1.0)
             for job_id in list(self.app.exports._jobs):
-                self.app.actions.do("cancel_export", job_id)
+                self.app.actions.do("export.cancel", job_id)
         self.wait("the export ends", lambda: len(self.ended) > before)
         Path(settings.file).unlink(missing_ok=True)
 

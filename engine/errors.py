@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class UserError(Exception):
     """Something the user can mend. `str(error)` is a whole sentence that names the file or option and the remedy."""
@@ -18,6 +20,16 @@ class OptionError(UserError):
 
 class CheckpointError(UserError):
     """A run folder or checkpoint that cannot be read."""
+
+
+class RunInUseError(CheckpointError):
+    """A run that another process trains: two that write one run would spoil it."""
+
+    def __init__(self, run: Path, holder: str) -> None:
+        super().__init__(
+            f"{run} is trained by {holder}, and two that write one run would spoil it. Follow it, or end the other one."
+        )
+        self.run = run
 
 
 class Interrupted(Exception):  # noqa: N818 - it is no error

@@ -6,6 +6,7 @@ Python, numpy, torch and CUDA say it in different ways. Nothing here imports tor
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import re
 import sys
@@ -77,11 +78,27 @@ def let_go(error: BaseException | None) -> None:
 
 
 def free_caches() -> None:
-    """Give back what nobody uses: objects in cycles, and what torch keeps of the card for its next tensors."""
+    """Give back what nobody uses: objects in cycles, pages that the allocator keeps, torch's store of the card's memory."""
     gc.collect()
+    _give_back_pages()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+
+
+def host_free_bytes() -> int:
+    """Return what memory of the computer is free."""
+    return _host_memory()[0]
+
+
+def _give_back_pages() -> None:
+    """Let glibc return free pages between its blocks to the system; other allocators do so by themselves or cannot be asked."""
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError):
+        pass  # another C library
 
 
 def _host_memory() -> tuple[int, int]:

@@ -166,6 +166,15 @@ class RunFolder:
             raise CheckpointError(f"No checkpoint in {self.path} can be read. The newest: {skipped[0][1]}")
         return None
 
+    def at_step(self, step: int) -> Resumed:
+        """Return the checkpoint of a step. Raises CheckpointError if it is gone or cannot be read."""
+        path = next((path for found, path in self.checkpoints() if found == step), None)
+        if path is None:
+            raise CheckpointError(
+                f"{self.path} holds no checkpoint of step {step:,} any more; only the newest {KEEP} are kept. Choose another."
+            )
+        return Resumed(path, *checkpoint.load(path), [])
+
     def continue_from(self, step: int) -> None:
         """Forget what lies after `step`: numbers are cut off, newer checkpoints (unreadable) are renamed."""
         for newer, path in self.checkpoints():

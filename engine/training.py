@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import options, runs
+from engine import options, run_lock, runs
 from engine.datasets.box import text_of_centre, with_box
 from engine.datasets.recognise import BUILT_IN
 from engine.datasets.scene import Points, Scene
@@ -31,12 +32,16 @@ from engine.messages import (
     ViewInfo,
 )
 from engine.methods.common import Method
+from engine.methods.inspection import inspection_of
 from engine.monitor import VITALS, Monitor
+from engine.snapshots import Ring
 from engine.tally import Tally
 
 MAX_DRAWN_POINTS = 200_000  # of the sparse points, sent to a front end
 _keys = itertools.count(1)
 _CURVES = ("psnr", "ssim", "voxels", *VITALS)
+FOLLOWED = "Another process trains this run and it is only looked at here. Once that has ended, Continue here takes it over."
+MOMENT = "This is one moment of a run, kept to compare with; train the other model instead."
 _BOX_OPTIONS = ("box_centre", "box_edge")  # of engine/datasets/options.py
 
 Report = Callable[[str, int, int], None]  # (stage, done, total); total 0 means unknown
@@ -79,7 +84,11 @@ class Training:
         self.monitor = Monitor()
         self.findings: tuple[Finding, ...] = ()  # what goes wrong, as last told
         self.excluded: frozenset[int] = frozenset()  # training views that are left out
+        self.only_shown = ""  # why it is neither changed nor written: a sentence; "": it is ours
+        self.followed = False  # another process trains it
+        self.holds_run = False  # nobody else may train this run meanwhile
         self.key = next(_keys)  # tells models of one process apart
+        self.ring = Ring()  # what edits of its structure can be undone
         self.losses: tuple[tuple[str, float], ...] = ()  # of the last step
         self.psnr = float("nan")
         self.evaluate_at = math.inf  # training seconds
@@ -143,11 +152,21 @@ class Training:
         return max(0.0, min(ends)) if ends else None
 
     def begin(self) -> None:
-        """Make the run folder ready to be written: called when training starts."""
+        """Make the run folder ready to be written: called when training starts. Raises RunInUseError if another writes it."""
+        if self.only_shown:
+            raise UserError(self.only_shown)
         self.run.begin()
+        run_lock.acquire(self.run.path)
+        self.holds_run = True
         if self.resumed_from is not None:
             self.run.continue_from(self.resumed_from)
             self.resumed_from = None
+
+    def let_go(self) -> None:
+        """Let others train the run."""
+        if self.holds_run:
+            self.holds_run = False
+            run_lock.release(self.run.path)
 
     def save(self) -> Path:
         """Write a checkpoint."""
@@ -181,9 +200,15 @@ class Training:
         self.exclude((i for i in resumed.header.get("excluded", ()) if i < len(self.scene.train)), True)
         self.unsaved = False
 
+    def came_back(self) -> None:
+        """Note that the method is in a state of earlier or later: the next save forgets what lies beyond its step."""
+        self.resumed_from = step = self.method.step
+        self.monitor.begin(self.seconds, [r for r in self.monitor.records if r.get("step", 0) <= step])
+        self.unsaved = True
+
     def opened(self) -> SceneOpened:
         """Describe the scene and the model for a front end."""
-        scene = self.scene_now()
+        scene, tools = self.scene_now(), inspection_of(self.method)
         views = [ViewInfo(v.name, v.camera, False) for v in scene.train.views]
         views += [ViewInfo(v.name, v.camera, True) for v in scene.test.views]
         xyz, rgb = _drawn_points(scene.points)
@@ -214,18 +239,29 @@ class Training:
             options=dict(self.run.spec.options),
             findings=self.findings,
             inference=self.resting,
+            can=tools.can,
+            cannot=tools.cannot,
+            train_region=tools.train_region,
+            undo_labels=self.ring.undo_labels,
+            redo_labels=self.ring.redo_labels,
+            followed=self.followed,
+            only_shown=self.only_shown,
         )
 
     def history(self) -> HistoryRead:
         """Return what the run's folder says of the training so far."""
         records = [r for r in self.run.metrics() if r.get("step", 0) <= self.method.step]
-        return HistoryRead(
-            self.key, tuple(point for r in records if (point := _history_point(r)) is not None)
-        )
+        return HistoryRead(self.key, history_points(records))
 
     def beside(self) -> Beside:
         """Describe the model for a front end that compares it with another."""
-        return Beside(self.key, self.method.name, str(self.run.path))
+        moment = self.method.step if self.only_shown and not self.followed else None
+        return Beside(self.key, self.method.name, str(self.run.path), moment)
+
+
+def history_points(records: Iterable[dict[str, Any]]) -> tuple[HistoryPoint, ...]:
+    """Return what a run's records say, as moments of its curves."""
+    return tuple(point for record in records if (point := _history_point(record)) is not None)
 
 
 def _history_point(record: dict[str, Any]) -> HistoryPoint | None:
@@ -297,7 +333,11 @@ class Opener:
             report("loading", 0, 0)
             return self._loader(run.spec.scene, run.spec.options, report)
 
-        return self._resume(run, load)
+        training, log = self._resume(run, load)
+        if command.follow:
+            training.followed, training.only_shown = True, FOLLOWED
+            log = log[:-1]  # it is not resumed
+        return training, log
 
     def _compact(self, stored: compact.Stored, path: str, report: Report) -> tuple[Training, list[Logged]]:
         """Open a compact file; where its photos are missing, its voxels are drawn in their place."""
@@ -322,13 +362,35 @@ class Opener:
         training.seconds = training.saved_seconds = stored.seconds
         return training
 
-    def beside(self, path: str, training: Training) -> tuple[Training, list[Logged]]:
-        """Load the newest checkpoint of another run of the scene that is open; photos are not read again."""
+    def newer(self, training: Training, resumed: runs.Resumed) -> None:
+        """Let a model show another checkpoint of its run; options that differ need another model."""
+        header, before = resumed.header, options.flatten(training.method.config)
+        if json.dumps(header["values"], sort_keys=True) != json.dumps(before, sort_keys=True):
+            spec = training.run.spec
+            method = self._factory(spec.method, training.scene, header["values"], spec.seed)
+            training.method, training.excluded = method, frozenset()
+        training.exclude(training.excluded - set(header.get("excluded", ())), False)
+        training.load(resumed)
+
+    def kept(self, training: Training) -> Training:
+        """Return the model of a training as it is now, to be shown beside it."""
+        method, spec = training.method, training.run.spec
+        tensors, header = method.state()
+        copied = {name: np.array(tensor) for name, tensor in tensors.items()}  # the others are trained on
+        still = self._factory(spec.method, training.scene, options.flatten(method.config), spec.seed)
+        still.load_state(copied, header)
+        moment = Training(training.scene, still, training.run)
+        moment.seconds = moment.saved_seconds = training.seconds
+        moment.psnr, moment.losses, moment.only_shown = training.psnr, training.losses, MOMENT
+        return moment
+
+    def beside(self, path: str, training: Training, step: int | None = None) -> tuple[Training, list[Logged]]:
+        """Load a checkpoint of a run of the scene that is open, or a compact file; photos are not read again."""
         here = training.run
         stored = compact.read(path) if compact.is_compact(path) else None
         run = None if stored is not None else runs.open_run(path)
         spec = stored.spec if run is None else run.spec
-        if run is not None and run.path.resolve() == here.path.resolve():
+        if run is not None and step is None and run.path.resolve() == here.path.resolve():
             raise UserError(f"{run.path} is the run that is open; choose another one to compare it with.")
         if (spec.scene, spec.options) != (here.spec.scene, here.spec.options):
             raise UserError(
@@ -337,10 +399,17 @@ class Opener:
             )
         if run is None:
             return self._of_voxels(stored, training.scene), []
-        return self._resume(run, lambda: training.scene)
+        if step is None:
+            return self._resume(run, lambda: training.scene)
+        moment, _ = self._resume(run, lambda: training.scene, run.at_step(step))
+        moment.only_shown = MOMENT
+        return moment, [Logged("info", f"Step {step:,} of {run.path} stands beside.")]
 
-    def _resume(self, run: runs.RunFolder, load: Callable[[], Scene]) -> tuple[Training, list[Logged]]:
-        resumed, spec = run.newest(), run.spec
+    def _resume(
+        self, run: runs.RunFolder, load: Callable[[], Scene], chosen: runs.Resumed | None = None
+    ) -> tuple[Training, list[Logged]]:
+        """Load a scene and the chosen checkpoint of a run on it, or else the newest; log what had to be skipped."""
+        resumed, spec = chosen or run.newest(), run.spec
         scene = load()
         values = spec.values if resumed is None else resumed.header["values"]
         training = Training(scene, self._factory(spec.method, scene, values, spec.seed), run)

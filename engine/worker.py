@@ -27,8 +27,6 @@ from engine.slots import EventQueue, Inbox, Latest
 from engine.training import MethodFactory, Opener, SceneLoader, load_scene, make_method
 from engine.worker_core import Core, Outputs
 
-JOB_WAIT_S = 0.05  # how long a full job queue is left alone; its consumer wakes us sooner, through `emit`
-
 
 class Worker:
     """Runs training, views and render jobs on its own thread. Public methods may be called from any thread.
@@ -145,11 +143,10 @@ class Worker:
             while not core.stopped:
                 if not core.turn() and not core.stopped:
                     # A request can only be served once there is a model; until then it must not keep us awake.
-                    self._inbox.wait(
-                        JOB_WAIT_S if core.jobs.active else None, ignore_request=core.training is None
-                    )
+                    self._inbox.wait(core.patience_s(), ignore_request=core.training is None)
         except BaseException as error:  # people must hear of the worker's own fault before it is gone
             self._outputs.events.put(Failed("The worker stopped", tuple(cause_chain(error)), fatal=True))
             raise
         finally:
+            core.let_go()
             core.jobs.cancel()  # whoever waits for their frames must not wait forever

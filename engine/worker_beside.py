@@ -14,6 +14,7 @@ from engine import messages as m
 from engine.errors import UserError
 from engine.messages import BesideStats, TrainState
 from engine.methods.common import method_title
+from engine.render.visualise import difference
 from engine.training import Training
 
 if TYPE_CHECKING:
@@ -90,19 +91,32 @@ def wake_beside(core: Core) -> None:
 def put_beside(core: Core, training: Training | None, trains: bool = False) -> None:
     """Set the model beside, or none; the one of before is saved and gone."""
     stop_beside(core)
-    if core.beside.training is not None:
-        core.forget_evaluation(core.beside.training)
+    before = core.beside.training
+    if before is not None and before is not core.training:
+        core.forget_evaluation(before)
+        before.let_go()
     core.beside = BesideSlot(training, trains and training is not None)
 
 
 def open_beside(core: Core, command: m.OpenBeside) -> None:
     """Load a run beside the open model."""
-    training, log = core.opener.beside(command.path, core.training)
+    training, log = core.opener.beside(command.path, core.training, command.step)
+    _show_beside(core, training)
+    for line in log:
+        core.emit(line)
+
+
+def keep_beside(core: Core, command: m.KeepBeside) -> None:
+    """Put the open model as it is now beside itself."""
+    if core.training.method.step == 0:
+        raise UserError("Nothing is trained yet; train before you keep a moment to compare with.")
+    _show_beside(core, core.opener.kept(core.training))
+
+
+def _show_beside(core: Core, training: Training) -> None:
     put_beside(core, training)
     core.emit(m.BesideChanged(core.beside.describe()))
     core.emit(training.history())
-    for line in log:
-        core.emit(line)
     core.publish()
 
 
@@ -139,6 +153,8 @@ def train_beside(core: Core, command: m.TrainBeside) -> None:
     slot.rests = False
     if not command.on:
         stop_beside(core)
+    elif slot.training.only_shown:
+        raise UserError(slot.training.only_shown)
     elif not slot.trains:
         slot.training.set_target()
         slot.training.begin()
@@ -159,8 +175,21 @@ def with_beside(core: Core, frame: m.Frame) -> m.Frame:
     if core.beside.training is None:
         return frame
     request = replace(frame.request, on_device=False)
+    if request.difference:
+        return _with_difference(core, frame, replace(request, mode="colour", error_map=False))
     other = core.render(core.beside.training, request, frame.legend)
     return replace(frame, beside=other.on_host().rgba, render_ms=frame.render_ms + other.render_ms)
+
+
+def _with_difference(core: Core, frame: m.Frame, colours: m.ViewRequest) -> m.Frame:
+    """Return a frame with how far the two models' colours are apart in place of the other one's picture."""
+    other, spent = core.render(core.beside.training, colours), frame.render_ms
+    front = frame.on_host()
+    if frame.request.mode != "colour" or frame.request.error_map:
+        front = core.render(core.training, colours)
+        spent += front.render_ms
+    apart, legend = difference(front.rgba, other.rgba, colours.colour_map, colours.error_top)
+    return replace(frame, beside=apart, beside_legend=legend, render_ms=spent + other.render_ms)
 
 
 def _occupied(core: Core) -> BesideSlot:

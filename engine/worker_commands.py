@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import messages as m
-from engine import worker_beside, worker_modes, worker_scenes
+from engine import worker_beside, worker_follow, worker_modes, worker_moments, worker_scenes, worker_structure
 from engine.errors import UserError
 from engine.messages import TrainState
+from engine.methods.inspection import inspection_of
 from engine.training import Report, Training
 from engine.worker_meter import resident_bytes
 from engine.worker_source import ModelSource
@@ -31,6 +32,8 @@ def obey(core: Core, command: m.Command) -> None:
     try:
         if needs_scene and core.training is None:
             raise UserError("There is no scene yet; open one first.")
+        if command.changes and core.training is not None and core.training.only_shown:
+            raise UserError(core.training.only_shown)
         if needs_scene and type(command) not in _AT_REST:
             worker_modes.wake(core)
         handler(core, command)
@@ -72,12 +75,15 @@ def _open(core: Core, make: Callable[[Any], tuple[Training, list[m.Logged]]], st
     core.install(training)
     core.emit(core.opened())
     if training.method.step > 0:
-        core.emit(training.history())
+        if not training.followed:  # else it is told as it grows
+            core.emit(training.history())
         core.diagnose(training)
     for line in log:
         core.emit(line)
     core.enter(TrainState.PAUSED)
-    if start:
+    if training.followed:
+        worker_follow.follow(core, training)
+    elif start:
         _train(core, m.Train())
 
 
@@ -106,6 +112,7 @@ def _pause(core: Core, command: m.Pause) -> None:
 def _reset(core: Core, command: m.Reset) -> None:
     _save_if_needed(core)
     had_moved = core.training.scene_now() is not core.training.scene
+    ring, region = core.training.ring, inspection_of(core.training.method).train_region
     training = core.opener.again(core.training, command.values)
     if command.values:  # other options may need other kernels
         core.warm_up(training)
@@ -114,6 +121,10 @@ def _reset(core: Core, command: m.Reset) -> None:
     core.emit(m.OptionsChanged(training.opened().values))
     if had_moved:
         core.tell_cameras()
+    if ring.undo_labels or ring.redo_labels:
+        core.emit(worker_structure.undo_changed(training))
+    if region is not None:
+        core.emit(m.TrainRegionChanged(None, training.key))
     core.tell_run_folder()
     core.emit(m.Logged("info", f"Training starts again from step 0, to be saved in {training.run.path}."))
     core.enter(TrainState.PAUSED, "Reset to step 0.")
@@ -155,25 +166,6 @@ def _set_options(core: Core, command: m.SetOptions) -> None:
     core.emit(m.OptionsChanged(core.training.opened().values))
 
 
-def _prune(core: Core, command: m.PruneNow) -> None:
-    _changed(core, core.training.method.prune_now())
-
-
-def _subdivide(core: Core, command: m.SubdivideNow) -> None:
-    _changed(core, core.training.method.subdivide_now())
-
-
-def _changed(core: Core, report: m.AdaptReport) -> None:
-    core.training.unsaved = True
-    core.forget_evaluation(core.training)
-    core.changed_by_hand(report)
-    core.publish()
-
-
-def _preview(core: Core, command: m.PreviewAdapt) -> None:
-    core.emit(m.AdaptPreviewed(core.training.method.preview_adapt()))
-
-
 def _evaluate(core: Core, command: m.Evaluate) -> None:
     beside = core.beside.training
     core.start_evaluation(core.training, *([] if beside is None else [beside]))
@@ -212,11 +204,16 @@ def _cancel_job(core: Core, command: m.CancelJob) -> None:
     core.scenes.cancel(command.job_id)
 
 
+def _set_autosave(core: Core, command: m.SetAutosave) -> None:
+    core.autosave_s = max(1.0, command.seconds)
+
+
 def _stop(core: Core, command: m.Stop) -> None:
     core.stopped = True
     core.jobs.cancel()
     core.scenes.stop()
     _save_if_needed(core)
+    core.let_go()
 
 
 def _save_if_needed(core: Core) -> None:
@@ -235,6 +232,9 @@ _HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
     m.Pause: ("Training could not be paused", False, _pause),
     m.Reset: ("The model could not be reset", True, _reset),
     m.SwitchMethod: ("The method could not be changed", True, worker_beside.switch_method),
+    m.ContinueHere: ("The run cannot go on here", True, worker_follow.continue_here),
+    m.KeepBeside: ("The moment could not be kept", True, worker_beside.keep_beside),
+    m.ListCheckpoints: ("The checkpoints could not be listed", True, worker_moments.list_checkpoints),
     m.OpenBeside: ("The run could not be opened beside", True, worker_beside.open_beside),
     m.SwapBeside: ("The models could not be swapped", True, worker_beside.swap_beside),
     m.TrainBeside: ("The model beside could not be trained", True, worker_beside.train_beside),
@@ -243,12 +243,21 @@ _HANDLERS: dict[type, tuple[str, bool, Callable[[Core, Any], None]]] = {
     m.ExcludeViews: ("The views could not be left out", True, _exclude),
     m.SurveyCapture: ("The capture could not be looked over", True, _survey),
     m.SetOptions: ("The options could not be changed", True, _set_options),
-    m.PruneNow: ("Pruning failed", True, _prune),
-    m.SubdivideNow: ("Subdividing failed", True, _subdivide),
-    m.PreviewAdapt: ("The preview failed", True, _preview),
+    m.PruneNow: ("Pruning failed", True, worker_structure.prune_now),
+    m.SubdivideNow: ("Subdividing failed", True, worker_structure.subdivide_now),
+    m.PreviewAdapt: ("The preview failed", True, worker_structure.preview),
+    m.PickVoxel: ("No voxel could be picked", True, worker_structure.pick),
+    m.GetDetails: ("The voxels could not be looked over", True, worker_structure.details),
+    m.SetTrainRegion: ("The region to train could not be set", True, worker_structure.set_train_region),
+    m.DeleteRegion: ("Deleting failed", True, worker_structure.delete_region),
+    m.PruneRegion: ("Pruning the region failed", True, worker_structure.prune_region),
+    m.SubdivideRegion: ("Subdividing the region failed", True, worker_structure.subdivide_region),
+    m.UndoStructure: ("The change could not be undone", True, worker_structure.undo),
+    m.RedoStructure: ("The change could not be done again", True, worker_structure.redo),
     m.FitMemory: ("The model could not be fitted to the memory", True, worker_modes.fit_memory),
     m.SetMode: ("The mode could not be changed", True, worker_modes.set_mode),
     m.SetCacheBudget: ("The cache could not get that size", True, worker_modes.set_cache_budget),
+    m.SetAutosave: ("The time between checkpoints could not be changed", False, _set_autosave),
     m.Evaluate: ("The evaluation could not start", True, _evaluate),
     m.SaveCheckpoint: ("The checkpoint could not be saved", True, _save),
     m.GetBoxes: ("The wireframe could not be made", True, _boxes),
@@ -268,6 +277,10 @@ _AT_REST = (
     m.Evaluate,
     m.SaveCheckpoint,
     m.GetBoxes,
+    m.PickVoxel,
+    m.GetDetails,
+    m.ListCheckpoints,
     m.SetMode,
+    m.SetAutosave,
     m.SetCacheBudget,
 )

@@ -13,10 +13,10 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from engine import memory, options, worker_commands, worker_memory, worker_modes
+from engine import memory, options, run_lock, worker_commands, worker_memory, worker_modes, worker_structure
 from engine.cpu.crew import spent_and_waited_s
 from engine.diagnosis import diagnose
-from engine.errors import Interrupted, UserError, cause_chain
+from engine.errors import Interrupted, RunInUseError, UserError, cause_chain
 from engine.evaluation import Evaluation
 from engine.messages import (
     CamerasMoved,
@@ -26,6 +26,8 @@ from engine.messages import (
     Event,
     Failed,
     Frame,
+    Offer,
+    OpenRun,
     Progress,
     RunFolderChanged,
     SceneOpened,
@@ -37,6 +39,7 @@ from engine.messages import (
 )
 from engine.methods.common import AdaptReport
 from engine.monitor import LAST_LOOKS
+from engine.run_lock import BEAT_S
 from engine.slots import EventQueue, Inbox, Latest
 from engine.training import Opener, Training
 from engine.worker_beside import (
@@ -47,6 +50,7 @@ from engine.worker_beside import (
     took_time,
     with_beside,
 )
+from engine.worker_follow import LOOK_S, Follower
 from engine.worker_jobs import JobRunner
 from engine.worker_meter import Meter, resident_bytes
 from engine.worker_scenes import SceneExports, training_now
@@ -54,6 +58,7 @@ from engine.worker_survey import Survey
 from engine.worker_views import render_frame
 
 STATS_EVERY_S = 0.1
+JOB_WAIT_S = 0.05  # how long a full job queue is left alone; its consumer wakes us sooner, through `emit`
 REST_S = 0.5  # without a moving view: the camera rests
 WORTH_SAVING_S = 10.0  # of training; after fewer, steps that were asked for one by one write no checkpoint
 PATIENCE_S = 30.0  # an autosave waits no longer than this for the camera to rest
@@ -100,6 +105,7 @@ class Core:
         self.survey: Survey | None = None
         self.jobs = JobRunner(clock, self._job_failed)
         self.scenes = SceneExports(outputs.events.put, lambda: training_now(self))
+        self.follower: Follower | None = None
         self.meter = Meter(clock())
         self.timings = {"load": 0.0, "compile": 0.0, "evaluate": 0.0, "train": 0.0, "cpu": 0.0}
         self.save_due = False
@@ -113,6 +119,7 @@ class Core:
         self._published_at = -math.inf
         self._kernels_s = (0.0, 0.0)  # spent and waited, at the last record
         self._told: set[tuple[str, ...]] = set()
+        self._beat_at = -math.inf
 
     # --- the loop -------------------------------------------------------------------------------------
 
@@ -129,7 +136,9 @@ class Core:
             return True
         self._viewed = False
         trainee = next_to_train(self)
-        if self.save_due:  # before an evaluation, which may take longer than whoever ends us waits
+        if self.follower is not None and self.follower.due(self.clock()):
+            self._follow(self.follower)
+        elif self.save_due:  # before an evaluation, which may take longer than whoever ends us waits
             self.save()
         elif self.evaluation is not None:
             self._evaluate_one(self.evaluation)
@@ -142,8 +151,18 @@ class Core:
         elif self.inbox.has_request:
             self._view()
         else:
+            self._beat()
             return False
         return True
+
+    def patience_s(self) -> float | None:
+        """Return how long to sleep at most while there is nothing to do, None: until something comes."""
+        if self.jobs.active:
+            return JOB_WAIT_S
+        if self.follower is not None:
+            return LOOK_S
+        holds = any(one is not None and one.holds_run for one in (self.training, self.beside.training))
+        return BEAT_S if holds else None
 
     def emit(self, event: Event) -> None:
         """Report something."""
@@ -160,13 +179,17 @@ class Core:
             return
         self._told.add((what, *chain))
         trace = "".join(traceback.format_exception(error))
-        self.emit(Failed(what, chain, user=isinstance(error, UserError), trace=trace))
+        offers = ()
+        if isinstance(error, RunInUseError) and not getattr(self.training, "followed", False):
+            offers = (Offer("Follow that run", (OpenRun(str(error.run), follow=True),)),)
+        self.emit(Failed(what, chain, user=isinstance(error, UserError), trace=trace, offers=offers))
 
     def _out_of_memory(self, what: str, error: BaseException, cause: BaseException) -> None:
         """Stop what takes memory, give back what can be, and tell it: once, until somebody lets training go on."""
         event = worker_memory.event(what, error, cause, self.training)  # says what was free before this
         memory.free_caches()
         stop_beside(self)
+        worker_structure.forget(self)
         if self.state is TrainState.TRAINING:
             self.pause("Memory ran out.", look=False)
         if (what, _NO_MEMORY) not in self._told:
@@ -181,7 +204,36 @@ class Core:
 
     # --- pieces of work -------------------------------------------------------------------------------
 
+    def _follow(self, follower: Follower) -> None:
+        """Look at a run that another process trains."""
+        if follower.training not in (self.training, self.beside.training):
+            self.follower = None
+            return
+        try:
+            follower.look(self)
+        except Exception as error:
+            self.fail("The run could not be followed", error, once=True)
+
+    def _beat(self) -> None:
+        """Show now and then that the runs in hand are still trained here; whoever lost one stops writing it."""
+        now = self.clock()
+        if now - self._beat_at < BEAT_S:
+            return
+        self._beat_at = now
+        for one in (self.training, self.beside.training):
+            if one is None or not one.holds_run:
+                continue
+            try:
+                run_lock.beat(one.run.path)
+            except RunInUseError as error:
+                one.holds_run = False
+                stop_beside(self)
+                if self.state is TrainState.TRAINING:
+                    self.pause("Another process trains this run.", look=False)
+                self.fail("This run was taken over", error)
+
     def _train(self, training: Training) -> None:
+        self._beat()
         begin, cpu, in_front = self.clock(), self.cpu_clock(), training is self.training
         try:
             report = training.method.train_step()
@@ -394,12 +446,16 @@ class Core:
     def changed_by_hand(self, report: AdaptReport) -> None:
         """Tell, and write down, that a person had voxels dropped or split: what quality falls by then is no fault."""
         self.structure_changed(report)
+        self.note_change(report.after)
+
+    def note_change(self, voxels: int) -> None:
+        """Write down that the structure was changed by hand, to so many voxels."""
         training = self.training
         record = {
             "kind": "changed",
             "step": training.method.step,
             "seconds": training.seconds,
-            "voxels": report.after,
+            "voxels": voxels,
         }
         training.monitor.add(record)
         self._log(training, record)
@@ -446,11 +502,22 @@ class Core:
             self._run_folder = str(training.run.path)  # SceneOpened says so
         if self.training is not None and self.training is not self.beside.training:
             self.forget_evaluation(self.training)
+            if self.training is not training:
+                self.training.let_go()
+        replaced = self.training is not None
         self.training, self.save_due = training, False
+        if replaced:  # the model before may have been large, and fragments of it stay with the allocator
+            memory.free_caches()
         self.survey = None
         self._told.clear()
         self._cannot_save = False
         self.timings["train"], self.timings["cpu"] = training.seconds, training.cpu_seconds
+
+    def let_go(self) -> None:
+        """Let others train what was open."""
+        for one in (self.training, self.beside.training):
+            if one is not None:
+                one.let_go()
 
     def begin_training_of(self, training: Training) -> None:
         """Start the clocks of training."""
@@ -471,6 +538,8 @@ class Core:
             return
         try:
             self.training.begin()
+        except RunInUseError:
+            raise
         except (UserError, OSError) as error:  # no place to save to is a pity, not a reason not to train
             self.fail("The run folder cannot be written; training goes on without saving", error, once=True)
         self.tell_run_folder()
@@ -555,6 +624,7 @@ class Core:
         training.findings = findings
 
     def _log(self, training: Training, record: dict[str, object]) -> None:
-        if training.run.exists:  # an evaluation of a model that was never trained makes no run folder
+        # an evaluation of a model that was never trained makes no run folder
+        if training.run.exists and not training.only_shown:
             with contextlib.suppress(OSError):  # a full disk is told when a checkpoint fails
                 training.run.log(record)

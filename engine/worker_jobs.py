@@ -49,8 +49,7 @@ class _Active:
         self.over = False  # nothing more will be rendered
         self.outbox: deque[Any] = deque()
         self.owed_s = 0.0  # other work that must happen before the next band, so that the share holds
-        if source is not None:
-            self.outbox.append(source.began)
+        self._announced = False
         if not self.left:
             self.end()
 
@@ -60,6 +59,13 @@ class _Active:
             self.outbox.extend((None,) if error is None else (error, None))
         self.over, self.under_way, self.source = True, None, None
         self.left.clear()
+
+    def announce(self) -> None:
+        """Say, once, which model is shown: rendering begins."""
+        if not self._announced:
+            self._announced = True
+            self.outbox.append(self.source.began)
+            self.flush()
 
     def flush(self) -> None:
         """Move finished items into the queue as far as there is room."""
@@ -130,7 +136,7 @@ class JobRunner:
         """End a job before its first picture."""
         active = _Active(job, None)
         active.outbox.clear()
-        active.over = False
+        active.over = False  # whatever was left of it
         active.end(error)
         self._jobs.append(active)
 
@@ -199,6 +205,7 @@ class JobRunner:
 
     def _begin(self, active: _Active) -> Developing:
         job, source = active.job, active.source
+        active.announce()
         if job.every is not None:
             active.set_next()
         look = Look(job.mode, job.colour_map, job.layers, source.finest)

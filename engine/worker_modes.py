@@ -13,9 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from engine import messages as m
+from engine import worker_structure
 from engine.errors import CheckpointError, UserError
 from engine.messages import TrainState
-from engine.methods.common import NodeUse, method_title
+from engine.methods.common import AdaptReport, NodeUse, method_title
 from engine.metrics import psnr
 from engine.options import describe, flatten
 from engine.training import Training
@@ -34,7 +35,8 @@ def parts_of(training: Training) -> tuple[tuple[str, int], ...]:
     read, scene = getattr(training.method, "memory", None), training.scene
     parts = {"model": training.method.structure().bytes} if read is None else read()
     decoded = scene.train.images.nbytes() + scene.test.images.nbytes()
-    return (*parts.items(), ("decoded photos", decoded))
+    undo = training.ring.nbytes
+    return (*parts.items(), ("decoded photos", decoded), *([("undo buffers", undo)] if undo else []))
 
 
 def node_use(training: Training) -> NodeUse | None:
@@ -65,18 +67,24 @@ def fit_memory(core: Core, command: m.FitMemory) -> None:
             "prune instead."
         )
     before, voxels = model_bytes(training), training.method.structure().voxels
-    quality, report = mean_psnr(training), None
-    for _ in range(TRIES):
-        held, count = model_bytes(training), training.method.structure().voxels
-        if held <= command.target_bytes or count <= LEAST_VOXELS:
-            break
-        report = prune_to(max(LEAST_VOXELS, int(0.98 * count * command.target_bytes / held)))
+    quality = mean_psnr(training)
+
+    def shrink() -> AdaptReport | None:
+        report = None
+        for _ in range(TRIES):
+            held, count = model_bytes(training), training.method.structure().voxels
+            if held <= command.target_bytes or count <= LEAST_VOXELS:
+                break
+            report = prune_to(max(LEAST_VOXELS, int(0.98 * count * command.target_bytes / held)))
+        if report is None:
+            return None
+        _cap(core, training.method.structure().voxels)
+        return replace(report, before=voxels, pruned=voxels - training.method.structure().voxels)
+
+    report = worker_structure.edit(core, "Fit to memory", shrink)
     after = training.method.structure().voxels
     if report is not None:
-        training.unsaved = True
-        core.forget_evaluation(training)
-        core.changed_by_hand(replace(report, before=voxels, pruned=voxels - after))
-        _cap(core, after)
+        worker_structure.changed(core, report)
     core.emit(
         m.MemoryFitted(
             command.target_bytes,
@@ -143,6 +151,7 @@ def _rest(core: Core) -> None:
             "What training needs could not be saved, so it stays in memory. Make room on the disk."
         )
     before = _own_bytes(training)
+    worker_structure.forget(core)  # it holds more than the model itself
     rest()
     training.resting = True
     _give_back()

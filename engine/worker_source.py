@@ -9,6 +9,7 @@ from engine.errors import UserError
 from engine.messages import Began, RenderJob
 from engine.methods.common import Buffers, Frozen
 from engine.training import Training
+from engine.worker_views import choice
 
 
 class ModelSource:
@@ -33,7 +34,13 @@ class ModelSource:
         if interruptible:
             method.interrupt = job.cancelled.is_set
         try:
-            return method.render(camera, want, supersample=job.supersample, background=job.background)
+            return method.render(
+                camera,
+                want,
+                supersample=job.supersample,
+                background=job.background,
+                **choice(method, job.shown),
+            )
         finally:
             if interruptible:
                 method.interrupt = None

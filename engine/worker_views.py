@@ -11,9 +11,11 @@ import numpy as np
 from engine.cameras import Camera
 from engine.datasets.scene import Scene
 from engine.messages import DeviceFrame, Frame, ViewRequest
-from engine.methods.common import Buffers, Method, StructureStats
+from engine.methods.common import NO_COLOUR, Buffers, Method, StructureStats
+from engine.methods.inspection import inspection_of
+from engine.region import Shown
 from engine.render.error_overlay import lay_over, nearest_view
-from engine.render.visualise import Legend, picture, resized_photo, wanted_buffers
+from engine.render.visualise import COLOURLESS, Legend, picture, resized_photo, wanted_buffers
 
 if TYPE_CHECKING:
     import torch
@@ -35,10 +37,13 @@ def render_frame(
     if request.on_device and plain and method.card and hasattr(method, "render_on_card"):
         return _frame_on_card(method, request, camera, begin, clock)
     want = wanted_buffers(request.mode) | {"depth_z"}  # the overlays need the depth in every mode
-    buffers = method.render(camera, want, background=request.background)
+    want |= {NO_COLOUR} if request.mode in COLOURLESS else set()
+    buffers = method.render(camera, want, background=request.background, **choice(method, request.shown))
     photo = None
     if request.mode == "error":
         photo = photo_through(scene, request.view_index, camera, buffers)
+        if request.error_top is not None and scale is None:
+            scale = (0.0, request.error_top, "mean error")
     finest = _finest_level(method.structure()) if request.mode == "level" else 16
     rgba, legend = picture(
         buffers, request.mode, request.colour_map, photo=photo, max_level=finest, scale=scale
@@ -49,6 +54,23 @@ def render_frame(
         rgba, legend, heat_of = _heated(method, scene, request, camera, rgba, depth, legend)
     milliseconds = 1000.0 * (clock() - begin)
     return Frame(request.serial, request, rgba, depth, method.step, milliseconds, legend, heat_of=heat_of)
+
+
+def choice(method: Method, shown: Shown) -> dict[str, Shown]:
+    """Return what `Method.render` is to be told of which voxels are shown, by name: nothing where that is all of them.
+
+    A method hears only of what it can do; the window has said so of the rest.
+    """
+    if shown.everything:
+        return {}
+    can = inspection_of(method).can
+    possible = Shown(
+        shown.levels if "levels" in can else (),
+        shown.crop if "crop" in can else None,
+        shown.crop_outside,
+        shown.slice if "slice" in can else None,
+    )
+    return {} if possible.everything else {"shown": possible}
 
 
 def _heated(
@@ -67,14 +89,23 @@ def _heated(
     index, cameras = request.view_index, [view.camera for view in scene.train.views]
     if index is None or index >= len(cameras):
         index = nearest_view(cameras, camera)
-    laid = lay_over(rgba, depth_z, camera, errors.of(index), errors.block, cameras[index], request.colour_map)
+    laid = lay_over(
+        rgba,
+        depth_z,
+        camera,
+        errors.of(index),
+        errors.block,
+        cameras[index],
+        request.colour_map,
+        request.error_top,
+    )
     return (rgba, legend, None) if laid is None else (*laid, index)
 
 
 def _frame_on_card(
     method: Method, request: ViewRequest, camera: Camera, begin: float, clock: Callable[[], float]
 ) -> Frame:
-    rgba, depth_z = method.render_on_card(camera, request.background)
+    rgba, depth_z = method.render_on_card(camera, request.background, **choice(method, request.shown))
     frame = device_frame(rgba, depth_z)
     frame.wait()  # whoever decides how fine the next picture may be must know what this one took
     size = camera.height, camera.width

@@ -7,6 +7,7 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 
 from engine import memory
@@ -103,3 +104,14 @@ def test_the_cards_caches_are_given_back_only_if_there_are_any(card):
     card.cuda.is_initialized = lambda: False
     memory.free_caches()
     assert card.asked == ["emptied"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc is asked for its pages")
+def test_free_pages_between_blocks_in_use_go_back_to_the_system():
+    blocks = [np.ones(1000) for _ in range(16_000)]  # 128 MB of 8 kB each: from the allocator's heap
+    kept = blocks[::50]
+    full = psutil.Process().memory_info().rss
+    del blocks
+    memory.free_caches()
+    assert full - psutil.Process().memory_info().rss > 60e6
+    assert len(kept) == 320

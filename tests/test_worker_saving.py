@@ -173,3 +173,13 @@ def test_two_processes_that_open_one_scene_train_in_folders_of_their_own(tmp_pat
     assert first == Path(benches[0].of(m.SceneOpened)[0].run_folder)
     assert not benches[0].of(m.RunFolderChanged)
     assert [Path(e.path) for e in benches[1].of(m.RunFolderChanged)] == [second]
+
+
+def test_the_time_between_autosaves_can_be_changed_while_it_trains(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, autosave_s=1e6).open(start=True)
+    run_until(bench.worker, lambda: bench.method.step == 60)
+    assert not bench.of(m.CheckpointSaved)
+    bench.worker.send(m.SetAutosave(0.5))  # less than a second is taken for a second
+    begin = bench.clock.now
+    run_until(bench.worker, lambda: bench.clock.now > begin + 1.5)
+    assert bench.of(m.CheckpointSaved)

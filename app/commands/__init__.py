@@ -7,7 +7,8 @@ window implements. Each menu has a file of its own. `python -m app.readme` refre
 
 from __future__ import annotations
 
-from app.commands import compare, edit, export, file, help, structure, train, view
+from app import shortcuts
+from app.commands import compare, edit, export, file, help, path, region, structure, train, view, window
 from app.commands.base import AppActions, Command, always, in_view, with_scene
 
 __all__ = [
@@ -31,15 +32,17 @@ _FILES = {
     "Train": train,
     "View": view,
     "Structure": structure,
+    "Region": region,
     "Compare": compare,
+    "Path": path,
     "Export": export,
+    "Window": window,
     "Help": help,
 }
 MENUS = tuple(_FILES)
 COMMANDS: tuple[Command, ...] = tuple(command for menu in _FILES.values() for command in menu.COMMANDS)
 
 _BY_ID = {command.id: command for command in COMMANDS}
-_BY_SHORTCUT = {command.shortcut: command for command in COMMANDS if command.shortcut}
 
 
 def find(command_id: str) -> Command:
@@ -48,8 +51,8 @@ def find(command_id: str) -> Command:
 
 
 def by_shortcut(shortcut: str) -> Command | None:
-    """Return the command behind a shortcut as the registry spells it, or None."""
-    return _BY_SHORTCUT.get(shortcut)
+    """Return the command that has a shortcut now, spelt as in the registry, or None."""
+    return shortcuts.find(shortcut, COMMANDS)
 
 
 def perform(command_id: str, app: AppActions) -> str | None:
@@ -63,7 +66,8 @@ def perform(command_id: str, app: AppActions) -> str | None:
 
 def tooltip(command: Command) -> str:
     """Return help and shortcut of a command in one line."""
-    return f"{command.help}  ({command.shortcut})" if command.shortcut else command.help
+    chord = shortcuts.chord_of(command)
+    return f"{command.help}  ({chord})" if chord else command.help
 
 
 def markdown_table() -> str:

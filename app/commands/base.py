@@ -30,7 +30,7 @@ class AppActions(Protocol):
         """Return to the first camera of the scene, upright."""
 
     def open_dialog(self, kind: str) -> None:
-        """Show the file dialog for a "scene", a "run", or a run to put "beside"."""
+        """Show the file dialog for a "scene", a "run", a run to "follow" or one to put "beside"."""
 
     def import_photos(self) -> None:
         """Ask for photos or a video to make a scene of."""
@@ -72,6 +72,7 @@ class Command:
     enabled_when: Callable[[Session], str | None] = always  # None, or why it cannot run
     checked: Callable[[Session], bool] | None = None  # of a toggle or a choice: whether it is on
     label_in: Callable[[Session], str] | None = None  # the label there, where it is not always the same
+    group: str = ""  # the menu inside the menu that it stands in
 
 
 def with_scene(session: Session) -> str | None:
@@ -79,6 +80,24 @@ def with_scene(session: Session) -> str | None:
     if session.state is TrainState.LOADING:
         return "The scene is still loading."
     return "Open a scene first." if session.scene is None else None
+
+
+def can(
+    capability: str, first: Callable[[Session], str | None] = with_scene
+) -> Callable[[Session], str | None]:
+    """Return what says why a command cannot run that needs a capability of the open model, after what `first` says."""
+
+    def reason(session: Session) -> str | None:
+        return first(session) or session.scene.why_not(capability) or None
+
+    return reason
+
+
+def own(session: Session) -> str | None:
+    """Return why a command that trains or changes the open model cannot run."""
+    if session.scene is not None and session.state is not TrainState.LOADING and session.scene.only_shown:
+        return session.scene.only_shown
+    return with_scene(session)
 
 
 def in_view(session: Session) -> str | None:

@@ -26,7 +26,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("export_timelapse", "Time-lapse of training", "Export", "",
             "Take the same views again and again while the model trains, with the settings of the Export panel.",
             lambda app: app.do("export.timelapse"), with_scene),
-    Command("export_scene", "Export scene", "Export", "Ctrl+Shift+E",
+    Command("export_scene", "Export scene", "Export", "Ctrl+Shift+M",
             "Write the scene for other programs: a mesh, points, voxels, or one small file that opens again.",
             lambda app: app.do("scene_export.show"), _with_trained),
     Command("screenshot", "Screenshot", "Export", "P",

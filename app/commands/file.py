@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from app.commands.base import Command, with_scene
+from app.commands.base import Command, own
 from engine import messages
 
 COMMANDS: tuple[Command, ...] = (
@@ -13,15 +13,18 @@ COMMANDS: tuple[Command, ...] = (
     Command("open_run", "Open run", "File", "Ctrl+Shift+O",
             "Continue a saved run from its newest checkpoint.",
             lambda app: app.open_dialog("run")),
+    Command("follow_run", "Open run to follow", "File", "",
+            "Watch a run that another process trains: its newer checkpoints appear, nothing is written there.",
+            lambda app: app.open_dialog("follow")),
     Command("import_photos", "Import photos or video", "File", "Ctrl+I",
             "Find out where plain photos or the frames of a video were taken, and open them as a scene.",
             lambda app: app.import_photos()),
     Command("open_demo", "Open demo scene", "File", "Ctrl+D",
             "Open the built-in still life and train on it.",
-            lambda app: app.send(messages.OpenScene("demo", app.session.method, start=True))),
+            lambda app: app.do("open", "demo")),
     Command("save_checkpoint", "Save checkpoint", "File", "Ctrl+S",
             "Write a checkpoint into the run folder now.",
-            lambda app: app.send(messages.SaveCheckpoint()), with_scene),
+            lambda app: app.send(messages.SaveCheckpoint()), own),
     Command("quit", "Quit", "File", "Ctrl+Q",
             "Close the window; what was trained is saved first.",
             lambda app: app.quit()),

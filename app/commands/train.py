@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from app.commands.base import AppActions, Command, in_view, steps, with_scene
+from app.commands.base import AppActions, Command, in_view, own, steps, with_scene
 from app.session import Session
 from engine import messages
 from engine.messages import TrainState
@@ -13,7 +13,7 @@ MORE_STEPS = 1000
 
 
 def _while_still(session: Session) -> str | None:
-    return "Pause training first." if session.state is TrainState.TRAINING else with_scene(session)
+    return "Pause training first." if session.state is TrainState.TRAINING else own(session)
 
 
 def _with_held_out(session: Session) -> str | None:
@@ -30,7 +30,7 @@ def _toggle_training(app: AppActions) -> None:
 def _with_trained(session: Session) -> str | None:
     if session.scene is not None and not session.inference and steps(session) == 0:
         return "Nothing is trained yet; train first."
-    return with_scene(session)
+    return own(session)
 
 
 def _toggle_inference(app: AppActions) -> None:
@@ -63,7 +63,15 @@ def _in_training_view(session: Session) -> str | None:
     index = session.view.view_index
     if session.scene is not None and index is not None and index >= session.scene.n_train:
         return "Held-out views are never trained on."
-    return in_view(session)
+    return own(session) or in_view(session)
+
+
+def _with_ended_trainer(session: Session) -> str | None:
+    if session.scene is not None and not session.scene.followed:
+        return "No run is followed; File, Open run to follow begins that."
+    if session.followed is not None and session.followed.trainer:
+        return f"{session.followed.trainer.capitalize()} still trains this run; end it first."
+    return with_scene(session)
 
 
 def _toggle_excluded(app: AppActions) -> None:
@@ -104,13 +112,16 @@ def train_with(name: str) -> Command:
 COMMANDS: tuple[Command, ...] = (
     Command("toggle_training", "Train / pause", "Train", "T",
             "Start training, or pause it after the step in flight.",
-            _toggle_training, with_scene, lambda session: session.state is TrainState.TRAINING),
+            _toggle_training, own, lambda session: session.state is TrainState.TRAINING),
     Command("train_one_step", "One step", "Train", ".",
             "Take a single training step, then pause.",
             lambda app: app.send(messages.Train(steps=1, finish=False)), _while_still),
     Command("train_more", f"Run {MORE_STEPS:,} more steps", "Train", "Shift+T",
             f"Train {MORE_STEPS:,} steps, counted from now, then pause.",
-            lambda app: app.send(messages.Train(steps=MORE_STEPS, finish=False)), with_scene),
+            lambda app: app.send(messages.Train(steps=MORE_STEPS, finish=False)), own),
+    Command("continue_here", "Continue here", "Train", "",
+            "Train the followed run from its newest checkpoint on, once the process that trained it has ended.",
+            lambda app: app.send(messages.ContinueHere()), _with_ended_trainer),
     Command("evaluate", "Evaluate now", "Train", "Ctrl+E",
             "Measure PSNR and SSIM on the held-out views.",
             lambda app: app.send(messages.Evaluate()), _with_held_out),

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from app.commands.base import AppActions, Command, always, in_view, with_scene
+from app.commands.base import AppActions, Command, always, can, in_view, with_scene
 from app.session import Session
-from engine.methods.common import VIEW_MODES, method_title
+from engine.methods.common import VALUE_MODES, VIEW_MODES, method_title
 
 
 def _with_errors(session: Session) -> str | None:
@@ -35,7 +35,7 @@ def _step_view(offset: int) -> Callable[[AppActions], None]:
 
 
 def _next_ground_truth(app: AppActions) -> None:
-    after = {"off": "photo", "photo": "split", "split": "off", "beside": "off"}
+    after = {"off": "photo", "photo": "split", "split": "off", "beside": "off", "difference": "off"}
     view = app.session.view
     view.ground_truth = after[view.ground_truth]
 
@@ -69,9 +69,12 @@ def with_nodes(session: Session) -> str | None:
     return f"{method_title(session.scene.method)} has voxels in place of nodes."
 
 
-def _mode(mode: str) -> Command:
-    number, explanation = (VIEW_MODES.index(mode) + 1) % 10, _MODE_HELP[mode]
+def mode_command(mode: str, menu: str = "View") -> Command:
+    """Return the command that shows a view mode."""
+    key = str((VIEW_MODES.index(mode) + 1) % 10) if mode in VIEW_MODES else ""
     enabled = {"error": in_view, "soft": with_soft, "node": with_nodes}.get(mode, with_scene)
+    if mode in VALUE_MODES:
+        enabled = can(mode)
 
     def act(app: AppActions) -> None:
         app.session.view.mode = mode
@@ -80,7 +83,7 @@ def _mode(mode: str) -> Command:
         return session.view.mode == mode
 
     label = f"{mode.capitalize()} view"
-    return Command(f"mode_{mode}", label, "View", str(number), explanation, act, enabled, checked)
+    return Command(f"mode_{mode}", label, menu, key, _MODE_HELP[mode], act, enabled, checked)
 
 
 def _toggle(command_id: str, label: str, shortcut: str, field: str, explanation: str) -> Command:
@@ -104,11 +107,15 @@ _MODE_HELP = {
     "samples": "Colour each pixel by the number of voxels that contribute to it.",
     "soft": "Show the picture as the soft objective sees it, with its blurs of the moment (SVRaster on the processor).",
     "node": "Give the field of each octree node a colour of its own, to see who draws what (InfNeRF).",
+    "density": "Colour each pixel by the density of the voxels behind it.",
+    "age": "Colour each pixel by the steps since the voxels behind it came to be.",
+    "weight": "Colour each pixel by the heaviest blending weight of its voxels in any view: light ones are pruned.",
+    "priority": "Colour each pixel by how much its voxels would gain from a split: those of high priority are split.",
 }
 
 
 COMMANDS: tuple[Command, ...] = (
-    *(_mode(mode) for mode in VIEW_MODES),
+    *(mode_command(mode) for mode in VIEW_MODES),
     Command("previous_view", "Previous training view", "View", "[",
             "Move the camera into the training view before.",
             _step_view(-1), with_scene),

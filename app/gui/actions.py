@@ -4,21 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dearpygui.dearpygui as dpg
-
 from app import commands, views_table
-from app.gui import layout as lay
+from app.gui import theme
 from app.gui.chooser import Choice
 from app.gui.columns import Columns
 from app.gui.dialogs import Dialogs
 from app.gui.exports import Exports
+from app.gui.guarding import Guarding
 from app.gui.import_dialog import ImportDialog
+from app.gui.preferences import Preferences
 from app.gui.reports import Reports
-from app.gui.text_size import TextSize
 from app.gui.viewport import Viewport
 from app.session import Session
 from app.view.view_record import holds_view
@@ -39,8 +38,11 @@ class Parts:
     exports: Exports
     imports: ImportDialog
     reports: Reports
-    text_size: TextSize
+    preferences: Preferences
     wake: Callable[[], None]  # draw the window soon
+    look: theme.Theme
+    run: Callable[[str], None]  # a command of the registry, by id
+    do: Callable[[str, Any], None]  # an action of a desk, by name
 
 
 class Actions:
@@ -51,9 +53,11 @@ class Actions:
         self.leaving = False
         self._parts = parts
         self._last_folder = str(Path.cwd())
+        self.guard = Guarding(parts.session, parts.dialogs, parts.reports, self._save)
         self._actions: dict[str, Callable[[Any], None]] = {
             "goto_view": self.goto_view,
             "open": self.open_path,
+            "follow": self.follow_run,
             "undo": lambda _: self._take_back(self.session.undo.undo, "undone"),
             "redo": lambda _: self._take_back(self.session.undo.redo, "done again"),
         }
@@ -85,11 +89,14 @@ class Actions:
         self._parts.viewport.go_home()
 
     def open_dialog(self, kind: str) -> None:
-        """Ask for a "scene" or "run" folder and open it, or for a run to put "beside" the open model."""
+        """Ask for a "scene" or "run" folder and open it, for a run to "follow", or for one to put "beside" the open model."""
         scene, folder = self.session.scene, self._last_folder
-        if kind in ("run", "beside") and scene is not None:  # the others lie beside the present one
+        if kind in ("run", "beside", "follow") and scene is not None:  # the others lie beside the present one
             folder = str(Path(scene.run_folder).parent)
-        then = self.open_path if kind != "beside" else lambda path: self.send(messages.OpenBeside(path))
+        then = {
+            "beside": lambda path: self.send(messages.OpenBeside(path)),
+            "follow": self.follow_run,
+        }.get(kind, self.open_path)
         self._parts.dialogs.choose(kind, folder, then, self._method_choice() if kind == "scene" else None)
 
     def _method_choice(self) -> Choice:
@@ -115,10 +122,8 @@ class Actions:
 
     def export_views(self) -> None:
         """Ask for a file and write the table of views into it."""
-        scene = self.session.scene
-        folder = (
-            Path(scene.run_folder) if scene and Path(scene.run_folder).is_dir() else Path(self._last_folder)
-        )
+        folder = self.session.output_folder()
+        folder = folder if folder.is_dir() else Path(self._last_folder)
 
         def write(path: str) -> None:
             try:
@@ -132,10 +137,14 @@ class Actions:
 
     def toggle_help(self) -> None:
         """Show or hide the list of commands."""
-        self._parts.dialogs.toggle_help()
+        self.do("help.toggle")
 
     def quit(self) -> None:
-        """Leave; training is saved by the worker as it stops."""
+        """Leave, after asking about what would be lost; training is saved by the worker as it stops."""
+        self.guard.ask("Quit", self.leave)
+
+    def leave(self) -> None:
+        """Leave now."""
         self.leaving = True
 
     # --- what panels, menus and dialogs ask for ---------------------------------------------------------------
@@ -164,7 +173,9 @@ class Actions:
             self._parts.reports.note(f"{label[:1].lower()}{label[1:]}: {what}")
 
     def open_path(self, path: str) -> None:
-        """Open what a path holds: a scene, a run or "demo"; say what anything else is and what to do with it."""
+        """Open what a path holds: a scene, a run or "demo", a camera path, the view of a screenshot; say what anything else is
+        and what to do with it.
+        """
         from engine.datasets.recognise import NotASceneError, recognise
 
         self._last_folder = str(Path(path).parent)
@@ -173,9 +184,11 @@ class Actions:
             return
         found = recognise(path)
         if found.kind == "run":
-            self.send(messages.OpenRun(str(found.path)))
+            self._open(messages.OpenRun(str(found.path)))
         elif found.is_scene or found.kind == "missing":  # of nothing the worker says so
-            self.send(messages.OpenScene(path, self.session.method, start=path in BUILT_IN))
+            self._open(messages.OpenScene(path, self.session.method, start=path in BUILT_IN))
+        elif found.kind == "camera_path" or (found.kind == "unknown" and path.lower().endswith(".json")):
+            self.do("path.open", path)
         elif found.kind in ("photos", "video"):
             self._parts.imports.ask(str(found.path))
         elif found.kind == "inside":
@@ -184,32 +197,16 @@ class Actions:
         else:
             self._parts.dialogs.error("This is no scene", (str(NotASceneError(Path(path), found)),))
 
-    def window_items(self) -> list[Any]:
-        """Return what the View menu says of the window: label, action, whether it is on (None: no toggle)."""
-        columns = self._parts.columns
+    def follow_run(self, path: str) -> None:
+        """Watch a run that another process trains."""
+        self._open(messages.OpenRun(path, follow=True))
 
-        def toggler(slot: str) -> Callable[[], None]:
-            return lambda: columns.toggle(slot)
+    def _open(self, command: messages.Command) -> None:
+        self.guard.ask("Open", lambda: self.send(command))
 
-        def shown(slot: str) -> Callable[[], bool]:
-            return lambda: getattr(columns.layout, f"show_{slot}")
-
-        return [
-            *(
-                (f"{slot.capitalize()} panels", toggler(slot), shown(slot))
-                for slot in ("left", "right", "bottom")
-            ),
-            ("Larger text", lambda: self._zoom_text(1.1), None),
-            ("Smaller text", lambda: self._zoom_text(1 / 1.1), None),
-            ("Reset layout", self._reset_layout, None),
-        ]
-
-    def _zoom_text(self, factor: float) -> None:
-        scale = self._parts.text_size.zoom(factor)
-        self._parts.reports.note(f"text at {scale:.0%}; spacing follows at the next start")
-
-    def _reset_layout(self) -> None:
-        columns = self._parts.columns
-        width, height = dpg.get_viewport_client_width(), dpg.get_viewport_client_height()
-        columns.layout = replace(lay.Layout(), recent=columns.layout.recent, width=width, height=height)
-        self._parts.text_size.show()
+    def _save(self, action: str) -> None:
+        """Save one of the things that `app.guard` names."""
+        if action == "save_checkpoint":
+            self.send(messages.SaveCheckpoint())
+        else:
+            self.do(action)

@@ -18,12 +18,12 @@ from app.view.frusta import AXIS_COLOURS
 
 GIZMO_RADIUS = 30
 LEGEND_SIZE = (180, 8)
-CHIP: theme.Colour = (16, 18, 22, 205)
+SHADOW, LIGHT = (16, 18, 22, 205), (255, 255, 255, 230)  # of the split line, which lies on pictures
 
 
 @dataclass(frozen=True)
 class Chip:
-    """A short text on a dark plate; (x, y) is its top left corner in the viewport."""
+    """A short text on a plate; (x, y) is its top left corner in the viewport."""
 
     text: str
     x: float
@@ -37,9 +37,14 @@ class Annotations:
     def __init__(self, drawlist: int | str, look: theme.Theme) -> None:
         self._look = look
         self._layers = {
-            name: dpg.add_draw_layer(parent=drawlist) for name in ("legend", "split", "gizmo", "chips")
+            name: dpg.add_draw_layer(parent=drawlist)
+            for name in ("legend", "quality", "split", "gizmo", "chips")
         }
         self._shown: dict[str, Any] = {}
+
+    def restyle(self) -> None:
+        """Draw everything again: colours or sizes are others."""
+        self._shown.clear()
 
     def _redraw(self, name: str, key: Any, draw: Callable[[int | str], None]) -> bool:
         if self._shown.get(name) == key:
@@ -92,7 +97,9 @@ class Annotations:
                 width, height = dpg.get_text_size(chip.text) or (8 * len(chip.text), px(15))
                 pad_x, pad_y = px(9), px(5)
                 low, high = [chip.x, chip.y], [chip.x + width + 2 * pad_x, chip.y + height + 2 * pad_y]
-                dpg.draw_rectangle(low, high, color=CHIP, fill=CHIP, rounding=px(6), parent=layer)
+                dpg.draw_rectangle(
+                    low, high, color=theme.PLATE, fill=theme.PLATE, rounding=px(6), parent=layer
+                )
                 place = [chip.x + pad_x, chip.y + pad_y]
                 dpg.draw_text(place, chip.text, size=px(theme.FONT_PX), color=chip.colour, parent=layer)
 
@@ -104,12 +111,12 @@ class Annotations:
         def draw(layer: int | str) -> None:
             px = self._look.sizes.px
             for colour, thickness in (
-                (CHIP, px(3)),
-                ((255, 255, 255, 230), px(1)),
+                (SHADOW, px(3)),
+                (LIGHT, px(1)),
             ):  # seen on white and on black
                 dpg.draw_line([x, 0], [x, height], color=colour, thickness=thickness, parent=layer)
             middle, r = height / 2, px(11)
-            dpg.draw_circle([x, middle], r, color=(255, 255, 255, 230), fill=theme.FLOATING, parent=layer)
+            dpg.draw_circle([x, middle], r, color=LIGHT, fill=theme.FLOATING, parent=layer)
             for side in (-1, 1):
                 tip = [x + side * 0.62 * r, middle]
                 back = x + side * 0.25 * r
@@ -123,25 +130,32 @@ class Annotations:
                 if not 0 <= place <= width - plate:  # the part of that side is too narrow for its name
                     continue
                 low, high = [place, height - px(36)], [place + plate, height - px(12)]
-                dpg.draw_rectangle(low, high, color=CHIP, fill=CHIP, rounding=px(6), parent=layer)
+                dpg.draw_rectangle(
+                    low, high, color=theme.PLATE, fill=theme.PLATE, rounding=px(6), parent=layer
+                )
                 corner = [low[0] + px(7), low[1] + px(4)]
                 dpg.draw_text(corner, text, size=px(theme.FONT_PX), color=theme.TEXT, parent=layer)
 
         return self._redraw("split", None if x is None else (round(x), width, height, sides), draw)
 
     def legend(
-        self, legend: tuple[float, float, str] | None, colours: np.ndarray | None, height: int
+        self,
+        legend: tuple[float, float, str] | None,
+        colours: np.ndarray | None,
+        height: int,
+        above: float = 0.0,
+        name: str = "legend",
     ) -> bool:
-        """Show the scale of a false-colour picture at the bottom left: `colours [n,3]` from low to high, 0..255."""
-        key = None if legend is None or colours is None else (*legend, height, colours.tobytes())
+        """Show the scale of false colours at the bottom left, above so many others: `colours [n,3]`, low to high, 0..255."""
+        key = None if legend is None or colours is None else (*legend, height, above, colours.tobytes())
 
         def draw(layer: int | str) -> None:
             px = self._look.sizes.px
             low, high, label = legend
             width, thick = px(LEGEND_SIZE[0]), px(LEGEND_SIZE[1])
-            x, y = px(22), height - px(42)
+            x, y = px(22), height - px(42) - round(above * px(66))
             plate = [x - px(10), y - px(26)], [x + width + px(10), y + thick + px(24)]
-            dpg.draw_rectangle(*plate, color=CHIP, fill=CHIP, rounding=px(6), parent=layer)
+            dpg.draw_rectangle(*plate, color=theme.PLATE, fill=theme.PLATE, rounding=px(6), parent=layer)
             step = width / len(colours)
             for i, colour in enumerate(colours):
                 box = [x + i * step, y], [x + (i + 1) * step, y + thick]
@@ -156,4 +170,4 @@ class Annotations:
             place = [x + width - 0.55 * size * len(text), y + thick + px(4)]
             dpg.draw_text(place, text, size=size, color=theme.MUTED, parent=layer)
 
-        return self._redraw("legend", key, draw)
+        return self._redraw(name, key, draw)

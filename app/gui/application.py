@@ -20,13 +20,14 @@ from typing import Any
 import dearpygui.dearpygui as dpg
 
 from app.gl.context import GLError
-from app.gui import formats, session_feed, theme
+from app.gui import effects, formats, session_feed, theme
 from app.gui import layout as lay
 from app.gui.actions import Actions, Parts
+from app.gui.closing import CloseButton
 from app.gui.columns import Columns
 from app.gui.desks import DESKS
 from app.gui.dialogs import Dialogs
-from app.gui.drops import Drops, one_path
+from app.gui.drops import Drops, one_path, too_many
 from app.gui.exports import Exports
 from app.gui.idle import Pacer, make_watch, yield_to_window
 from app.gui.import_dialog import ImportDialog
@@ -35,13 +36,14 @@ from app.gui.menu import MenuBar
 from app.gui.panel import PanelContext
 from app.gui.panels import PANELS
 from app.gui.photos import PhotoCache
+from app.gui.preferences import Preferences
 from app.gui.reports import Reports
 from app.gui.statusbar import StatusBar
 from app.gui.surfaces import CopySurface, SurfaceError, open_surface
-from app.gui.text_size import TextSize, made_scale
+from app.gui.toasts import Toasts
 from app.gui.viewport import Viewport
-from app.gui.welcome import Welcome
 from app.session import Session
+from app.settings import Settings, settings_file
 from engine import messages
 from engine.datasets.recognise import BUILT_IN
 from engine.messages import Event, Logged, TrainState
@@ -71,12 +73,15 @@ class App:
         self._shown_stats: Any = None
         self._refresh_key: Any = None
         self._capture: tuple[str, str, bytes] | None = None  # that was looked over last
-        self._make(lay.load(self.layout_path), ui_scale or theme.detected_scale())
+        self.preferences = Preferences(self.session, settings_file(), theme.detected_scale(), ui_scale)
+        self._make(lay.load(self.layout_path))
         self._build()
+        self.preferences.listen(self._settings_changed)
 
-    def _make(self, layout: lay.Layout, desk_scale: float) -> None:
+    def _make(self, layout: lay.Layout) -> None:
         """Create the parts. The Dear PyGui context and the OS window exist."""
-        self.look = theme.install(made_scale(desk_scale, layout.font_scale))
+        self.look = theme.install(self.preferences.scale)
+        dpg.set_viewport_clear_color(theme.BACKGROUND)
         self.dialogs = Dialogs(self.look, self.size)
         self.reports = Reports(self.dialogs.error, self._wake)
         photos = PhotoCache(getattr(self.worker, "photo", lambda index: None))
@@ -94,10 +99,10 @@ class App:
             lambda path: self.actions.open_path(path),
             lambda text: self.reports.emit(Logged("info", text)),
         )
-        text_size = TextSize(self.columns, desk_scale)
         parts = Parts(
             self.session, send, self.viewport, self.dialogs, self.columns, self.exports, self.imports, self.reports,
-            text_size, self._wake,
+            self.preferences, self._wake, self.look, lambda name: self.actions.run(name),
+            lambda action, argument: self.actions.do(action, argument),
         )  # fmt: skip
         self.actions = Actions(parts)
         self.desks = [make(parts) for make in DESKS]
@@ -105,23 +110,26 @@ class App:
             self.actions.register(desk.actions())
         self.menu = MenuBar(self.look, self.actions.run)
         self.status = StatusBar(self.look)
-        self.welcome = Welcome(self.look, self.actions.run, self.actions.open_path)
+        self.dialogs.escapes.append(self.imports.dismiss)
         self.input = Input(
-            self.viewport, self.actions.run, lambda: self.dialogs.blocking or self.imports.blocking
+            self.viewport,
+            self.actions.run,
+            lambda: self.dialogs.blocking or self.imports.blocking,
+            self._answer,
         )
-        self.drops = Drops()
+        self.toasts = Toasts(self.look, self.reports.notices)
+        self.drops, self.close_button = Drops(), CloseButton()
         self.pacer = Pacer(make_watch())
         yield_to_window(next((t for t in threading.enumerate() if t.name == WORKER_THREAD), None))
 
     def _build(self) -> None:
         """Create all widgets."""
         actions = self.actions
-        self.menu.build(actions.window_items())
+        self.menu.build()
         context = PanelContext(self.session, actions.send, actions.run, actions.do, self.look.sizes.scale)
         self.columns.build(context)
         self.viewport.build(self.columns.windows["viewport"])
         self.status.build(self.columns.windows["status"])
-        self.welcome.build()
         self.input.build()
         self._show_recent()
 
@@ -132,16 +140,37 @@ class App:
     def _wake(self) -> None:
         self._stale = True
 
+    def _settings_changed(self, before: Settings, after: Settings) -> None:
+        """Put settings into effect that are others than before; who reads them all the time needs no word."""
+        if self.preferences.recolour() | self.preferences.rescale(self.look):
+            self.columns.rescale()
+            self.viewport.restyle()
+        effects.on_view(self.session, before, after)
+        if after.viewport.frame_rate != before.viewport.frame_rate:
+            self.pacer.active_s = 1.0 / after.viewport.frame_rate
+        if after.viewport.vertical_sync != before.viewport.vertical_sync:
+            dpg.set_viewport_vsync(after.viewport.vertical_sync)
+        if after.training.autosave != before.training.autosave:
+            self.actions.send(messages.SetAutosave(60.0 * after.training.autosave))
+        self._refreshed_s = -1e9
+        self._wake()
+
+    def _answer(self, key: str) -> bool:
+        """Let what lies on top have Esc or Enter; return whether anything did."""
+        taken = self.dialogs.escape() if key == "Esc" else self.dialogs.enter()
+        self._stale |= taken
+        return taken
+
     def _show_recent(self) -> None:
-        recent = self.columns.layout.recent
-        self.menu.set_recent(recent, self.actions.open_path)
-        self.welcome.set_recent(recent)
+        self._recent = self.columns.layout.recent
+        self.menu.set_recent(self._recent, self.actions.open_path)
 
     # --- presenting -------------------------------------------------------------------------------------------
 
     def open_surface(self) -> None:
         """Find a way to present; after the first frame of the window."""
         self.drops.watch()
+        self.close_button.watch()
         surface, reason = open_surface(self._present, self._interop)
         self.viewport.attach(surface)
         self.status.present_reason = reason
@@ -196,9 +225,17 @@ class App:
                 self._on_event(event)
             except Exception as error:
                 self.reports.failed("An event could not be shown", error)
+        if self.close_button.take():
+            self.actions.quit()
+            self._wake()
+        self.actions.guard.update()
         for paths in self.drops.take():
-            if not self.dialogs.blocking and (path := one_path(paths)) is not None:
+            if self.dialogs.blocking:
+                self.reports.note("answer the question first, then drop it again")
+            elif (path := one_path(paths)) is not None:
                 self.actions.do("open", path)
+            elif paths:
+                self.reports.tell(too_many(paths), "warning", key="drop")
         stats = self.worker.stats()
         if stats is not None and stats is not self.session.stats:
             session_feed.apply_stats(self.session, stats)
@@ -226,20 +263,19 @@ class App:
             self.viewport.cameras_moved()
         elif isinstance(event, messages.BoxesReady):
             self.viewport.boxes_ready(event)
-        elif isinstance(event, messages.OutOfMemory):
-            self.viewport.request_failed()
-            offers = [(offer.label, partial(self._take_offer, offer)) for offer in event.offers]
-            self.dialogs.error(event.what, event.chain, offers)
         elif isinstance(event, messages.Failed):
             self.viewport.request_failed()
-            if event.fatal or not any(word in event.what.lower() for word in _QUIET_FAILURES):
-                self.dialogs.error(event.what, event.chain)
+            quiet = any(word in event.what.lower() for word in _QUIET_FAILURES)
+            if event.fatal or event.offers or not quiet:
+                offers = [(offer.label, partial(self._take_offer, offer)) for offer in event.offers]
+                self.dialogs.error(event.what, event.chain, offers, event.trace)
         elif isinstance(event, messages.JobProgress):
-            self.reports.note(f"exporting, {event.done:,} of {event.total:,} frames")
+            of = f" of {event.total:,} frames" if event.total else " pictures of the time-lapse"
+            self.reports.note(f"exporting, {event.done:,}{of}")
         elif isinstance(event, messages.JobEnded):
             self._job_ended(event)
         elif isinstance(event, messages.CheckpointSaved):
-            self.reports.note(f"saved step {event.step:,}")
+            self.reports.tell(f"Saved step {event.step:,}", key="saved")
         for desk in self.desks:
             desk.on_event(event)
         self.columns.on_event(event)
@@ -270,9 +306,13 @@ class App:
         if event.outcome == "failed":
             self.dialogs.error("The export failed", (event.detail,))
         elif event.outcome == "finished":
-            self.reports.note(f"video written: {event.detail}")
+            self.reports.tell(
+                f"Export written: {Path(event.detail).name}",
+                button="Open folder",
+                act=lambda: self.actions.do("export.open_folder", event.detail),
+            )
         else:
-            self.reports.note("export cancelled")
+            self.reports.tell(event.detail)
 
     def _refresh(self, now: float) -> None:
         period = REFRESH_AWAKE_S if self.pacer.awake else REFRESH_IDLE_S
@@ -284,17 +324,23 @@ class App:
         self.session.ui_fps, self.session.frame_fps = float(len(self._draws)), self.viewport.fps()
         width, height = self.size()
         panels = self.session.view.show_panels
-        places = self.columns.place(width, height, self.menu.place(panels, width), panels)
+        menu, timeline = self.menu.place(panels, width), self.session.timeline.shown
+        places = self.columns.place(width, height, menu, panels, timeline)
         self.viewport.place(places.viewport)
         self.columns.refresh(self.session)
-        self.welcome.refresh(self.session, places.viewport)
+        if self.columns.layout.recent != self._recent:
+            self._show_recent()
         self._stale |= self.imports.refresh()
+        if self.toasts.refresh(places.viewport):
+            self._stale = True
+            if self.dialogs.error_window is not None:  # it stays on top
+                dpg.focus_item(self.dialogs.error_window)
         if panels:
             self.menu.refresh(self.session, width)
             self.status.refresh(self.session, self.reports.current_note())
         self._numbers_stale |= self.session.stats is not self._shown_stats
         self._shown_stats = self.session.stats
-        key = (self.session.state, panels, width, height)
+        key = (self.session.state, panels, timeline, width, height)
         if key != self._refresh_key:
             self._refresh_key = key
             self._stale = True
@@ -353,8 +399,11 @@ class App:
         if width > 0 and height > 0:
             layout = replace(layout, width=width, height=height)
         lay.save(layout, self.layout_path)
+        for desk in self.desks:
+            desk.close()
         self.exports.stop_all()
         self.imports.stop()
         self.drops.stop()
+        self.close_button.stop()
         self.viewport.release()
         self.pacer.close()

@@ -6,6 +6,8 @@ Lines are drawn with the camera of the frame that is shown, so they never swim a
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import dearpygui.dearpygui as dpg
@@ -22,16 +24,21 @@ from app.session import Session
 from app.view.camera import ViewCamera
 from engine.messages import Frame
 
-_PLAIN = np.array([[theme.BACKGROUND]], np.uint8)
-
 
 class Canvas:
     """Draws when something changed; `present` once a turn."""
 
-    def __init__(self, session: Session, layers: OverlayLayers, photos: PhotoCache) -> None:
+    def __init__(
+        self,
+        session: Session,
+        layers: OverlayLayers,
+        photos: PhotoCache,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.frame: Frame | None = None
         self.changed = True  # what is shown is out of date
-        self._session, self._layers, self._photos = session, layers, photos
+        self.other_shown = False  # while blinking: the photo or the model beside, not the render
+        self._session, self._layers, self._photos, self._clock = session, layers, photos, clock
         self._surface: Surface | None = None
         self._picture: PicturePass | None = None
         self._overlays: OverlayPass | None = None
@@ -113,6 +120,15 @@ class Canvas:
         self._hand_back()
         self.changed = True
 
+    def restyle(self) -> None:
+        """Show nothing, and lines, in the colours of now; the next frame does the rest."""
+        self._layers.restyle()
+        if self.frame is None:
+            self.clear()
+        elif self.frame.step == 0:
+            self.set_frame(self.frame)
+        self.changed = True
+
     def set_frame(self, frame: Frame) -> None:
         """Show a new frame; nothing of a model that was never trained, whose fog would hide cameras, points and box."""
         if frame.step == 0:
@@ -147,23 +163,47 @@ class Canvas:
 
     def photo_mode(self) -> str:
         """Return how much of something else is shown: "photo" or "split" of a capture view's photo, "beside" of the
-        other model's picture left of the split, or "off".
+        other model's picture left of the split, all of the "difference" of both models, or "off".
         """
-        view = self._session.view
-        if view.ground_truth == "beside":
-            return "beside" if self.frame is not None and self.frame.beside is not None else "off"
+        view, frame = self._session.view, self.frame
+        if view.ground_truth in ("beside", "difference"):
+            there = frame is not None and frame.beside is not None
+            if not there or (frame.beside_legend is None) == (view.ground_truth == "difference"):
+                return "off"  # the frame is of before
+            return view.ground_truth
         return view.ground_truth if view.view_index is not None else "off"
 
     @property
     def split(self) -> bool:
         """Whether the split line is shown."""
-        return self.photo_mode() in ("split", "beside")
+        return self.photo_mode() in ("split", "beside") and not self.blinking
+
+    @property
+    def blinking(self) -> bool:
+        """Whether two pictures are shown in turn. Both are there already, so that costs the worker nothing."""
+        return self._session.view.blink and self.photo_mode() in ("photo", "split", "beside")
+
+    @property
+    def legend(self) -> tuple[float, float, str] | None:
+        """The scale of the colours that are shown."""
+        if self.frame is None:
+            return None
+        return self.frame.beside_legend if self.photo_mode() == "difference" else self.frame.legend
+
+    def _blink(self) -> None:
+        """Show the other one of the two when it is time."""
+        rate = self._session.view.blink_hz
+        other = self.blinking and int(2.0 * rate * self._clock()) % 2 == 1
+        if other != self.other_shown:
+            self.other_shown = other
+            self.changed = True
 
     def _beside(self) -> np.ndarray:
         """Return the picture [h,w,3] of the model beside; nothing of one that was never trained, as of the open one."""
         picture, one = self.frame.beside[..., :3], self._session.beside
-        if one is not None and one.stats is not None and one.stats.step == 0:
-            return np.broadcast_to(_PLAIN[0, 0, :3], picture.shape)
+        untrained = one is not None and one.stats is not None and one.stats.step == 0
+        if untrained and self.frame.beside_legend is None:
+            return np.broadcast_to(np.array(theme.BACKGROUND[:3], np.uint8), picture.shape)
         return picture
 
     def present(self, camera: ViewCamera, hovered: int | None, eye: np.ndarray) -> bool:
@@ -172,6 +212,7 @@ class Canvas:
             self._hand_back()
             self.changed = True
         self._follow_photo()
+        self._blink()
         surface = self._surface
         if not self.changed or surface is None or not surface.ready:
             return self.changed
@@ -179,7 +220,7 @@ class Canvas:
         if isinstance(surface, DrawnSurface):
             surface.paint(lambda target, width, height: self._draw(camera, target, width, height))
         elif isinstance(surface, PlainSurface):
-            surface.show(_PLAIN if self.frame is None else self.frame.rgba)
+            surface.show(np.array([[theme.BACKGROUND]], np.uint8) if self.frame is None else self.frame.rgba)
         self._show_image(surface)
         return True
 
@@ -188,12 +229,12 @@ class Canvas:
         if self._picture is None:
             return
         view, mode = self._session.view, self.photo_mode()
-        if mode == "beside":
+        if mode in ("beside", "difference"):
             photo, shown = self._beside(), (-1, self.frame.serial)
         else:
             photo = None if mode == "off" else self._photos.get(view.view_index)
             shown = None if photo is None else (view.view_index, id(photo))
-        key = (shown, mode, view.split if self.split else 0.0)
+        key = (shown, mode, view.split if self.split else float(self.blinking))
         if key == self._photo_shown:
             return
         if self._photo_shown is None or self._photo_shown[0] != shown:
@@ -205,12 +246,16 @@ class Canvas:
     def _draw(self, camera: ViewCamera, target: Target, width: int, height: int) -> None:
         """Picture, photo, lines, in this order, into the surface's target."""
         mode, split = self.photo_mode(), self._session.view.split
-        x, y, w, h = (0.0, 0.0, width, height) if mode == "beside" else camera.photo_rect(width, height)
-        until = {"off": -1.0, "photo": 2.0}.get(mode, split)
+        whole = mode in ("beside", "difference")
+        x, y, w, h = (0.0, 0.0, width, height) if whole else camera.photo_rect(width, height)
+        until = {"off": -1.0, "photo": 2.0, "difference": 2.0}.get(mode, split)
+        if self.blinking:
+            until = 2.0 if self.other_shown else -1.0
         self._picture.draw(target, width, height, (x / width, y / height, w / width, h / height), until)
-        if self.frame is not None and mode != "photo":
+        only_photo = until > 1.0 and not whole
+        if self.frame is not None and not only_photo and not self._session.timeline.preview:
             shown = self.frame.request.camera
-            left = round(split * width) if mode == "split" else 0
+            left = round(split * width) if mode == "split" and not self.blinking else 0
             names = self._layers.names()
             self._overlays.draw(target, width, height, shown, self._picture.depth, names, left)
 

@@ -21,6 +21,7 @@ TITLES = {
     "scene": "Open a folder of posed photos",
     "run": "Open a run folder or a file of voxels",
     "beside": "Open a run of the same scene beside",
+    "follow": "Open a run that another process trains",
 }
 LISTED = 300  # folders; somebody with more types the path
 WIDTH, HEIGHT = 640, 480
@@ -92,8 +93,8 @@ class FolderChooser:
             self._list = dpg.add_child_window(height=-px(74), border=False)
             self._word = dpg.add_text("", color=theme.MUTED, wrap=wide - px(30))
             with dpg.group(horizontal=True):
-                button = dpg.add_button(label="Open", width=px(120), callback=self._accept)
-                dpg.bind_item_theme(button, look.primary)
+                self._open = dpg.add_button(label="Open", width=px(120), callback=self.accept)
+                dpg.bind_item_theme(self._open, look.primary)
                 dpg.add_button(label="Cancel", width=px(120), callback=self.close)
                 if choice is not None:
                     dpg.add_text(choice.label, color=theme.MUTED, indent=px(300))
@@ -102,6 +103,12 @@ class FolderChooser:
                         callback=lambda sender, value: choice.act(value),
                     )  # fmt: skip
         self.show(self._folder)
+        dpg.focus_item(self._open)
+
+    @property
+    def ready(self) -> bool:
+        """Whether Enter means Open: the keyboard is at that button, not at another or in the field."""
+        return dpg.does_item_exist(self.window) and dpg.is_item_focused(self._open)
 
     @property
     def path(self) -> Path:
@@ -153,13 +160,16 @@ class FolderChooser:
         path = self.path
         found = recognise(path)
         if found.is_scene or found.kind == "run":
-            self._accept()
+            self.accept()
         elif path.is_dir():
             self.show(path)
         else:
             dpg.set_value(self._word, f"{found.sentence} {path}")
 
-    def _accept(self) -> None:
+    def accept(self) -> None:
+        """Take what is chosen and close."""
+        if not dpg.does_item_exist(self.window):  # Enter was heard twice
+            return
         path = self.path
         self.close()
         self._then(str(path))

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import math
+
+from app.gui.session_feed import HELD_OUT_PSNR, HELD_OUT_SSIM, PSNR, VOXELS
 from app.session import CurvePoint, Session
 
 BESIDE = "beside "  # before the name of a curve of the model beside
@@ -14,6 +17,11 @@ WATCHED = {
     "Step (ms)": {"step_ms": ("mean of a step", 1.0)},
     "Threads waiting (%)": {"waiting": ("at the end of kernels", 100.0)},
     "Memory (MB)": {"memory_mb": ("whole program", 1.048576)},
+}
+QUALITY = {  # curve -> the plot that it is drawn in, what it says of the one open model
+    PSNR: ("psnr", "training view"),
+    HELD_OUT_PSNR: ("psnr", "held out"),
+    HELD_OUT_SSIM: ("ssim", "held out"),
 }
 _WATCH = {curve: (family, *look) for family, curves in WATCHED.items() for curve, look in curves.items()}
 
@@ -54,3 +62,14 @@ def smoothed(values: list[float], smoothing: float) -> list[float]:
         weight = smoothing * weight + (1.0 - smoothing)
         result.append(mean / weight)
     return result
+
+
+def step_below(value: float) -> float:
+    """Return the largest of 1, 2, 5, 10, 20, ... that is at most `value`, which is at least 1."""
+    decade = 10.0 ** int(math.log10(value) + 1e-9)
+    return max(step * decade for step in (1.0, 2.0, 5.0) if step * decade <= value)
+
+
+def drawn_here(name: str) -> bool:
+    """Whether a curve has a place: of the model beside only quality has, other losses say nothing side by side."""
+    return name != VOXELS and (not name.startswith(BESIDE) or name.removeprefix(BESIDE) in QUALITY)

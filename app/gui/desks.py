@@ -11,7 +11,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from app.gui.export_desk import ExportDesk
+from app.gui.gamepad import GamepadDesk
+from app.gui.help_window import HelpWindow
+from app.gui.inspect_desk import InspectDesk
+from app.gui.palette import Palette
+from app.gui.path_desk import PathDesk
+from app.gui.run_desk import RunDesk
 from app.gui.scene_export_desk import SceneExportDesk
+from app.gui.settings_window import SettingsWindow
+from app.gui.start_desk import StartDesk
+from app.gui.window_desk import WindowDesk
 from engine.messages import Event
 
 if TYPE_CHECKING:
@@ -30,5 +39,20 @@ class Desk(Protocol):
     def update(self, dt: float) -> bool:
         """Take a turn, `dt` seconds after the last one; return whether the window must be drawn anew."""
 
+    def close(self) -> None:
+        """The window is being closed."""
 
-DESKS: tuple[Callable[[Parts], Desk], ...] = (ExportDesk, SceneExportDesk)  # in the order of their turns
+
+DESKS: tuple[Callable[[Parts], Desk], ...] = (  # in the order of their turns
+    WindowDesk,
+    SettingsWindow,
+    StartDesk,
+    HelpWindow,
+    RunDesk,
+    PathDesk,
+    InspectDesk,
+    ExportDesk,
+    SceneExportDesk,
+    GamepadDesk,
+    Palette,  # last: Esc closes it before all others
+)

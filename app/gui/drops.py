@@ -16,6 +16,8 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
+PHOTOS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".tif", ".tiff", ".bmp"})
+
 _CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_char_p))
 
 
@@ -69,10 +71,16 @@ class Drops:
 
 
 def one_path(paths: tuple[str, ...]) -> str | None:
-    """Return what to open of several dropped paths: the folder that they are all files of, else the first."""
-    if not paths:
-        return None
+    """Return what to open of several dropped paths: the folder whose photos they are; None of anything else than one thing."""
+    if len(paths) < 2:
+        return paths[0] if paths else None
     folders = {str(Path(path).parent) for path in paths}
-    if len(paths) > 1 and len(folders) == 1 and all(os.path.isfile(path) for path in paths):
-        return folders.pop()
-    return paths[0]
+    photos = all(os.path.isfile(path) and Path(path).suffix.lower() in PHOTOS for path in paths)
+    return folders.pop() if len(folders) == 1 and photos else None
+
+
+def too_many(paths: tuple[str, ...]) -> str:
+    """Return the sentence for several things that were dropped at once."""
+    names = [Path(path).name for path in paths]
+    told = ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+    return f"{len(names)} things were dropped at once ({told}); drop one scene, run, camera path or screenshot at a time."

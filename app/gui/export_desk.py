@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import dearpygui.dearpygui as dpg
 
+from app.gui.show_folder import show_folder
 from app.gui.surfaces import SurfaceError
 from app.jobs import estimate, timelapse
 from app.jobs.orders import scene_name
@@ -21,7 +19,7 @@ from app.view.view_record import ViewRecord, view_from_screenshot
 from engine.cameras import Camera
 from engine.errors import UserError
 from engine.export.resume import OtherJobError
-from engine.messages import Event, Logged
+from engine.messages import Event, Logged, SceneOpened
 
 if TYPE_CHECKING:
     from app.gui.actions import Parts
@@ -35,6 +33,8 @@ class ExportDesk:
 
     def __init__(self, parts: Parts) -> None:
         self._parts, self.session, self._exports = parts, parts.session, parts.exports
+        self._stills: list[Still] = []  # on their way
+        self._place: tuple[str, bytes] | None = None  # the scene, and its units
         self._estimated_s = -1e9
         self._shown: tuple[Any, ...] = ()
 
@@ -60,7 +60,12 @@ class ExportDesk:
         }
 
     def on_event(self, event: Event) -> None:
-        """Nothing: the jobs tell the session."""
+        """Forget views that were chosen in another scene."""
+        if isinstance(event, SceneOpened):
+            place = event.path, event.data_from_engine.tobytes()
+            if place != self._place:
+                self._place = place
+                self.session.timelapse.cameras.clear()
 
     def update(self, dt: float) -> bool:
         """Keep the estimate, and have the window drawn when a job shows another picture."""
@@ -71,6 +76,11 @@ class ExportDesk:
         shown = tuple((row.job_id, row.state, row.serial) for row in self.session.jobs)
         changed, self._shown = shown != self._shown, shown
         return changed
+
+    def close(self) -> None:
+        """Forget pictures that are on their way; exports are ended, and keep what they have, by the window."""
+        for still in self._stills:
+            still.cancel()
 
     # --- exports ----------------------------------------------------------------------------------------------
 
@@ -110,7 +120,7 @@ class ExportDesk:
 
     def _estimate(self) -> None:
         session, settings = self.session, self.session.export
-        path = getattr(session, "path", None)
+        path = session.path
         frames = estimate.frame_count(settings, None if path is None else path.duration_s)
         stats, frame = session.stats, self._parts.viewport.frame
         ns_per_ray = estimate.NS_PER_RAY
@@ -122,15 +132,10 @@ class ExportDesk:
         session.export_estimate = (seconds, estimate.size_bytes(settings, frames)) if frames else None
 
     def _open_folder(self, path: str) -> None:
-        folder = Path(path) if Path(path).is_dir() else Path(path).parent
         try:
-            if sys.platform == "win32":
-                os.startfile(folder)
-            else:
-                opener = "open" if sys.platform == "darwin" else "xdg-open"
-                subprocess.Popen([opener, str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        except OSError:
-            self._parts.reports.note(f"no program here shows folders; it is {folder}")
+            show_folder(Path(path).parent)
+        except UserError as error:
+            self._parts.reports.note(str(error))
 
     # --- views ------------------------------------------------------------------------------------------------
 
@@ -157,18 +162,23 @@ class ExportDesk:
         except (UserError, SurfaceError) as error:
             self._parts.reports.failed(f"Cannot save {file}", error)
             return
-        self._parts.reports.note(f"saved {file}")
+        self._parts.reports.tell(
+            f"Screenshot saved: {file.name}", button="Open folder", act=lambda: self._open_folder(str(file))
+        )
 
     def _full_screenshot(self) -> None:
         view, file = self.session.view, self._exports.free_name("picture", ".png")
         camera = full_size(self._camera(), *FULL_SIZE)
         look = {"mode": view.mode, "colour_map": view.colour_map, "background": view.background}
+        look["shown"] = self.session.inspect.shown(self.session.scene)
         emit, reports = self._parts.reports.emit, self._parts.reports
 
         def told(text: str, failed: bool) -> None:
             emit(Logged("error" if failed else "info", text[:1].upper() + text[1:]))
 
-        Still(file, camera, self.record(camera), self._parts.send, told, **look).start()
+        still = Still(file, camera, self.record(camera), self._parts.send, told, **look)
+        self._stills = [*(s for s in self._stills if not s.wait(0.0)), still]
+        still.start()
         reports.note(f"rendering {camera.width} x {camera.height} into {file}")
 
     def _copy(self, text_of: Callable[[ViewRecord], str], what: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from app.jobs.orders import FORMATS, ExportOrder, order_of
@@ -35,12 +36,9 @@ class Exports:
         path = Path(settings.file).expanduser() if settings.file else None
         if path is not None and not path.suffix and FORMATS[settings.format]:
             path = path.with_suffix(FORMATS[settings.format])
-        order = order_of(
-            settings, session.scene, getattr(session, "path", None), path or Path(settings.kind), anew
-        )
+        order = order_of(settings, session, path or Path(settings.kind), anew)
         if path is None:
-            path = self._free_path(settings.kind, FORMATS[settings.format], order)
-            order = order_of(settings, session.scene, getattr(session, "path", None), path, anew)
+            order = replace(order, path=self._free_path(settings.kind, FORMATS[settings.format], order))
         return self.begin(order)
 
     def begin(self, order: ExportOrder) -> Path:
@@ -93,7 +91,7 @@ class Exports:
 
     def free_name(self, stem: str, suffix: str) -> Path:
         """Return a file or folder in the run folder that nobody has."""
-        folder = Path(self._session.scene.run_folder or ".")
+        folder = self._session.output_folder()
         path, n, taken = folder / f"{stem}{suffix}", 1, self._under_way()
         while path.exists() or path.absolute() in taken:
             n += 1

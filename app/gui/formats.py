@@ -68,6 +68,12 @@ def short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000.0 else f"{value:.4g}"
 
 
+def legend_range(legend: tuple[float, float, str]) -> str:
+    """Return the two ends of a colour map, with the unit if it is a short one: "0.2 to 1.7 m"; the picture says it in full."""
+    low, high, unit = legend
+    return f"{short(low)} to {short(high)} {unit if len(unit) <= 8 else ''}".rstrip()
+
+
 def structure_change(report: AdaptReport, unit: str = "voxels") -> str:
     """Return what pruning and splitting did: "1,200 voxels dropped, 300 split, 249,000 now"."""
     text = f"{count(report.pruned)} {unit} dropped, {count(report.split)} split, {count(report.after)} now"

@@ -75,6 +75,7 @@ class Pacer:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._watch, self._clock, self._sleep = watch, clock, sleep
+        self.active_s = ACTIVE_S  # between two redraws while somebody uses the window
         self._drawn_s = -1e9
         self._touched_s = clock()
 
@@ -92,7 +93,7 @@ class Pacer:
         if self._watch is not None and self._watch.changed():
             self.touch()
         if self.awake:
-            left = self._drawn_s + ACTIVE_S - self._clock()
+            left = self._drawn_s + self.active_s - self._clock()
         else:
             left = NAP_S
         if left > 0.0:
@@ -105,7 +106,7 @@ class Pacer:
         """
         since = self._clock() - self._drawn_s
         if self.awake or changed:
-            return since >= 0.9 * ACTIVE_S
+            return since >= 0.9 * self.active_s
         if numbers and since >= NUMBERS_S:
             return True
         return since >= (SLEEP_S if self._watch is not None else LISTEN_S)

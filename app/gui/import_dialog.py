@@ -63,6 +63,13 @@ class ImportDialog:
         """Whether an import is under way."""
         return self._run is not None and self._run.outcome is None
 
+    def dismiss(self) -> bool:
+        """Close the form without an import, as Escape does; return whether it was open."""
+        blocking = self.blocking
+        if blocking:
+            self._close()
+        return blocking
+
     def ask(self, source: str = "") -> None:
         """Show the form for a folder of photos or a video; while an import runs, its progress instead."""
         if self.running:

@@ -13,51 +13,16 @@ from collections.abc import Callable
 import dearpygui.dearpygui as dpg
 
 from app import commands
+from app.gui.keyboard import CTRL, SHIFT, WALKING, chord, down, key_names, typing, walk, walking
 from app.gui.viewport import Viewport
-from app.view.controllers import LOOK, ORBIT, PAN
+from app.view.controllers import PAN
+from app.view.gestures import drag_of
 
 CLICK_PX = 4  # a press that moves less is a click
 HOVER_S = 0.05  # between two looks for the frustum under the mouse
 FLY_KEYS = "wasdqe"
-_BUTTONS = {0: ORBIT, 1: LOOK, 2: PAN}
-_CTRL, _SHIFT = (dpg.mvKey_LControl, dpg.mvKey_RControl), (dpg.mvKey_LShift, dpg.mvKey_RShift)
-_REPEATING = frozenset({"[", "]", "."})
-_TYPING = (
-    "mvInputText",
-    "mvInputInt",
-    "mvInputFloat",
-    "mvInputDouble",
-    "mvInputFloatMulti",
-    "mvInputIntMulti",
-    "mvDragFloat",
-    "mvDragInt",
-    "mvSliderFloat",
-    "mvSliderInt",
-)
-
-
-def key_names() -> dict[int, str]:
-    """Return {Dear PyGui key: the registry's name of it}."""
-    names = {getattr(dpg, f"mvKey_{c}"): c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"}
-    names |= {getattr(dpg, f"mvKey_NumPad{c}"): c for c in "0123456789"}
-    return names | {
-        dpg.mvKey_Open_Brace: "[",
-        dpg.mvKey_Close_Brace: "]",
-        dpg.mvKey_Prior: "[",  # page up and down: for keyboards on which brackets need two hands
-        dpg.mvKey_Next: "]",
-        dpg.mvKey_Period: ".",
-        dpg.mvKey_Decimal: ".",
-        dpg.mvKey_Slash: "/",
-        dpg.mvKey_Tab: "Tab",
-        dpg.mvKey_F1: "?",
-    }
-
-
-def chord(name: str, ctrl: bool, shift: bool) -> str:
-    """Return a shortcut as the registry spells it."""
-    if name == "/" and shift:
-        name, shift = "?", False
-    return ("Ctrl+" if ctrl else "") + ("Shift+" if shift else "") + name
+BUTTONS = (0, 1, 2)
+_REPEATING = frozenset({"[", "]", ".", "Left", "Right"})
 
 
 class Input:
@@ -68,14 +33,18 @@ class Input:
         viewport: Viewport,
         run: Callable[[str], None],
         blocked: Callable[[], bool],
+        answer: Callable[[str], bool] = lambda key: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`answer` gets Esc and Enter first and returns whether it took them."""
         self._viewport, self._run, self._blocked, self._clock = viewport, run, blocked, clock
+        self._answer = answer
         self._names = key_names()
         self._fly_codes = {getattr(dpg, f"mvKey_{c.upper()}"): c for c in FLY_KEYS}
         self._mouse = (0.0, 0.0)
         self._pressed_at: tuple[float, float] | None = None
         self._button: int | None = None
+        self._kind = PAN  # of the drag
         self._pulling_split = False
         self._pulling_box = False
         self._pulling_tool = False
@@ -113,10 +82,18 @@ class Input:
         elif self._pulling_tool:
             self._viewport.drag_tool(*self._local())
         elif self._button is not None and moved:
-            self._viewport.controller.drag(dx, dy)
+            self._viewport.controller.drag(*self._as_set(dx, dy))
         elif moved or happened:
             self._look_under_mouse(x, y)
         return moved or happened | self._poll_keys() | (self._button is not None)
+
+    def _as_set(self, dx: float, dy: float) -> tuple[float, float]:
+        """Return a drag as the settings want it: a pan follows the mouse, turns may be faster or the other way round."""
+        mouse = self._viewport.session.settings.mouse
+        if self._kind == PAN:
+            return dx, dy
+        across, along = (-1 if mouse.invert_horizontal else 1), (-1 if mouse.invert_vertical else 1)
+        return across * mouse.turn_speed * dx, along * mouse.turn_speed * dy
 
     def _look_under_mouse(self, x: float, y: float) -> None:
         if not self.over_viewport():
@@ -136,9 +113,10 @@ class Input:
     def _press(self, button: int) -> None:
         self._happened = True
         self._mouse = tuple(dpg.get_mouse_pos(local=False))
-        if self._button is not None or button not in _BUTTONS or not self.over_viewport():
+        if self._button is not None or button not in BUTTONS or not self.over_viewport():
             return
         viewport, x, y = self._viewport, *self._local()
+        walk(False)
         self._button = button
         self._pressed_at = self._mouse
         if button == 0 and viewport.over_split(x):
@@ -147,11 +125,12 @@ class Input:
         if button == 0 and viewport.session.view.edit_box and viewport.take_handle(x, y):
             self._pulling_box = True
             return
-        if button == 0 and not self._modifier(*_SHIFT) and viewport.take_tool(x, y):
+        if button == 0 and not self._modifier(*SHIFT) and viewport.take_tool(x, y):
             self._pulling_tool = True
             return
-        kind = PAN if button == 0 and self._modifier(*_SHIFT) else _BUTTONS[button]
-        viewport.controller.press(kind, viewport.depth_at(x, y))
+        mouse = viewport.session.settings.mouse
+        self._kind = drag_of(mouse.buttons, button, self._modifier(*SHIFT))
+        viewport.controller.press(self._kind, viewport.depth_at(x, y))
 
     def _release(self, button: int) -> None:
         self._happened = True
@@ -185,7 +164,7 @@ class Input:
     def _poll_keys(self) -> bool:
         self._held = {code for code in self._held if dpg.is_key_down(code)}
         keys = {self._fly_codes[code] for code in self._held if code in self._fly_codes}
-        if keys and _down(*_SHIFT):
+        if keys and down(*SHIFT):
             keys.add("shift")
         self._viewport.controller.hold(keys)
         return bool(self._held)
@@ -195,10 +174,16 @@ class Input:
         self._fresh.add(code)
         name = self._names.get(code)
         repeated = code in self._held
+        if name in ("Esc", "Enter") and not repeated and self._answer(name):
+            return
         if name is None or (repeated and name not in _REPEATING) or self._blocked() or typing():
             return
+        if name in WALKING and not self._modifier(*CTRL):
+            if walking():
+                return  # it moves from widget to widget
+            self._viewport.take_keyboard()
         self._held.add(code)
-        ctrl, shift = self._modifier(*_CTRL), self._modifier(*_SHIFT)
+        ctrl, shift = self._modifier(*CTRL), self._modifier(*SHIFT)
         command = commands.by_shortcut(chord(name, ctrl, shift))
         if ctrl:
             self._held.discard(code) if code in self._fly_codes else None
@@ -207,20 +192,8 @@ class Input:
 
     def _new_turn(self) -> None:
         self._fresh.clear()
-        self._modifiers = {code for code in (*_CTRL, *_SHIFT) if dpg.is_key_down(code)}
+        self._modifiers = {code for code in (*CTRL, *SHIFT) if dpg.is_key_down(code)}
 
     def _modifier(self, *codes: int) -> bool:
         """Whether a modifier goes with a press of this turn: it may have come down before, or be up again by now."""
-        return _down(*codes) or not (self._fresh | self._modifiers).isdisjoint(codes)
-
-
-def _down(*codes: int) -> bool:
-    return any(dpg.is_key_down(code) for code in codes)
-
-
-def typing() -> bool:
-    """Whether a field has the keyboard. Looks at every item: call it when a key was pressed, not every frame."""
-    for item in dpg.get_all_items():
-        if dpg.get_item_info(item)["type"].split("::")[-1] in _TYPING and dpg.is_item_active(item):
-            return True
-    return False
+        return down(*codes) or not (self._fresh | self._modifiers).isdisjoint(codes)

@@ -3,31 +3,30 @@
 
 menu bar
 left column | viewport | right column
+timeline, while there is a camera path
 bottom strip
 status bar
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
-import sys
-import tempfile
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from engine import files
+from app.kept import config_folder, write_json
 
 log = logging.getLogger(__name__)
 
 VERSION = 1
 MIN_COLUMN, MAX_COLUMN = 200, 560
 MIN_STRIP, MAX_STRIP = 110, 520
+MIN_TIMELINE, MAX_TIMELINE = 112, 320
 FOLD_BELOW = 120  # dragged narrower than this, a column folds away
 MIN_VIEWPORT = 160
+VIEWPORT_SHARE = 0.5  # of the height between menu and status bar that the timeline leaves at least
 SPLITTER = 5
 MAX_RECENT = 8
 
@@ -56,18 +55,26 @@ class Layout:
     left: int = 300
     right: int = 300
     bottom: int = 240
+    timeline: int = 124
     show_left: bool = True
     show_right: bool = True
     show_bottom: bool = True
-    font_scale: float = 1.0
+    show_timeline: bool = False
     # "compare" opens by itself once there is a second model
-    folded: tuple[str, ...] = ("compare", "memory", "nodes", "objective")
-    recent: tuple[str, ...] = field(default=())
+    folded: tuple[str, ...] = ("compare", "inspect", "memory", "nodes", "objective", "region")
+    hidden: tuple[str, ...] = ()  # panels of the strip that a preset of the layout leaves out
+    recent: tuple[str, ...] = ()
+    recent_commands: tuple[str, ...] = ()  # of the command palette, newest first
 
     def with_recent(self, path: str) -> Layout:
         """Return this layout with a path at the head of the recent ones."""
         rest = tuple(p for p in self.recent if p != path)
         return replace(self, recent=(path, *rest)[:MAX_RECENT])
+
+    def with_command(self, key: str) -> Layout:
+        """Return this layout with something that was chosen in the palette at the head of the recent ones."""
+        rest = tuple(k for k in self.recent_commands if k != key)
+        return replace(self, recent_commands=(key, *rest)[:MAX_RECENT])
 
 
 @dataclass(frozen=True)
@@ -77,21 +84,30 @@ class Places:
     viewport: Rect
     left: Rect
     right: Rect
+    timeline: Rect
     bottom: Rect
     status: Rect
     splitters: dict[str, Rect]
 
 
 def arrange(
-    layout: Layout, width: int, height: int, scale: float, menu: int, status: int, panels: bool
+    layout: Layout,
+    width: int,
+    height: int,
+    scale: float,
+    menu: int,
+    status: int,
+    panels: bool,
+    timeline: bool = False,
 ) -> Places:
     """Return the rectangles for a window of `width x height` pixels with a menu bar and a status bar of these heights.
 
-    `panels` False leaves only the viewport. The viewport keeps at least MIN_VIEWPORT pixels, the columns give way.
+    `panels` False leaves only the viewport. The viewport keeps at least MIN_VIEWPORT pixels, the columns give way. Where
+    timeline and bottom strip together would leave it less than half the height, the strip gives way to the timeline.
     """
     if not panels:
         none = Rect(0, 0, 0, 0)
-        return Places(Rect(0, 0, max(1, width), max(1, height)), none, none, none, none, {})
+        return Places(Rect(0, 0, max(1, width), max(1, height)), none, none, none, none, none, {})
     bar = round(SPLITTER * scale)
     least = round(MIN_VIEWPORT * scale)
     left = round(layout.left * scale) if layout.show_left else 0
@@ -102,49 +118,60 @@ def arrange(
         left, right = int(left * share), int(right * share)
     inner = height - menu - status
     bottom = round(layout.bottom * scale) if layout.show_bottom else 0
-    bottom = max(0, min(bottom, inner - least - bar))
-    middle = max(1, inner - bottom - bar)
-    below = menu + middle + bar
+    strip = round(layout.timeline * scale) if timeline else 0
+    strip = max(0, min(strip, inner - least - 2 * bar))
+    taken = strip + bar if strip else 0
+    crowded = strip > 0 and bottom > 0 and inner - bottom - bar - taken < VIEWPORT_SHARE * inner
+    bottom = 0 if crowded else max(0, min(bottom, inner - taken - least - bar))
+    middle = max(1, inner - bottom - taken - bar)
+    below = menu + middle + taken + bar
     places = Places(
         viewport=Rect(left + bar, menu, max(1, width - left - right - 2 * bar), middle),
         left=Rect(0, menu, left, middle),
         right=Rect(width - right, menu, right, middle),
+        timeline=Rect(0, menu + middle + bar, width, strip),
         bottom=Rect(0, below, width, bottom),
         status=Rect(0, height - status, width, status),
         splitters={
             "left": Rect(left, menu, bar, middle),
             "right": Rect(width - right - bar, menu, bar, middle),
-            "bottom": Rect(0, menu + middle, width, bar),
+            "bottom": Rect(0, below - bar, width, bar),
         },
     )
+    if strip:
+        places.splitters["timeline"] = Rect(0, menu + middle, width, bar)
+    if crowded:
+        del places.splitters["bottom"]
     return places
 
 
 def dragged(
-    layout: Layout, splitter: str, x: float, y: float, width: int, height: int, status: int
+    layout: Layout, splitter: str, x: float, y: float, width: int, height: int, status: int, menu: float = 0
 ) -> Layout:
-    """Return the layout after a splitter was pulled to (x, y); all lengths at scale 1."""
+    """Return the layout after a splitter was pulled to (x, y); all lengths at scale 1.
+
+    `menu` is the menu bar's height while the timeline is shown: it and the strip then leave the viewport its share.
+    """
+    if splitter == "timeline":
+        below = layout.bottom + SPLITTER if layout.show_bottom else SPLITTER
+        room = (1.0 - VIEWPORT_SHARE) * (height - menu - status) - SPLITTER
+        if room - below < MIN_TIMELINE:  # the strip has given way already
+            below = SPLITTER
+        wanted = min(height - status - y - below - SPLITTER, room - below, MAX_TIMELINE)
+        return replace(layout, timeline=int(max(wanted, MIN_TIMELINE)))
     if splitter == "bottom":
         strip = height - status - y
         if strip < 0.5 * FOLD_BELOW:
             return replace(layout, show_bottom=False)
-        return replace(layout, show_bottom=True, bottom=round(min(max(strip, MIN_STRIP), MAX_STRIP)))
+        if menu:
+            room = (1.0 - VIEWPORT_SHARE) * (height - menu - status) - layout.timeline - 2 * SPLITTER
+            strip = min(strip, room)
+        return replace(layout, show_bottom=True, bottom=int(min(max(strip, MIN_STRIP), MAX_STRIP)))
     column = x if splitter == "left" else width - x
     if column < FOLD_BELOW:
         return replace(layout, **{f"show_{splitter}": False})
     wanted = round(min(max(column, MIN_COLUMN), MAX_COLUMN))
     return replace(layout, **{f"show_{splitter}": True, splitter: wanted})
-
-
-def config_folder() -> Path:
-    """Return the folder for this user's settings; it may not exist yet."""
-    if "NERFVIEWER_CONFIG" in os.environ:
-        return Path(os.environ["NERFVIEWER_CONFIG"])
-    if sys.platform == "win32":
-        return Path(os.environ.get("APPDATA", Path.home() / "AppData" / "Roaming")) / "nerfviewer"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "nerfviewer"
-    return Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config")) / "nerfviewer"
 
 
 def layout_file() -> Path:
@@ -176,8 +203,6 @@ def _checked(data: dict[str, Any]) -> Layout:
             if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
                 raise ValueError(f"{item.name} is not a list of texts")
             value = tuple(value)
-        elif kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
         if type(value) is not kind:
             raise ValueError(f"{item.name} is {value!r}")
         values[item.name] = value
@@ -189,22 +214,10 @@ def _checked(data: dict[str, Any]) -> Layout:
         left=min(max(layout.left, MIN_COLUMN), MAX_COLUMN),
         right=min(max(layout.right, MIN_COLUMN), MAX_COLUMN),
         bottom=min(max(layout.bottom, MIN_STRIP), MAX_STRIP),
-        font_scale=min(max(layout.font_scale, 0.7), 3.0),
+        timeline=min(max(layout.timeline, MIN_TIMELINE), MAX_TIMELINE),
     )
 
 
 def save(layout: Layout, path: Path) -> None:
     """Write the layout; a full or read-only disk costs a line in the log, nothing else."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".json")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(asdict(layout), file, indent=1)
-            files.replace(Path(temporary), path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-    except OSError as error:
-        log.warning("layout not saved file=%s reason=%s", path, error)
+    write_json(asdict(layout), path, "layout")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import dearpygui.dearpygui as dpg
 
-from app import commands
+from app import commands, shortcuts
 from app.gui import formats, theme
 from app.session import Session, model_names
 from engine.messages import TrainState
@@ -21,8 +21,6 @@ STATE_COLOURS = {
     TrainState.FAILED: theme.BAD,
 }
 
-Extra = tuple[str, Callable[[], None], "Callable[[], bool] | None"]  # label, action, whether it is ticked
-
 
 class MenuBar:
     """`build` once; `refresh` a few times a second."""
@@ -30,38 +28,34 @@ class MenuBar:
     def __init__(self, look: theme.Theme, run: Callable[[str], None]) -> None:
         self._look, self._run = look, run
         self._items: dict[str, int | str] = {}
-        self._ticked: list[tuple[int | str, Callable[[], bool]]] = []
-        self._shown: dict[int | str, tuple[str | None, bool | None, str]] = {}
+        self._shown: dict[int | str, tuple[str | None, bool | None, str, str]] = {}
         self._status: list[int | str] = []
         self._last: object = None
         self._gap_width = 1
         self._gap: int | str = 0
         self.bar: int | str = 0
         self.window: int | str = 0
-        self._placed: tuple[bool, int] | None = None
+        self._placed: tuple[bool, int, int] | None = None
         self._recent: int | str = 0
         self._tips: dict[str, int | str] = {}
 
-    def build(self, window_items: list[Extra]) -> None:
-        """Create the menus; `window_items` go below those of the View menu."""
+    def build(self) -> None:
+        """Create the menus."""
         self.window = dpg.add_window(
-            no_title_bar=True, no_move=True, no_resize=True, no_collapse=True, no_background=True, menubar=True,
+            label="Menu bar", no_title_bar=True, no_move=True, no_resize=True, no_collapse=True, no_background=True, menubar=True,
             no_scrollbar=True, no_bring_to_front_on_focus=True, no_focus_on_appearing=True, pos=[0, 0], min_size=[1, 1],
         )  # fmt: skip
         with dpg.menu_bar(parent=self.window) as self.bar:
             for menu in commands.MENUS:
+                groups: dict[str, int | str] = {}
                 with dpg.menu(label=menu):
                     for command in commands.COMMANDS:
                         if command.menu == menu:
-                            self._add(command)
+                            if command.group and command.group not in groups:
+                                groups[command.group] = dpg.add_menu(label=command.group)
+                            self._add(command, groups.get(command.group, 0))
                             if command.id == "open_demo":
                                 self._recent = dpg.add_menu(label="Recent", show=False)
-                    if menu == "View":
-                        dpg.add_separator()
-                        for label, action, ticked in window_items:
-                            item = dpg.add_menu_item(label=label, callback=action, check=ticked is not None)
-                            if ticked is not None:
-                                self._ticked.append((item, ticked))
             self._gap = dpg.add_spacer(width=1)
             for _ in range(6):
                 self._status.append(dpg.add_text("", color=theme.MUTED))
@@ -72,11 +66,13 @@ class MenuBar:
             dpg.bind_item_font(self._status[0], self._look.bold)
         dpg.configure_item(self._status[0], color=theme.TEXT)
 
-    def _add(self, command: commands.Command) -> None:
+    def _add(self, command: commands.Command, parent: int | str) -> None:
+        """Add the item of a command, inside a menu of its own (`parent`) or, at 0, of the one that is open."""
         run = self._run
         item = dpg.add_menu_item(
+            parent=parent,
             label=command.label,
-            shortcut=command.shortcut,
+            shortcut=shortcuts.chord_of(command),
             check=command.checked is not None,
             callback=lambda: run(command.id),
         )
@@ -95,8 +91,8 @@ class MenuBar:
     def place(self, show: bool, width: int) -> int:
         """Lie along the window's top edge, or hide; return the height in pixels."""
         height = self._look.sizes.px(theme.FONT_PX + 13)
-        if self._placed != (show, width):
-            self._placed = (show, width)
+        if self._placed != (show, width, height):
+            self._placed = (show, width, height)
             dpg.configure_item(self.window, show=show, width=width, height=height)
         return height if show else 0
 
@@ -107,15 +103,13 @@ class MenuBar:
             ticked = command.checked(session) if command.checked else None
             item = self._items[command.id]
             label = command.label_in(session) if command.label_in else command.label
-            if self._shown.get(item) != (reason, ticked, label):
-                self._shown[item] = (reason, ticked, label)
-                dpg.configure_item(item, enabled=reason is None, label=label)
+            chord = shortcuts.chord_of(command)
+            if self._shown.get(item) != (reason, ticked, label, chord):
+                self._shown[item] = (reason, ticked, label, chord)
+                dpg.configure_item(item, enabled=reason is None, label=label, shortcut=chord)
                 dpg.set_value(self._tips[command.id], command.help if reason is None else reason)
                 if ticked is not None:
                     dpg.set_value(item, ticked)
-        for item, is_ticked in self._ticked:
-            if dpg.get_value(item) != is_ticked():
-                dpg.set_value(item, is_ticked())
         self._refresh_status(session, width)
 
     def _refresh_status(self, session: Session, width: int) -> None:
@@ -125,6 +119,8 @@ class MenuBar:
             texts[0] = (scene.name, theme.TEXT)
             texts[1] = (_methods(session), theme.MUTED)
         texts[2] = (session.state.value, STATE_COLOURS[session.state])
+        if scene is not None and scene.followed and session.state is TrainState.PAUSED:
+            texts[2] = ("attached", theme.ACCENT)
         if scene is not None and stats is not None:
             texts[3] = (f"step {formats.count(stats.step)}", theme.TEXT)
             if session.state is TrainState.TRAINING and stats.steps_per_s > 0:

@@ -5,6 +5,7 @@ Keeps the passes' layers in step with the session."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,17 @@ from app.gui import theme
 from app.gui.gizmo import HANDLES, Box
 from app.gui.tools import LayerSource
 from app.session import Session
-from app.view import frusta
+from app.view import frusta, quality
+from app.views_table import psnr_of_views
 from engine.cameras import Camera
 from engine.messages import BoxesReady, SceneOpened
 
+QUALITY_S = 1.0  # between two looks at how good the views are
 MAX_FRUSTA = 600  # more are thinned out; a picture of nothing but frusta helps nobody
-LEVEL_COLOURS = (theme.ACCENT, *theme.PLOT_COLOURS[1:6])
+LEVEL_COLOURS = (theme.SCENE_ACCENT, *theme.PLOT_COLOURS[1:6])
 AXES_LENGTH = 0.25
 POINT_PX = 3.0  # at distance 1
+BEHIND_PATH = 0.45  # of their opacity that the photos' frusta keep beside a camera path
 HANDLE_PX, HELD_HANDLE_PX = 11.0, 15.0
 
 
@@ -42,18 +46,28 @@ class OverlayLayers:
         self._boxes: BoxesReady | None = None
         self.handle: str | None = None  # of the box: under the mouse, or in hand
         self.sources: list[LayerSource] = []  # layers of other features, drawn after these
+        self.quality: tuple[float, float] | None = (
+            None  # dB at the ends of the frusta's colours, None: by use
+        )
+        self._known: tuple[int, ...] | None = None  # levels of the views, as of `_looked_s`
+        self._facts: tuple[Any, ...] = (None, None, None)
+        self._looked_s = 0.0
         self._shown: dict[str, Any] = {}
 
     def attach(self, overlay_pass: OverlayPass | None) -> None:
         """Use a pass, a new one perhaps: everything is uploaded again."""
         self._pass = overlay_pass
+        self.restyle()
+
+    def restyle(self) -> None:
+        """Upload everything again: colours may be others."""
         self._shown.clear()
         for source in self.sources:
             source.forget()
 
     def open_scene(self, scene: SceneOpened) -> None:
         """Take the cameras of a scene."""
-        self._scene = scene
+        self._scene, self._known = scene, None
         stride = max(1, -(-len(scene.views) // MAX_FRUSTA))
         self._indices = list(range(0, len(scene.views), stride))
         self.cameras = [scene.views[i].camera for i in self._indices]
@@ -83,7 +97,11 @@ class OverlayLayers:
             return False
         view = session.view
         flagged = frozenset(flag.view for flag in session.survey.flags) if session.survey else frozenset()
-        key = (self._inside(eye), session.excluded, flagged) if view.show_frusta else "off"
+        behind = session.timeline.shown and session.path is not None  # a camera path is what one looks at
+        key: Any = "off"
+        if view.show_frusta:
+            levels, safe = self._levels(session), session.settings.appearance.safe_colours
+            key = self._inside(eye), session.excluded, flagged, levels, safe, behind
         changed = self._update("frusta", key, self._set_frusta)
         changed |= self._update("hover", hovered if view.show_frusta else None, self._set_hover)
         changed |= self._update("points", view.show_points, self._set_points)
@@ -106,6 +124,28 @@ class OverlayLayers:
         own = ["points", "wire", "box", "axes", "frusta", "hover", "new box", "arrows", "handles", "held"]
         return own + [name for source in self.sources for name in source.names()]
 
+    def _levels(self, session: Session) -> tuple[int, ...] | None:
+        """Return the level of each view's PSNR, None unless frusta are to show it; keeps what the colours stand for.
+
+        While training PSNR changes with every step; frusta follow once in a second.
+        """
+        if not session.view.frusta_psnr:
+            self.quality = self._known = None
+            return None
+        facts, now = (session.scene, session.stats, session.evaluated), time.monotonic()
+        if self._known is not None and (
+            now - self._looked_s < QUALITY_S or all(a is b for a, b in zip(self._facts, facts, strict=True))
+        ):
+            return self._known
+        self._looked_s, self._facts = now, facts
+        values = psnr_of_views(session)
+        self.quality = quality.scale_of(values)
+        if self.quality is None:
+            self._known = (-1,) * len(values)
+        else:
+            self._known = tuple(quality.levels_of(values, self.quality).tolist())
+        return self._known
+
     def _inside(self, eye: np.ndarray) -> tuple[int, ...]:
         """Return the cameras so close to the eye that their frusta would frame the picture."""
         if not self.cameras:
@@ -124,32 +164,36 @@ class OverlayLayers:
         if key == "off":
             self._pass.remove("frusta")
             return
-        inside, excluded, flagged = key
+        inside, excluded, flagged, levels, safe, behind = key
+        table = np.array([_rgba((*rgb, 255), 0.95) for rgb in quality.table(safe)])
         chosen = [n for n in range(len(self.cameras)) if n not in inside]
         segments = frusta.frustum_segments([self.cameras[n] for n in chosen], self.frustum_size)
         colours = np.empty((len(chosen), 4), dtype=np.float32)
         for row, n in enumerate(chosen):
             view = self._indices[n]
-            if view in excluded:
-                colours[row] = _rgba(theme.MUTED, 0.35)
+            if view in excluded or (levels is not None and levels[view] < 0):
+                colours[row] = _rgba(theme.SCENE_QUIET, 0.35)
+            elif levels is not None:
+                colours[row] = table[levels[view]]
             elif view in flagged:
-                colours[row] = _rgba(theme.BAD, 0.9)
+                colours[row] = _rgba(theme.SCENE_BAD, 0.9)
             else:
                 colours[row] = _rgba(
-                    theme.HELD_OUT if self._scene.views[view].held_out else theme.ACCENT, 0.7
+                    theme.SCENE_HELD_OUT if self._scene.views[view].held_out else theme.SCENE_ACCENT, 0.7
                 )
+        colours[:, 3] *= BEHIND_PATH if behind else 1.0
         colours = np.repeat(colours, frusta.LINES_PER_FRUSTUM, axis=0)
         self._pass.set_lines("frusta", segments, colours, width_px=1.2, hidden=0.1)
 
     def _set_hover(self, key: int | None) -> None:
         cameras = [] if key is None else [self.cameras[key]]
         segments = frusta.frustum_segments(cameras, self.frustum_size)
-        self._pass.set_lines("hover", segments, _rgba((255, 255, 255, 255)), width_px=2.4, hidden=0.6)
+        self._pass.set_lines("hover", segments, _rgba(theme.POINTED_AT), width_px=2.4, hidden=0.6)
 
     def _set_box(self, key: tuple[bool, int]) -> None:
         half = np.full(3, 0.5)
         segments = frusta.box_segments(-half, half) if key[0] else np.zeros((0, 2, 3))
-        self._pass.set_lines("box", segments, _rgba(theme.MUTED, 0.75), width_px=1.2, hidden=0.25)
+        self._pass.set_lines("box", segments, _rgba(theme.SCENE_QUIET, 0.75), width_px=1.2, hidden=0.25)
 
     def _set_points(self, show: bool) -> None:
         xyz = self._scene.points_xyz
@@ -167,13 +211,15 @@ class OverlayLayers:
             return
         (centre, edge), editing, held = key
         box = Box(np.array(centre), edge)
-        self._pass.set_lines("new box", box.edges(), _rgba(theme.ACCENT, 0.95), width_px=2.0, hidden=0.45)
+        self._pass.set_lines(
+            "new box", box.edges(), _rgba(theme.SCENE_ACCENT, 0.95), width_px=2.0, hidden=0.45
+        )
         if not editing:
             return
         axes = np.concatenate([frusta.AXIS_COLOURS, np.ones((3, 1), np.float32)], axis=1)
         self._pass.set_lines("arrows", box.arrows(), axes, width_px=2.4, hidden=0.55)
         colours = np.concatenate(
-            [_rgba(theme.TEXT)[None], axes, np.repeat(_rgba(theme.ACCENT)[None], 8, axis=0)]
+            [_rgba(theme.POINTED_AT)[None], axes, np.repeat(_rgba(theme.SCENE_ACCENT)[None], 8, axis=0)]
         )
         places = box.places()
         self._pass.set_points("handles", places, colours, size_px=HANDLE_PX, hidden=0.7)

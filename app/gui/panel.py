@@ -22,7 +22,7 @@ class PanelContext:
     session: Session
     send: Callable[[Command], None]  # to the worker
     run: Callable[[str], None]  # a registry command by id, as the menu would
-    do: Callable[[str, Any], None]  # ("goto_view", 3), ("export_video", {...}), ("cancel_export", job id)
+    do: Callable[[str, Any], None]  # ("goto_view", 3), ("export.cancel", job id)
     scale: float = 1.0  # of the theme; lengths in pixels are multiplied by it
 
 

@@ -6,8 +6,11 @@ from __future__ import annotations
 import logging
 import queue
 import time
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
 
+from app.notices import Notices
 from engine.errors import UserError, cause_chain
 from engine.messages import Event, Logged
 
@@ -17,18 +20,24 @@ NOTE_S = 6.0
 MAX_ERRORS = 20  # different ones that are told only once
 
 
+@dataclass(frozen=True)
+class Told(Logged):
+    """A line for the log panel that was shown already."""
+
+
 class Reports:
     """The window's own events beside the worker's. `emit` may be called from any thread, the rest from the window's."""
 
     def __init__(
         self,
-        show: Callable[[str, Sequence[str]], None],
+        show: Callable[..., None],
         wake: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._show, self._wake, self._clock = show, wake, clock
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._note = ("", 0.0)
+        self.notices = Notices(clock)
         self._told: set[str] = set()
 
     def emit(self, event: Event) -> None:
@@ -47,6 +56,19 @@ class Reports:
         self._note = (text, self._clock() + NOTE_S)
         self._wake()
 
+    def tell(
+        self,
+        text: str,
+        kind: str = "info",
+        button: str = "",
+        act: Callable[[], None] | None = None,
+        key: str = "",
+    ) -> None:
+        """Show a message over the viewport, with a button for what one may do about it, and keep it in the log panel."""
+        self.notices.add(text, kind, button, act, key)
+        self.emit(Told(kind, text))
+        self._wake()
+
     def current_note(self) -> str:
         """Return the passing message, "" when its time is over."""
         text, until = self._note
@@ -58,7 +80,7 @@ class Reports:
             log.error("%s", what, exc_info=error)
         chain = tuple(cause_chain(error))
         self.emit(Logged("error", ": ".join((what, *chain))))
-        self._show(what, chain)
+        self._show(what, chain, details="".join(traceback.format_exception(error)))
         self._wake()
 
     def failed_once(self, what: str, error: Exception) -> None:

@@ -52,7 +52,7 @@ class SceneExportDesk:
         if scene is None:
             return
         what = f"{method_title(scene.method)} on {scene.name}, as it is when you press Export."
-        self.dialog.ask(what, Path(scene.run_folder).absolute(), scene.name)
+        self.dialog.ask(what, self._parts.session.output_folder().absolute(), scene.name)
         self.dialog.writing(bool(self._job))
 
     def on_event(self, event: Event) -> None:
@@ -78,6 +78,10 @@ class SceneExportDesk:
             self._parts.send(EstimateExport(self._options))
         return False
 
+    def close(self) -> None:
+        """The worker ends what it writes."""
+        return None
+
     def _ended(self, event: SceneExported) -> None:
         if event.job_id == ESTIMATE:
             if event.outcome == "failed":
@@ -87,7 +91,14 @@ class SceneExportDesk:
             self._job = ""
             self.dialog.ended(event)
         done = event.outcome == "finished"
-        self._parts.reports.note(f"wrote {event.path}" if done else f"scene export {event.outcome}")
+        if done:
+            self._parts.reports.tell(
+                f"Scene written: {Path(event.path).name}",
+                button="Open folder",
+                act=lambda: self._parts.do("export.open_folder", event.path),
+            )
+        else:
+            self._parts.reports.note(f"scene export {event.outcome}")
         if event.outcome == "failed" and not self.dialog.shown:
             self._parts.dialogs.error("The scene could not be exported", (event.detail,))
 

@@ -10,16 +10,20 @@ from app.session import BesideModel, CurvePoint, Session
 from app.view import presets
 from engine.errors import UserError
 from engine.messages import (
+    ESTIMATE,
     AdaptPreviewed,
     Beside,
     BesideChanged,
     BoxesReady,
     CamerasMoved,
     CaptureSurveyed,
+    CheckpointSaved,
+    CheckpointsListed,
     Diagnosed,
     Evaluated,
     Event,
     Failed,
+    Followed,
     HistoryRead,
     Logged,
     MemoryFitted,
@@ -27,16 +31,24 @@ from engine.messages import (
     OptionsChanged,
     Progress,
     RunFolderChanged,
+    SceneExported,
+    SceneExportProgress,
     SceneOpened,
     StateChanged,
     Stats,
     StructureChanged,
+    StructureUndone,
     TrainState,
     ViewsExcluded,
 )
+from engine.methods.common import VALUE_MODES
 
 CURVE_LIMIT = 2000  # points a curve may hold: more than a plot has pixels, and 20 curves stay below 4 MB
 WARNING_LIMIT = 100
+NOT_SAVED = (  # what fails when training goes on with nothing on the disk
+    "The checkpoint could not be saved",
+    "The run folder cannot be written; training goes on without saving",
+)
 PSNR, HELD_OUT_PSNR, HELD_OUT_SSIM, VOXELS = (
     "psnr",
     "held-out psnr",
@@ -47,6 +59,7 @@ PSNR, HELD_OUT_PSNR, HELD_OUT_SSIM, VOXELS = (
 
 def apply_event(session: Session, event: Event) -> None:
     """Bring the session up to date with one event of the worker."""
+    session.inspect.hear(event)
     if isinstance(event, SceneOpened):
         _open(session, event)
     elif isinstance(event, StateChanged):
@@ -65,6 +78,8 @@ def apply_event(session: Session, event: Event) -> None:
         session.wire_drawn = len(event.boxes), event.total
     elif isinstance(event, AdaptPreviewed):
         session.preview = event
+    elif isinstance(event, StructureUndone):
+        session.preview = None
     elif isinstance(event, CaptureSurveyed):
         session.survey = event
     elif isinstance(event, CamerasMoved) and session.scene is not None:
@@ -85,14 +100,26 @@ def apply_event(session: Session, event: Event) -> None:
         _read_history(session, event)
     elif isinstance(event, BesideChanged):
         _set_beside(session, event.beside, {})
+    elif isinstance(event, SceneExportProgress) and event.job_id != ESTIMATE:
+        session.scene_exports[event.job_id] = event.stage
+    elif isinstance(event, SceneExported):
+        session.scene_exports.pop(event.job_id, None)
+    elif isinstance(event, CheckpointsListed):
+        session.checkpoints = event.checkpoints
+    elif isinstance(event, Followed):
+        session.followed = event
     elif isinstance(event, OptionsChanged):
         session.values = dict(event.values)
         # What has come into force waits no longer.
         session.staged = {k: v for k, v in session.staged.items() if session.values.get(k) != v}
     elif isinstance(event, RunFolderChanged) and session.scene is not None:
         session.scene = replace(session.scene, run_folder=event.path)
+    elif isinstance(event, CheckpointSaved):
+        session.save_failed = None
     elif isinstance(event, Failed):
         session.last_error = event
+        if event.what in NOT_SAVED:
+            session.save_failed = event
     elif isinstance(event, Logged) and event.level == "warning":
         _warn(session, event.text)
 
@@ -104,9 +131,15 @@ def apply_stats(session: Session, stats: Stats) -> None:
         return  # nothing new, or of a model that is not in front any more
     session.stats = stats
     _follow_beside(session, stats)
-    if before is not None and stats.step < before.step:  # trained anew: what was learned before is gone
-        _forget_training(session)
+    if before is not None and stats.step < before.step:
+        _go_back(session, stats.step)
+        if session.curves.get(PSNR):  # there it was drawn already
+            return
     elif before is not None and stats.step == before.step and session.curves:
+        return
+    if (
+        session.scene is not None and session.scene.followed
+    ):  # its curves are what its own process writes down
         return
     if not session.curves.get(VOXELS):
         _append(session.curves, VOXELS, stats.step, stats.train_seconds, stats.structure.voxels)
@@ -142,9 +175,10 @@ def _read_history(session: Session, event: HistoryRead) -> None:
     """Draw the curves of a run that was trained before, unless they are there."""
     one = session.beside
     curves = one.curves if one is not None and event.key == one.info.key else session.curves
-    if any(name != VOXELS for name in curves):
-        return
-    curves.clear()
+    if not event.more:
+        if any(name != VOXELS for name in curves):
+            return
+        curves.clear()
     for point in event.points:
         for name, value in point.values:
             name = f"held-out {name}" if point.held_out and name in ("psnr", "ssim") else name
@@ -158,10 +192,10 @@ def _set_beside(session: Session, info: Beside | None, known: dict[int, BesideMo
     session.beside = None if info is None else known.get(info.key) or BesideModel(info)
     if session.beside is not None:
         session.beside.info = info
-    if info is None and view.ground_truth == "beside":
+    if info is None and view.ground_truth in ("beside", "difference"):
         view.ground_truth = "off"
     elif info is not None and (had is None or had.info.key != info.key):
-        view.ground_truth = "beside"
+        view.ground_truth = "beside" if view.ground_truth != "difference" else view.ground_truth
 
 
 def _open(session: Session, scene: SceneOpened) -> None:
@@ -178,9 +212,15 @@ def _open(session: Session, scene: SceneOpened) -> None:
     front = known.get(scene.key) or BesideModel(Beside(scene.key, scene.method, scene.run_folder))
     session.curves, session.evaluated = front.curves, front.evaluated
     _set_beside(session, scene.beside, known)
+    if session.view.mode in VALUE_MODES and scene.why_not(session.view.mode):
+        session.view.mode = "colour"
+    session.checkpoints, session.save_failed = (), None
+    session.followed = session.followed if scene.followed else None
     if scene.key in known:  # it was beside: nothing else has changed
         return
     session.view.edit_box, session.view.show_points = False, True
+    if before is None or (before.data_from_engine != scene.data_from_engine).any() or not again:
+        session.inspect.forget_places()
     if again:  # a reset: the person goes on looking from where they are
         return
     session.survey = None
@@ -205,10 +245,19 @@ def _known_models(session: Session) -> dict[int, BesideModel]:
     return {model.info.key: model for model in known}
 
 
-def _forget_training(session: Session) -> None:
-    session.curves.clear()
-    session.evaluated = session.preview = session.fitted = None
-    session.findings, session.inference = (), False
+def _go_back(session: Session, step: int) -> None:
+    """What was learned after a step is gone: an edit was undone, or, at step 0, training begins anew."""
+    session.preview = session.fitted = None
+    if session.evaluated is not None and session.evaluated.step > step:
+        session.evaluated = None
+    if step == 0:
+        session.curves.clear()
+        session.evaluated, session.findings, session.inference = None, (), False
+        return
+    for name, points in list(session.curves.items()):
+        session.curves[name] = [point for point in points if point.step <= step]
+        if not session.curves[name]:
+            del session.curves[name]
 
 
 def _seconds(session: Session) -> float:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import dearpygui.dearpygui as dpg
 import psutil
@@ -21,8 +22,22 @@ _HELP = {
     "memory": "Memory of the whole program.",
     "ui": "How often the window is redrawn; seldom when nothing on it changes.",
     "present": "How pictures reach the window: without leaving the card, drawn into its texture, or copied.",
+    "follow": "Another process trains this run; its newest checkpoint is shown here, and nothing is written there.",
     "note": "",
 }
+
+
+def follow_line(session: Session, now: float) -> str:
+    """Return what the bar says of a followed run at a time of day, "" of any other."""
+    known = session.followed
+    if session.scene is None or not session.scene.followed or known is None:
+        return ""
+    if known.saved_at <= 0.0:
+        return "attached, no checkpoint yet" if known.trainer else "attached, nothing saved, nobody trains it"
+    seconds = max(0, round(now - known.saved_at))
+    age = f"{seconds} s" if seconds < 60 else formats.duration(seconds)
+    ended = "" if known.trainer else ", its trainer has ended"
+    return f"attached, step {known.step:,}, {age} ago{ended}"
 
 
 class StatusBar:
@@ -59,9 +74,10 @@ class StatusBar:
         texts["memory"] = f"memory {formats.size(self._process.memory_info().rss)}"
         texts["ui"] = f"window {session.ui_fps:.0f}/s"
         texts["present"] = session.present
+        texts["follow"] = follow_line(session, time.time())
         texts["note"] = note
         for name, text in texts.items():
-            colour = theme.TEXT if name == "note" else theme.MUTED
+            colour = theme.TEXT if name in ("note", "follow") else theme.MUTED
             if self._shown.get(name) != (text, colour):
                 self._shown[name] = (text, colour)
                 dpg.configure_item(self._items[name], show=bool(text), color=colour)

@@ -9,54 +9,48 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import dearpygui.dearpygui as dpg
 
+from app.gui.colours import NOW, Colour
 from app.resources import font_path
+from app.settings import MAX_SCALE, MIN_SCALE
 
 log = logging.getLogger(__name__)
 
-Colour = tuple[int, int, int, int]
-
-BACKGROUND: Colour = (22, 24, 29, 255)
-RAISED: Colour = (34, 37, 44, 255)  # buttons, fields
-RAISED_HOVER: Colour = (45, 49, 58, 255)
-RAISED_ACTIVE: Colour = (54, 59, 70, 255)
-FLOATING: Colour = (28, 31, 37, 255)  # menus, tooltips, dialogs
-LINE: Colour = (46, 50, 59, 255)
-TEXT: Colour = (222, 225, 231, 255)
-MUTED: Colour = (141, 148, 160, 255)
-DISABLED: Colour = (92, 98, 109, 255)
-ACCENT: Colour = (86, 163, 255, 255)
-ACCENT_DEEP: Colour = (47, 102, 172, 255)
-ON_ACCENT: Colour = (246, 249, 255, 255)
-GOOD: Colour = (112, 200, 134, 255)
-WARNING: Colour = (236, 183, 86, 255)
-BAD: Colour = (239, 104, 96, 255)
-HELD_OUT: Colour = (236, 183, 86, 255)
-CLEAR: Colour = (0, 0, 0, 0)
-PLOT_COLOURS: tuple[Colour, ...] = (
-    ACCENT,
-    (236, 183, 86, 255),
-    (112, 200, 134, 255),
-    (206, 133, 232, 255),
-    (239, 104, 96, 255),
-    (96, 205, 209, 255),
-    (232, 146, 182, 255),
-    (170, 178, 190, 255),
-)
+BACKGROUND = NOW["BACKGROUND"]
+RAISED, RAISED_HOVER, RAISED_ACTIVE = (
+    NOW["RAISED"],
+    NOW["RAISED_HOVER"],
+    NOW["RAISED_ACTIVE"],
+)  # buttons, fields
+FLOATING = NOW["FLOATING"]  # menus, tooltips, dialogs
+LINE = NOW["LINE"]
+TEXT, MUTED, DISABLED = NOW["TEXT"], NOW["MUTED"], NOW["DISABLED"]
+ACCENT = NOW["ACCENT"]
+ACCENT_DEEP = NOW["ACCENT_DEEP"]  # what text stands on: bars, chosen rows
+ON_ACCENT = NOW["ON_ACCENT"]  # text on the one primary button
+GOOD, WARNING, BAD, HELD_OUT = NOW["GOOD"], NOW["WARNING"], NOW["BAD"], NOW["HELD_OUT"]
+PLATE = NOW["PLATE"]  # behind texts over the picture
+# Lines in the scene lie on pictures of any colour, so they stay much the same in all themes.
+SCENE_ACCENT, SCENE_QUIET = NOW["SCENE_ACCENT"], NOW["SCENE_QUIET"]
+SCENE_HELD_OUT, SCENE_BAD = NOW["SCENE_HELD_OUT"], NOW["SCENE_BAD"]
+POINTED_AT = NOW["POINTED_AT"]  # in the scene, under the mouse
+CLEAR = (0, 0, 0, 0)
+PLOT_COLOURS: tuple[Colour, ...] = (ACCENT, *(NOW[f"PLOT_{n}"] for n in range(1, 8)))
 
 FONT_PX = 15
-MIN_SCALE, MAX_SCALE = 0.7, 3.0
+TIP_WRAP = 330
 _FALLBACK_FONTS = {
     "Regular": ("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "C:/Windows/Fonts/segoeui.ttf"),
     "SemiBold": ("/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf", "C:/Windows/Fonts/seguisb.ttf"),
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sizes:
     """Lengths in pixels at a scale; `px(n)` is n pixels of an ordinary screen."""
 
@@ -65,6 +59,9 @@ class Sizes:
     def px(self, length: float) -> int:
         """Return a length scaled and rounded, at least 1."""
         return max(1, round(length * self.scale))
+
+
+SIZES = Sizes()  # of the window; every part that asks `px` at the moment of need gets the scale of now
 
 
 @dataclass
@@ -80,6 +77,15 @@ class Theme:
     card: int | str = 0  # a framed group on the background
     line: int | str = 0  # a window that is one line of text
     floating: int | str = 0  # a dialog
+
+    def make_fonts(self) -> dict[int | str, int | str]:
+        """Make the fonts for the scale of now and bind the plain one; return {font of before: font of now}."""
+        before = self.font, self.bold
+        self.font, self.bold = _font("Regular", self.sizes), _font("SemiBold", self.sizes)
+        if self.font is not None:
+            dpg.bind_font(self.font)
+        pairs = zip(before, (self.font, self.bold), strict=True)
+        return {old: new for old, new in pairs if old is not None and new is not None}
 
 
 def detected_scale() -> float:
@@ -98,13 +104,12 @@ def clamped_scale(scale: float) -> float:
 
 
 def install(scale: float = 1.0) -> Theme:
-    """Make fonts and themes and bind them globally. Needs a Dear PyGui context; once per scale."""
-    theme = Theme(Sizes(clamped_scale(scale)))
-    theme.font, theme.bold = _font("Regular", theme.sizes), _font("SemiBold", theme.sizes)
-    if theme.font is not None:
-        dpg.bind_font(theme.font)
+    """Make fonts and themes and bind them globally. Needs a Dear PyGui context; once in each."""
+    SIZES.scale = clamped_scale(scale)
+    theme = Theme(SIZES)
+    theme.make_fonts()
     dpg.bind_theme(_global_theme(theme.sizes))
-    theme.primary = _button_theme(ACCENT_DEEP, ACCENT, (70, 138, 226, 255), ON_ACCENT)
+    theme.primary = _button_theme(NOW["PRIMARY"], NOW["PRIMARY_HOVER"], NOW["PRIMARY_ACTIVE"], ON_ACCENT)
     theme.flat = _button_theme(CLEAR, RAISED_HOVER, RAISED_ACTIVE, MUTED)
     theme.bare = _bare_theme()
     theme.line = _bare_theme((theme.sizes.px(12), theme.sizes.px(6)))
@@ -130,7 +135,7 @@ def _font(weight: str, sizes: Sizes) -> int | str | None:
         return dpg.add_font(str(path), sizes.px(FONT_PX))
 
 
-def _colours(pairs: dict[int, Colour], category: int = dpg.mvThemeCat_Core) -> None:
+def _colours(pairs: dict[int, Sequence[int]], category: int = dpg.mvThemeCat_Core) -> None:
     for target, colour in pairs.items():
         dpg.add_theme_color(target, colour, category=category)
 
@@ -179,8 +184,8 @@ def _global_theme(sizes: Sizes) -> int | str:
                     dpg.mvThemeCol_TableHeaderBg: RAISED,
                     dpg.mvThemeCol_TableBorderLight: LINE,
                     dpg.mvThemeCol_TableBorderStrong: LINE,
-                    dpg.mvThemeCol_TableRowBgAlt: (255, 255, 255, 6),
-                    dpg.mvThemeCol_ModalWindowDimBg: (8, 9, 11, 150),
+                    dpg.mvThemeCol_TableRowBgAlt: NOW["ROW"],
+                    dpg.mvThemeCol_ModalWindowDimBg: NOW["DIM"],
                     dpg.mvThemeCol_NavHighlight: ACCENT_DEEP,
                 }
             )
@@ -192,10 +197,10 @@ def _global_theme(sizes: Sizes) -> int | str:
                     dpg.mvPlotCol_FrameBg: CLEAR,
                     dpg.mvPlotCol_PlotBg: CLEAR,
                     dpg.mvPlotCol_PlotBorder: LINE,
-                    dpg.mvPlotCol_LegendBg: (22, 24, 29, 200),
+                    dpg.mvPlotCol_LegendBg: NOW["LEGEND"],
                     dpg.mvPlotCol_LegendBorder: CLEAR,
                     dpg.mvPlotCol_AxisText: MUTED,
-                    dpg.mvPlotCol_AxisGrid: (255, 255, 255, 18),
+                    dpg.mvPlotCol_AxisGrid: NOW["GRID"],
                     dpg.mvPlotCol_TitleText: MUTED,
                     dpg.mvPlotCol_InlayText: MUTED,
                 },
@@ -262,7 +267,7 @@ def _disabled_components() -> None:
         dpg.mvMenuItem,
         dpg.mvSelectable,
     )
-    faint = (30, 33, 39, 255)
+    faint = NOW["FAINT"]
     for kind in kinds:
         with dpg.theme_component(kind, enabled_state=False):
             _colours(
@@ -281,7 +286,7 @@ def _disabled_components() -> None:
             )
 
 
-def _theme_of(kind: int, colours: dict[int, Colour], *styles: tuple[float, ...]) -> int | str:
+def _theme_of(kind: int, colours: dict[int, Sequence[int]], *styles: tuple[float, ...]) -> int | str:
     """Return a theme for one kind of item; a style is (target, value) or (target, x, y)."""
     with dpg.theme() as theme:
         with dpg.theme_component(kind):
@@ -291,7 +296,9 @@ def _theme_of(kind: int, colours: dict[int, Colour], *styles: tuple[float, ...])
     return theme
 
 
-def _button_theme(idle: Colour, hovered: Colour, active: Colour, text: Colour) -> int | str:
+def _button_theme(
+    idle: Sequence[int], hovered: Sequence[int], active: Sequence[int], text: Sequence[int]
+) -> int | str:
     colours = {
         dpg.mvThemeCol_Button: idle,
         dpg.mvThemeCol_ButtonHovered: hovered,
@@ -333,4 +340,4 @@ def _floating_theme(sizes: Sizes) -> int | str:
 def explain(item: int | str, text: str) -> int | str:
     """Give an item a tooltip, disabled or not; return the tag of its text, to be changed later."""
     with dpg.tooltip(item, delay=0.35):
-        return dpg.add_text(text, wrap=320)
+        return dpg.add_text(text, wrap=SIZES.px(TIP_WRAP))

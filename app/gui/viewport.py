@@ -57,7 +57,7 @@ class Viewport:
         self.controller = CameraController(_default_home())
         self.scheduler = FrameScheduler(clock)
         self.layers = OverlayLayers()
-        self.canvas = Canvas(session, self.layers, photos)
+        self.canvas = Canvas(session, self.layers, photos, clock)
         self.rect = Rect(0, 0, 1, 1)
         self.pixel_scale = 1.0  # physical pixels per unit of `rect`
         self.hovered: int | None = None  # one of `layers.cameras`
@@ -65,7 +65,8 @@ class Viewport:
         self._tool: Tool | None = None  # that has the mouse
         self.moved = False  # in the last `update`
         self.request_waiting: Callable[[], bool] = lambda: False  # whether the last one was not begun yet
-        self._request, self._send, self._photos, self._clock = request, send, photos, clock
+        self.photos = photos
+        self._request, self._send, self._clock = request, send, clock
         self._look = look
         self._frame_times: deque[float] = deque(maxlen=120)
         self._settings: Any = None
@@ -82,6 +83,11 @@ class Viewport:
     def frame(self) -> Frame | None:
         """The frame that is shown."""
         return self.canvas.frame
+
+    @property
+    def drawlist(self) -> int | str:
+        """What the picture stands in, once it is built; others may draw over it."""
+        return self._drawlist
 
     # --- widgets ----------------------------------------------------------------------------------------------
 
@@ -108,6 +114,14 @@ class Viewport:
         self.controller.resize(rect.width, rect.height)
         self.scheduler.resized(*self._pixels())
         self.canvas.place(rect, *self._pixels())
+
+    def restyle(self) -> None:
+        """Draw all that is not the scene again: colours or sizes are others."""
+        self.canvas.restyle()
+        if self._captions is not None:
+            self._captions.restyle()
+        rect, self.rect = self.rect, Rect(0, 0, 1, 1)
+        self.place(rect)
 
     def picture(self) -> np.ndarray:
         """Return the viewport as it is shown, [height,width,3] uint8."""
@@ -136,7 +150,7 @@ class Viewport:
                 )
         self._box_drag = self.layers.handle = None
         self.layers.open_scene(scene)
-        self._photos.clear()
+        self.photos.clear()
         self._wire_key = self.hovered = None
         self.canvas.clear()
         self.scheduler.expect(scene.slow_views)
@@ -173,6 +187,7 @@ class Viewport:
         self._frame_times.append(self._clock())
         if frame.step > 0:  # of a run that was trained before
             self._leave_overview()
+        self.session.legend = frame.legend
         self.canvas.set_frame(frame)
 
     def goto_view(self, index: int) -> None:
@@ -224,7 +239,7 @@ class Viewport:
                 self._wanted_box(), camera, x * scale, y * scale, HANDLE_GRAB_PX * scale
             )
         taken = self.layers.handle is not None or self._hover_tools(camera, x * scale, y * scale)
-        if not view.show_frusta or taken:
+        if not view.show_frusta or taken or self.session.timeline.preview:
             self.hovered = None
             return
         self.hovered = pick_camera(
@@ -307,6 +322,10 @@ class Viewport:
         """Whether the mouse was over the picture, and nothing floated above it there, in the last frame of the window."""
         return dpg.is_item_hovered(self._drawlist)
 
+    def take_keyboard(self) -> None:
+        """Let no widget have the keyboard."""
+        dpg.focus_item(dpg.get_item_parent(self._drawlist))
+
     def over_split(self, x: float) -> bool:
         """Whether the split line is under the mouse."""
         reach = self._look.sizes.px(SPLIT_GRAB_PX)
@@ -322,12 +341,16 @@ class Viewport:
         shown = self._shown_camera()
         redraw = self.canvas.present(self.controller.camera, self.hovered, shown.position)
         pointed_at = self.layers.view_of(self.hovered)
-        sides = self._sides() if self.canvas.split else None
-        return redraw | self._captions.refresh(self.frame, shown, self.rect, pointed_at, sides)
+        sides = self._sides() if self.canvas.split or self.canvas.blinking else None
+        blinks = self.canvas.other_shown if self.canvas.blinking else None
+        quality = self.layers.quality if self.session.view.show_frusta else None
+        return redraw | self._captions.refresh(
+            self.frame, shown, self.rect, pointed_at, sides, blinks, self.canvas.legend, quality
+        )
 
     def _sides(self) -> tuple[str, str]:
-        """Return what is left and what is right of the split line."""
-        if self.canvas.photo_mode() == "beside" and self.session.beside is not None:
+        """Return what is left and what is right of the split line, or what is shown in turn."""
+        if self.canvas.photo_mode() in ("beside", "difference") and self.session.beside is not None:
             front, beside = model_names(self.session)
             return beside, front
         return "photo", "render"
@@ -358,7 +381,9 @@ class Viewport:
 
     def _ask_for_picture(self) -> None:
         view, stats = self.session.view, self.session.stats
-        beside = view.ground_truth == "beside" and self.session.beside is not None
+        difference = view.ground_truth == "difference"
+        beside = (difference or view.ground_truth == "beside") and self.session.beside is not None
+        shown = self.session.inspect.shown(self.session.scene)
         settings = (
             view.mode,
             view.colour_map,
@@ -366,6 +391,9 @@ class Viewport:
             (view.mode == "error" or view.show_errors) and view.view_index,
             beside,
             view.show_errors,
+            shown,
+            difference,
+            (difference or view.mode == "error" or view.show_errors) and view.error_top,
         )
         if settings != self._settings:
             self._settings = settings
@@ -380,7 +408,8 @@ class Viewport:
                 ViewRequest(
                     decision.serial, camera, view.mode, view.colour_map, decision.scale, decision.moving,
                     view.background, view.view_index, self.canvas.takes_device_frames, beside,
-                    view.show_errors,
+                    view.show_errors, shown.levels, shown.crop, shown.crop_outside, shown.slice, difference and beside,
+                    view.error_top,
                 )
             )  # fmt: skip
 

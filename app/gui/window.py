@@ -39,12 +39,13 @@ def run(
     worker: Any = None,
     ui_scale: float | None = None,
     start: bool = True,
+    follow: bool = False,
 ) -> int:
     """Open the window on a scene ("demo", a folder, None for an empty one); return the exit code when it is closed.
 
-    `run_folder` alone continues that run; beside a scene it is where the new run goes. `options` may hold "method" (a
-    name), "values" (the method's options, dotted) and "scene" (the reader's). `screenshot` gets a PNG of the whole window
-    after `exit_after` seconds. Raises NoWindowError where no window can be opened.
+    `run_folder` alone continues that run, or with `follow` watches another process train it; beside a scene it is where the
+    new run goes. `options` may hold "method" (a name), "values" (the method's options, dotted) and "scene" (the reader's).
+    `screenshot` gets a PNG of the whole window after `exit_after` seconds. Raises NoWindowError where no window can be opened.
     """
     reason = why_no_window() or unreachable_display()
     if reason is not None:
@@ -66,7 +67,7 @@ def run(
         )
         worker.send(messages.OpenScene(scene, method, values, loader, seed, start))
     elif run_folder is not None:
-        worker.send(messages.OpenRun(str(run_folder), start))
+        worker.send(messages.OpenRun(str(run_folder), start, follow))
     try:
         return _run_window(worker, screenshot, exit_after, (present, interop), ui_scale)
     finally:
@@ -85,7 +86,7 @@ def _run_window(
     layout = lay.load(lay.layout_file())
     dpg.create_context()
     try:
-        dpg.configure_app(manual_callback_management=True)
+        dpg.configure_app(manual_callback_management=True, keyboard_navigation=True)
         icon, area = str(icon_path()), free_area()
         place = {"width": layout.width, "height": layout.height}
         if area is not None:
@@ -121,7 +122,7 @@ def _stop_on_signals(app: App) -> Callable[[], None]:
     """Let Ctrl+C and a polite kill close the window; return what puts things back."""
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
-    before = {s: signal.signal(s, lambda *_: app.actions.quit()) for s in (signal.SIGINT, signal.SIGTERM)}
+    before = {s: signal.signal(s, lambda *_: app.actions.leave()) for s in (signal.SIGINT, signal.SIGTERM)}
     return lambda: [signal.signal(s, handler) for s, handler in before.items()] and None
 
 

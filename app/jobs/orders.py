@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.session import ExportSettings
+from app.session import ExportSettings, Session
 from app.view import presets
 from engine.cameras import Camera
 from engine.datasets.recognise import BUILT_IN
@@ -16,13 +16,14 @@ from engine.export.layers import DEPTHS
 from engine.export.quality import DEFAULT_QUALITY
 from engine.export.sequence import is_animation, is_video
 from engine.messages import Every, RenderJob, SceneOpened
+from engine.region import EVERYTHING, Shown
 from engine.shots import Film, Shot
 
 FORMATS = {"mp4": ".mp4", "GIF": ".gif", "WebP": ".webp", "PNG sequence": ""}
 MEANWHILE = ("continues", "waits")
 MODELS = ("as it is now", "as it trains")
 MOST_SIDE = 8192  # pixels; two eyes side by side may have twice as many
-SHARE = 0.5  # of the worker's time, while training continues
+SHARE = 0.35  # of the worker's time, while training continues: encoding takes some of the rest
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,7 @@ class ExportOrder:
     live: bool = False
     pauses: bool = False
     every: Every | None = None
+    shown: Shown = EVERYTHING
     anew: bool = False
     scene: str = ""
     data_scale: float = 1.0
@@ -114,14 +116,15 @@ class ExportOrder:
         """Return what the worker is asked for."""
         return RenderJob(
             job_id, self.film, self.layers, self.supersample, self.background, self.mode, self.colour_map,
-            self.share, self.live, self.pauses, skip, self.every,
+            self.share, self.live, self.pauses, skip, self.every, self.shown,
         )  # fmt: skip
 
     def look(self) -> str:
         """Return a text that differs where pictures would look otherwise."""
         background = "scene" if self.background is None else ",".join(f"{c:g}" for c in self.background)
         layers = "+".join(sorted(self.layers)) + ("" if self.depth == DEPTHS[0] else f" ({self.depth})")
-        return f"{self.mode} {self.colour_map} x{self.supersample:g} {background} {layers}"
+        part = "" if self.shown.everything else f" {self.shown}"
+        return f"{self.mode} {self.colour_map} x{self.supersample:g} {background} {layers}{part}"
 
 
 def cameras_of(settings: ExportSettings, scene: SceneOpened, path: object | None) -> list[Camera]:
@@ -137,24 +140,26 @@ def cameras_of(settings: ExportSettings, scene: SceneOpened, path: object | None
     return presets.PRESETS[settings.kind](replace(preset, **values), settings.width, settings.height_px)
 
 
-def order_of(
-    settings: ExportSettings, scene: SceneOpened, path: object | None, file: Path, anew: bool = False
-) -> ExportOrder:
-    """Return the order that the settings describe, into a file or folder."""
+def order_of(settings: ExportSettings, session: Session, file: Path, anew: bool = False) -> ExportOrder:
+    """Return the order that the settings describe on the open scene, into a file or folder.
+
+    Colours of maps, background, levels, crop and slice are those of the viewport.
+    """
+    scene, view = session.scene, session.view
     if not 2 <= settings.width <= MOST_SIDE or not 2 <= settings.height_px <= MOST_SIDE:
         raise UserError(
             f"Pictures have 2 to {MOST_SIDE:,} pixels a side, got {settings.width} x {settings.height_px}."
         )
     film = Film(
-        cameras_of(settings, scene, path), settings.moments, settings.shutter, settings.projection,
+        cameras_of(settings, scene, session.path), settings.moments, settings.shutter, settings.projection,
         settings.eye_distance, settings.focus, tuple(float(value) for value in scene.up),
     )  # fmt: skip
     return ExportOrder(
-        file, film, settings.fps, settings.quality, float(settings.supersample), None, settings.mode,
-        depth=settings.depth, normals=settings.normals, live=settings.model == MODELS[1],
-        pauses=settings.meanwhile == MEANWHILE[1], anew=anew, scene=scene_name(scene), data_scale=data_scale(scene),
-        title=settings.kind.capitalize(),
-    ).even()  # fmt: skip
+        file, film, settings.fps, settings.quality, float(settings.supersample), view.background, settings.mode,
+        view.colour_map, settings.depth, settings.normals, live=settings.model == MODELS[1],
+        pauses=settings.meanwhile == MEANWHILE[1], shown=session.inspect.shown(scene), anew=anew,
+        scene=scene_name(scene), data_scale=data_scale(scene), title=settings.kind.capitalize(),
+    )  # fmt: skip
 
 
 def data_scale(scene: SceneOpened) -> float:

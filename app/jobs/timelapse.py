@@ -36,7 +36,8 @@ def order_of(session: Session, current: Camera, free_name: Callable[[str], Path]
     shot = sheet_of(_spread(cameras), session.export.width, session.export.height_px)
     return ExportOrder(
         free_name(FORMATS[settings.format]), [shot], float(settings.fps), session.export.quality,
-        mode=session.export.mode, every=every, scene=scene_name(scene), data_scale=data_scale(scene),
+        mode=session.export.mode, colour_map=session.view.colour_map, background=session.view.background,
+        every=every, shown=session.inspect.shown(scene), scene=scene_name(scene), data_scale=data_scale(scene),
         title="Time-lapse",
     )  # fmt: skip
 

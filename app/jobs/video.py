@@ -7,7 +7,10 @@ that is stopped keeps what it has: a shorter video that plays, or pictures from 
 
 from __future__ import annotations
 
+import contextlib
+import os
 import queue
+import sys
 import threading
 import time
 import uuid
@@ -27,6 +30,7 @@ REPORT_S = 0.1  # between two JobProgress events
 POLL_S = 0.1  # how soon a cancelled job notices although no picture comes
 GOODBYE_S = 5.0  # how long a cancelled worker may take to send its last word
 THUMBNAIL_PX = 240  # across the latest picture that people are shown
+NICE = 5  # of the thread that writes, and of the encoder: behind the window, before training, so that a cancelled file ends soon
 THUMBNAIL_S = 0.2  # between two of them
 
 
@@ -75,6 +79,7 @@ class ExportJob:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        _step_back()
         try:
             self._take_pictures()
             self._places.finish()
@@ -197,6 +202,13 @@ class ExportJob:
         causes = " / ".join(text.splitlines()[0] for text in cause_chain(error))
         of = f" of {self.total}" if self.total else ""
         return f"Export of {self.path} stopped at picture {self.done + 1}{of}: {causes}."
+
+
+def _step_back() -> None:
+    """Let the window and the training go first on Linux, where threads have priorities; the encoder inherits this one's."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 def start_export(

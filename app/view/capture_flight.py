@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from app.view.path import CameraPath, Key
+from app.view.path import CameraPath, Key, PathStyle
 from app.view.preset_moves import PathPreset, Views
 from engine.cameras import look_at
 from engine.errors import UserError
@@ -49,7 +51,8 @@ def flight(preset: PathPreset, seconds: float) -> CameraPath:
         Key(seconds * float(share), look_at(place, place + ahead, preset.up), preset.fov_y_rad)
         for share, place, ahead in zip(at, places, towards)
     ]
-    return CameraPath(keys)
+    even = CameraPath(keys, PathStyle(constant_speed=True)).key_times_s  # means lie closer together in a bend
+    return CameraPath([replace(key, time_s=float(time_s)) for key, time_s in zip(keys, even)])
 
 
 def in_order(places: np.ndarray) -> np.ndarray:

@@ -80,6 +80,7 @@ class CameraController:
         self._dolly_anchor = home.pivot
         self._keys: frozenset[str] = frozenset()
         self._velocity = np.zeros(3)
+        self._stick_move, self._stick_turn = np.zeros(3), np.zeros(2)
         self._transition: _Transition | None = None
         self._changed = True
 
@@ -155,6 +156,10 @@ class CameraController:
         """Say which keys are down now: of "w a s d q e" and "shift". Others are ignored."""
         self._keys = frozenset(keys)
 
+    def push(self, move: np.ndarray, turn: np.ndarray) -> None:
+        """Say how sticks are pushed now: `move [3]` right, up, back in -1..1 of the flying speed; `turn [2]` left, up, rad/s."""
+        self._stick_move, self._stick_turn = move, turn
+
     def lose_focus(self) -> None:
         """Let go of every key and button: their releases will not be reported any more."""
         self._keys = frozenset()
@@ -190,8 +195,11 @@ class CameraController:
     def update(self, dt: float) -> bool:
         """Let `dt` seconds pass; return whether the camera differs from the last update's."""
         dt = min(max(dt, 0.0), MAX_DT_S)
-        if self._transition is not None and self._fly_direction() is not None:
+        if self._transition is not None and (self._fly_direction() is not None or self._stick_move.any()):
             self._transition = None
+        if self._stick_turn.any():
+            self._transition, self._turn_about_pivot = None, False
+            self._pending_turn += dt * self._stick_turn
         if self._transition is not None:
             self._transition = replace(self._transition, elapsed_s=self._transition.elapsed_s + dt)
             self._set(self._transition.camera())
@@ -268,6 +276,11 @@ class CameraController:
 
     def _fly(self, dt: float) -> None:
         direction = self._fly_direction()
+        if self._stick_move.any():
+            right, up, back = self._stick_move
+            axes = self.camera.rotation
+            stick = right * axes[:, 0] + up * self.camera.up + back * axes[:, 2]
+            direction = stick if direction is None else direction + stick
         if direction is None and not self._velocity.any():
             return
         speed = self.fly_speed * (FLY_FAST if "shift" in self._keys else 1.0)

@@ -26,6 +26,7 @@ EASINGS = {
     "ease": "Stop: slows to a stop at the key and starts again.",
     "hold": "Hold: stops and stays until the next key, then cuts to that one.",
 }
+SAME_TIME_S = 1e-6  # keys nearer than this stand at one time
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +156,9 @@ class CameraPath:
     def _inside(self, times: np.ndarray) -> np.ndarray:
         start, seconds = self._times[0], self.duration_s
         return (
-            start + np.mod(times - start, seconds) if self.closed else np.clip(times, start, self._times[-1])
+            start + np.mod(times - start, seconds)
+            if self.closed
+            else np.minimum(np.maximum(times, start), self._times[-1])
         )
 
 
@@ -163,7 +166,7 @@ def _check(
     keys: tuple[Key, ...], style: PathStyle, times: np.ndarray, poses: np.ndarray, fovs: np.ndarray
 ) -> None:
     """Refuse what no path can be made of."""
-    same = np.flatnonzero(np.diff(times) <= 0.0)
+    same = np.flatnonzero(np.diff(times) < SAME_TIME_S)
     if len(same):
         raise UserError(f"Two keys of the path stand at {times[same[0]]:g} s; give every key its own time.")
     if not (np.isfinite(times).all() and np.isfinite(poses).all() and np.isfinite(fovs).all()):

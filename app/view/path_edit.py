@@ -33,9 +33,12 @@ def insert_key(path: CameraPath | None, key: Key) -> CameraPath:
     if path is None:
         return CameraPath([key])
     time_s = own_time(path, key.time_s)
-    others = [other for other in path.keys if abs(other.time_s - time_s) >= 0.5 * LEAST_GAP_S]
     near = [other for other in path.keys if abs(other.time_s - time_s) < 0.5 * LEAST_GAP_S]
-    return path.with_keys([*others, replace(key, time_s=near[0].time_s if near else time_s)])
+    others = [other for other in path.keys if abs(other.time_s - time_s) >= 0.5 * LEAST_GAP_S]
+    longer = path.with_keys([*others, replace(key, time_s=near[0].time_s if near else time_s)])
+    if path.closed and path.keys[-1].time_s < time_s < path.end_s:  # on the way back, which is as long in all
+        return longer.with_style(loop_s=max(path.end_s - longer.keys[-1].time_s, LEAST_GAP_S))
+    return longer
 
 
 def append_view(

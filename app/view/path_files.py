@@ -62,9 +62,15 @@ def write_path(
         content, notes = nerfstudio.to_json(in_data, frame, size, fps)
     else:
         raise UserError(f"A camera path can be written as {', '.join(FORMATS)}, not as {format!r:.40}.")
+    data = _text(content).encode("utf-8")
+    if len(data) > MAX_BYTES:
+        raise UserError(
+            f"Cannot write the camera path {file}: it would have {len(data) / 2**20:.0f} MiB, and a path has at most "
+            f"{MAX_BYTES >> 20} MiB. Leave keys out, or write fewer frames."
+        )
     try:
         with whole_file(file) as temporary:
-            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+            temporary.write_bytes(data)
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"Cannot write the camera path {file}: {reason}. Choose another place.") from error
@@ -106,6 +112,21 @@ def read_dataparser(file: Path | str) -> PathFrame:
     return PathFrame(nerfstudio_transform=matrix, nerfstudio_scale=scale)
 
 
+def _text(content: dict[str, Any]) -> str:
+    """Return JSON with one key or frame a line: legible, and fast to write."""
+
+    def shown(value: Any) -> str:
+        if isinstance(value, list) and value:
+            return "[\n" + ",\n".join(f"  {json.dumps(entry)}" for entry in value) + "\n ]"
+        return json.dumps(value)
+
+    return (
+        "{\n"
+        + ",\n".join(f" {json.dumps(name)}: {shown(value)}" for name, value in content.items())
+        + "\n}\n"
+    )
+
+
 def _read(file: Path, frame: PathFrame) -> FilePath:
     try:
         with open(file, "rb") as stream:
@@ -120,6 +141,11 @@ def _read(file: Path, frame: PathFrame) -> FilePath:
         return native.from_json(name, content)
     if "format" not in content and instant_ngp.recognises(content):
         return instant_ngp.from_json(name, content, frame)
+    if isinstance(content.get("keyframes"), list) and "clip_duration" in content:
+        raise UserError(
+            f"{file} is a timeline of LichtFeld Studio, which is not read, as its lenses have no field of view; "
+            "save the path for nerfstudio or instant-ngp."
+        )
     if "format" not in content and nerfstudio.recognises(content):
         return nerfstudio.from_json(name, content, frame)
     came = (

@@ -19,8 +19,9 @@ Colour = tuple[float, float, float]
 Lines = tuple[np.ndarray, np.ndarray]  # segments [n,2,3], colours [n,4]
 STEPS_PER_KEY, MOST_STEPS = 24, 4000
 # From slow to fast: legible on light and dark, and to the colour-blind.
-SLOW, MIDDLE, FAST = (0.27, 0.45, 0.95), (0.90, 0.90, 0.90), (0.98, 0.58, 0.12)
-PLAIN, KEY, SELECTED, PLAYHEAD = (0.98, 0.80, 0.25), (0.98, 0.80, 0.25), (1.0, 1.0, 1.0), (0.30, 0.85, 0.95)
+SLOW, MIDDLE, FAST = (0.27, 0.45, 0.95), (0.78, 0.36, 0.78), (0.98, 0.58, 0.12)
+# None of them is a colour of the capture's frusta, and none is lost before a white background.
+PLAIN, KEY, SELECTED, PLAYHEAD = (0.78, 0.36, 0.78), (0.67, 0.42, 0.92), (1.0, 0.16, 0.62), (0.94, 0.41, 0.38)
 _BRIGHT = (1.0, 1.0, 0.6)  # of the handle under the mouse
 _HEAD = 0.14  # of an arrow's length: its head
 

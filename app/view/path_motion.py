@@ -16,13 +16,15 @@ from app.view.path_spline import (
     centripetal_gaps,
     cubic,
     hermite,
+    mean_rates,
     slopes,
     tangents,
     turning_cubics,
 )
 from app.view.rotations import matrices_from_vectors, rotation_vectors
 
-_STEPS = 24  # of the table for constant speed, per segment
+# Of the table for constant speed: steps a segment, and in all where there are very many segments.
+_STEPS, _ALL_STEPS = 32, 40_000
 
 
 class Motion:
@@ -46,24 +48,30 @@ class Motion:
         self._sides = Sides.of(n, self._cut)
         self.key_times_s, self._clock, self._table = times[:n], times, None
         rotations, places, ends = poses[:, :3, :3], poses[:, :3, 3], self._ends
-        chords = places[ends] - places[:m]
+        chords, zooms = places[ends] - places[:m], fovs[ends] - fovs[:m]
         turns = rotation_vectors(rotations[:m].transpose(0, 2, 1) @ rotations[ends])
         lengths, angles = np.linalg.norm(chords, axis=1), np.linalg.norm(turns, axis=1)
         self._gaps = np.stack([centripetal_gaps(lengths), centripetal_gaps(angles)], axis=1)
         moving, turning = self._gaps.T
         rates = tangents(chords, moving, self._sides, tension)
-        along = hermite(places[:m], places[ends], rates[:m] * moving[:, None], rates[ends] * moving[:, None])
-        rates = tangents(turns, turning, self._sides, tension)
-        self._curves = np.concatenate([along, turning_cubics(turns, turning, rates, ends)], axis=2)
+        turn_rates = tangents(turns, turning, self._sides, tension)
+        steps = moving[:, None]
+        along = hermite(places[:m], places[ends], rates[:m] * steps, rates[ends] * steps)
+        around = turning_cubics(turns, turning, turn_rates, ends)
+        self._curves = np.concatenate([along, around], axis=2)
         self._middles = rotations[:m] @ matrices_from_vectors(0.5 * turns)
         if constant_speed:
-            zooms = np.abs(fovs[ends] - fovs[:m])
-            spread = angles.sum() + zooms.sum()
-            # A turn of twice the path's mean rate counts as much as the way.
+            spread = angles.sum() + np.abs(zooms).sum()
+            # A turn or zoom of twice the path's mean rate counts as much as the way.
             self._metre = 0.5 * lengths.sum() / spread if spread > 0.0 and lengths.any() else 1.0
-            self._even(times, np.maximum(lengths, self._metre * np.maximum(angles, zooms)))
-        else:
-            self._timing = self._timed(easings)
+            self._even(times, np.maximum(lengths, self._metre * np.maximum(angles, np.abs(zooms))))
+            return
+        # A key with even easing is passed at the mean speed of both neighbours: so many knots a second.
+        speeds = mean_rates(np.stack([lengths, angles, zooms], axis=1), np.diff(times), self._sides)
+        a_knot = np.stack([np.linalg.norm(rates, axis=1), np.linalg.norm(turn_rates, axis=1)], axis=1)
+        speeds[:, :2] /= np.maximum(a_knot, 1e-12)  # where it turns back, as fast as may be
+        speeds[(easings != "linear") | ~self._sides.both] = np.nan
+        self._timing = self._timed(speeds, np.isin(easings, ("ease", "hold")))
 
     def at(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return poses [n,4,4] and fields of view [n] at times [n] between the first and the last."""
@@ -73,20 +81,19 @@ class Motion:
         i, s = _placed(stamps, times)
         return self._pose(cubic(cubics[i], s)[:, 0])
 
-    def _timed(self, easings: np.ndarray | None = None) -> np.ndarray:
-        """Return cubics [m,4,3] over the clock's segments: the share of the curves' ways, and the field of view."""
-        h, ends, sides = np.diff(self._clock), self._ends, self._sides
+    def _timed(self, wanted: np.ndarray | None = None, stops: np.ndarray | None = None) -> np.ndarray:
+        """Return cubics [m,4,3] over the clock's segments: the share of the curves' ways, and the field of view.
+
+        `wanted [n,3]` are the speeds at keys in knots (nan: what suits the neighbours); at `stops [n]` it is 0.
+        """
+        h, ends = np.diff(self._clock), self._ends
         m = len(h)
-        start = np.zeros((m, 3))
-        start[:, 2] = self._fovs[:m]
-        end = np.ones((m, 3))
-        end[:, 2] = self._fovs[ends]
-        size = np.ones((m, 3))  # of the rises, in what is continuous at the keys: knots, not shares
-        size[:, :2] = self._gaps
-        even = None if easings is None else easings == "linear"
-        rates = slopes((end - start) * size / h[:, None], h, sides, even)
-        if easings is not None:
-            rates[(easings == "ease") | (easings == "hold")] = 0.0
+        start, end, size = np.zeros((m, 3)), np.ones((m, 3)), np.ones((m, 3))
+        start[:, 2], end[:, 2] = self._fovs[:m], self._fovs[ends]
+        size[:, :2] = self._gaps  # shares of the way jump at keys, knots do not
+        rates = slopes((end - start) * size / h[:, None], h, self._sides, wanted)
+        if stops is not None:
+            rates[stops] = 0.0
         scale = h[:, None] / size
         timing = hermite(start, end, rates[:m] * scale, rates[ends] * scale)
         timing[self._cut, 1:] = 0.0
@@ -105,29 +112,37 @@ class Motion:
             return
         self._clock = np.append(0.0, np.cumsum(np.maximum(measures, LEAST_GAP * measures.max())))
         self._timing = self._timed()
-        share = np.arange(_STEPS) / _STEPS
+        steps = int(np.clip(_ALL_STEPS // m, 2, _STEPS))
+        share = np.arange(steps) / steps
         clock = (self._clock[:-1, None] + np.diff(self._clock)[:, None] * share).ravel()
         clock = np.append(clock, self._clock[-1])
-        poses, fovs = self._pose(clock)
-        turned = np.linalg.norm(np.diff(poses[:, :3, :3], axis=0), axis=(1, 2)) / np.sqrt(2.0)
-        way = np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1)
-        way = np.maximum(way, self._metre * np.maximum(turned, np.abs(np.diff(fovs))))
-        held = np.repeat(cut, _STEPS)
-        steps_s = np.maximum(way * (moving_s / way[~held].sum()), 1e-9 * moving_s)
-        steps_s[held] = np.repeat(gaps_s[cut] / _STEPS, _STEPS)
-        stamps = times[0] + np.append(0.0, np.cumsum(steps_s))
+        way = self._way(clock[:-1], clock[1:])
+        held = np.repeat(cut, steps)
+        a_metre_s = moving_s / way[~held].sum()
+        h = np.maximum(way * a_metre_s, 1e-9 * moving_s)
+        h[held] = np.repeat(gaps_s[cut] / steps, steps)
+        stamps = times[0] + np.append(0.0, np.cumsum(h))
         stamps[-1] = times[-1]  # to the last bit, as people ask for this moment
-        self._table = (stamps, self._clock_over(stamps, clock))
-        self.key_times_s = stamps[: _STEPS * m + 1 : _STEPS][: len(self._fovs)]
+        # The clock's rate is read off the motion itself, a moment before and after; beyond a hold nothing moves.
+        moment = 1e-6 * np.diff(clock).min()
+        before, after = np.maximum(clock - moment, clock[0]), np.minimum(clock + moment, clock[-1])
+        fastest = np.maximum(self._way(before - moment, before), self._way(after, after + moment))
+        rates = moment / np.maximum(fastest * a_metre_s, 1e-12 * moving_s)
+        n = len(clock) - (m == len(self._fovs))  # where the motion closes, the end is the beginning
+        secants = (np.diff(clock) / h)[:, None]
+        rates = slopes(secants, h, Sides.of(n, np.zeros(len(h), dtype=bool)), rates[:n, None])
+        leave, arrive = rates[: len(h)] * h[:, None], rates[np.arange(1, len(h) + 1) % n] * h[:, None]
+        self._table = (stamps, hermite(clock[:-1, None], clock[1:, None], leave, arrive))
+        self.key_times_s = stamps[: steps * m + 1 : steps][: len(self._fovs)]
 
-    def _clock_over(self, stamps: np.ndarray, clock: np.ndarray) -> np.ndarray:
-        """Return cubics [steps,4,1] that lead from time to the clock, rising throughout."""
-        h, closed = np.diff(stamps), len(self._fovs) == len(self._cut)
-        n = len(h) if closed else len(h) + 1
-        rates = slopes((np.diff(clock) / h)[:, None], h, Sides.of(n, np.zeros(len(h), dtype=bool)))
-        after = np.arange(1, len(h) + 1) % n
-        leave, arrive = rates[: len(h)] * h[:, None], rates[after] * h[:, None]
-        return hermite(clock[:-1, None], clock[1:, None], leave, arrive)
+    def _way(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """Return the lengths [n] of short steps from clock to clock: the way, the turn or the zoom."""
+        poses, fovs = self._pose(np.append(start, end))
+        n = len(start)
+        moved = poses[n:, :3] - poses[:n, :3]
+        turned = np.linalg.norm(moved[:, :, :3], axis=(1, 2)) / np.sqrt(2.0)
+        turned = self._metre * np.maximum(turned, np.abs(fovs[n:] - fovs[:n]))
+        return np.maximum(np.linalg.norm(moved[:, :, 3], axis=1), turned)
 
     def _pose(self, clock: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         i, s = _placed(self._clock, clock)
@@ -142,6 +157,6 @@ class Motion:
 
 def _placed(edges: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the segment between `edges` of each value [n], and the share [n,1] of it that lies behind."""
-    i = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
+    i = np.searchsorted(edges[1:-1], values, side="right")
     low = edges[i]
     return i, ((values - low) / (edges[i + 1] - low))[:, None]

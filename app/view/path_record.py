@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from app.view.path import CameraPath, Key
+from app.view.path import SAME_TIME_S, CameraPath, Key
 from engine.errors import UserError
 
 TURN_TOLERANCE_RAD = np.radians(0.5)
@@ -50,7 +50,7 @@ def from_recording(
     if not samples:
         raise UserError("Nothing was recorded; fly a little before the recording ends.")
     times = np.array([sample.time_s for sample in samples])
-    later = np.append(True, times[1:] > np.maximum.accumulate(times)[:-1])
+    later = np.append(True, times[1:] > np.maximum.accumulate(times)[:-1] + SAME_TIME_S)
     kept = [sample for sample, good in zip(samples, later) if good]
     flight = _Flight(
         kept,

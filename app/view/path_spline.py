@@ -67,24 +67,32 @@ def tangents(chords: np.ndarray, gaps: np.ndarray, sides: Sides, tension: float)
     return (1.0 - tension) * inner
 
 
-def slopes(secants: np.ndarray, h: np.ndarray, sides: Sides, even: np.ndarray | None = None) -> np.ndarray:
-    """Return slopes [n,k] of cubics that rise and fall only where the points do (Fritsch and Butland).
+def slopes(secants: np.ndarray, h: np.ndarray, sides: Sides, wanted: np.ndarray | None = None) -> np.ndarray:
+    """Return slopes [n,k] of cubics that rise and fall only where the points do.
 
-    They are weighted harmonic means of the neighbouring `secants [m,k]` over steps `h [m]`, zero at a turning
-    point. Keys marked in `even [n]` have the mean rate of both neighbours instead, at most thrice the lesser.
+    They are weighted harmonic means of the neighbouring `secants [m,k]` over steps `h [m]` (Fritsch and
+    Butland), zero at a turning point. Where `wanted [n,k]` is a number, that is the slope instead, as far as
+    it may be: at most thrice the lesser secant.
     """
     left, right = secants[sides.left], secants[sides.right]
     h0, h1 = h[sides.left][:, None], h[sides.right][:, None]
-    turning = left * right <= 0.0
+    turning = np.sign(left) * np.sign(right) <= 0.0
     w0, w1 = 2.0 * h1 + h0, h1 + 2.0 * h0
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = (w0 + w1) / (w0 / left + w1 / right)
-    if even is not None and even.any():
-        most = 3.0 * np.minimum(np.abs(left), np.abs(right))
-        mean = np.where(even[:, None], np.clip((left * h0 + right * h1) / (h0 + h1), -most, most), mean)
-    through = np.where(turning, 0.0, mean)
     one_sided = np.where(sides.has_left[:, None], left, np.where(sides.has_right[:, None], right, 0.0))
-    return np.where(sides.both[:, None], through, one_sided)
+    both = sides.both[:, None]
+    found = np.where(both, np.where(turning, 0.0, mean), one_sided)
+    if wanted is None:
+        return found
+    least = np.where(both, np.minimum(np.abs(left), np.abs(right)), np.abs(one_sided))
+    allowed = np.clip(wanted, -3.0 * least, 3.0 * least)
+    return np.where(np.isnan(wanted) | (both & turning), found, allowed)
+
+
+def mean_rates(rises: np.ndarray, h: np.ndarray, sides: Sides) -> np.ndarray:
+    """Return the mean rates [n,k] over both segments beside each point, which rise by `rises [m,k]` in `h [m]`."""
+    return (rises[sides.left] + rises[sides.right]) / (h[sides.left] + h[sides.right])[:, None]
 
 
 def hermite(start: np.ndarray, end: np.ndarray, leave: np.ndarray, arrive: np.ndarray) -> np.ndarray:

@@ -105,9 +105,10 @@ def matrices_from_vectors(vectors: np.ndarray) -> np.ndarray:
     """Return rotations [n,3,3] of rotation vectors [n,3] (Rodrigues)."""
     x, y, z = vectors.T
     square = x * x + y * y + z * z
-    angle = np.sqrt(square)
-    sine = np.sinc(angle / np.pi)  # sin(angle) / angle
-    versine = 0.5 * np.sinc(angle / (2.0 * np.pi)) ** 2  # (1 - cos(angle)) / angle^2
+    half = 0.5 * np.sqrt(square)
+    share = np.sinc(half / np.pi)  # sin(half) / half
+    sine = share * np.cos(half)  # sin(angle) / angle
+    versine = 0.5 * share * share  # (1 - cos(angle)) / angle^2
     matrices = (versine[:, None] * vectors)[:, :, None] * vectors[:, None, :]
     across, cosine = sine[:, None] * vectors, 1.0 - versine * square
     flat = matrices.reshape(-1, 9)

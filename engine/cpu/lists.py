@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from engine.cpu.project import PAD, VIEW_SIZE, chunk_keys, cut_into_chunks, proj
 from engine.cpu.tiles import GROUPS, count_pairs, group_bounds, prefix_sums, scatter_pairs
 from engine.morton import order_code
 from engine.octree import Octree
+
+_NOWHERE = -1e9  # half edge of what is hidden: it ends behind every camera before it begins
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,12 @@ class VoxelTable:
             box,
             chunks[:n_chunks].copy(),
         )
+
+    def hiding(self, hidden: np.ndarray) -> VoxelTable:
+        """Return a table of the same voxels for pictures without those where `hidden` [V] is true: no view sees them."""
+        soa = self.soa.copy()
+        soa[3 * self.stride : 3 * self.stride + self.n_voxels][hidden] = _NOWHERE
+        return replace(self, soa=soa)
 
 
 class Workspace:

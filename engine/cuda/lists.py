@@ -8,7 +8,7 @@ launched on torch's current stream. The host waits once per view: for the number
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -70,6 +70,7 @@ class VoxelTable:
     n_points: int
     finest: int
     launch: Launch
+    hidden: Tensor | None = None  # bool [V], what no view sees
 
     @property
     def n_voxels(self) -> int:
@@ -90,6 +91,10 @@ class VoxelTable:
         arrays = octree.path, octree.level, octree.corner_idx
         finest = int(octree.level.max()) if len(octree) else 1
         return cls(*(upload(a, device) for a in arrays), octree.root_size, octree.n_points, finest, launch)
+
+    def hiding(self, hidden: np.ndarray) -> VoxelTable:
+        """Return a table of the same voxels for pictures without those where `hidden` [V] is true."""
+        return replace(self, hidden=upload(hidden, self.device))
 
     def run(self, name: str, count: int, *args: Tensor | float | None) -> None:
         """Launch a kernel with a thread for each of `count` items."""
@@ -153,6 +158,8 @@ def build_lists(table: VoxelTable, camera: Camera, reach: float = 1.0) -> ViewLi
     rect = torch.empty((n, 4), dtype=torch.int16, device=device)
     n_tiles = torch.empty(n, dtype=torch.int32, device=device)
     table.run("project_voxels", n, n, table.path, table.level, table.root_size, reach, view, rect, n_tiles)
+    if table.hidden is not None:
+        n_tiles.masked_fill_(table.hidden, 0)
     pair_end = torch.cumsum(n_tiles, 0, dtype=torch.int32)
     slot_end = torch.cumsum(n_tiles > 0, 0, dtype=torch.int32)
     n_pairs, n_slots = torch.stack([n_tiles.sum(dtype=torch.int64), (n_tiles > 0).sum()]).tolist()

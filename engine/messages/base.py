@@ -18,9 +18,10 @@ class TrainState(Enum):
 
 
 class Command:
-    """Base of everything sent to the worker."""
+    """Base of everything sent to the worker. `changes` says that it alters the open model or what the disk holds of it."""
 
     supersedes: str | None = None
+    changes = False
 
 
 class Event:

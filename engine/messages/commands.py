@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.cameras import Camera
 from engine.messages.base import Command
+from engine.region import EVERYTHING, Region, Shown
 from engine.shots import Shot
 
 
@@ -29,7 +31,7 @@ class RenderJob:
     only while the queue has room and spends at most `share` of its time while training runs; with `pauses`, training waits
     until the job is over. Jobs are rendered one after the other. What is rendered is a copy of the model made when the job
     comes, or with `live` the model as it is by then. Indices in `skip` are left out. With `every`, a time-lapse, the first
-    shot is taken again and again of the live model, until the job is cancelled or the model replaced.
+    shot is taken again and again of the live model, until the job is cancelled or the model replaced. `shown` leaves voxels out.
 
     Whoever takes the pictures (`app/jobs`) emits JobProgress and JobEnded through `Worker.emit`. Setting `cancelled` makes
     the worker stop and send None. A failure is put as an exception object in place of a picture, followed by None.
@@ -47,6 +49,7 @@ class RenderJob:
     pauses: bool = False
     skip: frozenset[int] = frozenset()
     every: Every | None = None
+    shown: Shown = EVERYTHING  # which voxels are drawn, where the method can choose
     frames: queue.Queue[Any] = field(default_factory=lambda: queue.Queue(maxsize=4))
     cancelled: threading.Event = field(default_factory=threading.Event)
 
@@ -74,10 +77,22 @@ class OpenScene(Command):
 
 @dataclass(frozen=True)
 class OpenRun(Command):
-    """Continue a run folder from its newest readable checkpoint."""
+    """Continue a run folder from its newest readable checkpoint.
+
+    With `follow` it is only looked at while another process trains it: newer checkpoints are shown as they appear, which
+    Followed tells, and nothing is ever written there.
+    """
 
     path: str
     start: bool = False
+    follow: bool = False
+
+
+@dataclass(frozen=True)
+class ContinueHere(Command):
+    """Train the followed run from here on, as any other; refused while another process trains it."""
+
+    start: bool = True
 
 
 @dataclass(frozen=True)
@@ -90,6 +105,7 @@ class Train(Command):
     steps: int | None = None
     seconds: float | None = None
     finish: bool = True
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -122,9 +138,25 @@ class SwitchMethod(Command):
 
 @dataclass(frozen=True)
 class OpenBeside(Command):
-    """Load the newest checkpoint of a run of the same scene beside the open model; the answer is BesideChanged."""
+    """Load a checkpoint of a run of the same scene beside the open model; the answer is BesideChanged.
+
+    Without `step` it is the newest, of another run. That of a step may be of the open run too; it can be shown, not trained.
+    """
 
     path: str
+    step: int | None = None
+
+
+@dataclass(frozen=True)
+class KeepBeside(Command):
+    """Keep the open model as it is now beside itself, to be shown, not trained; the answer is BesideChanged."""
+
+
+@dataclass(frozen=True)
+class ListCheckpoints(Command):
+    """Ask for the checkpoints of the open run; the answer is CheckpointsListed."""
+
+    supersedes = "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -153,6 +185,7 @@ class ExcludeViews(Command):
 
     indices: tuple[int, ...]
     excluded: bool = True
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -178,22 +211,32 @@ class SetOptions(Command):
     """Change live options of the method, by dotted name."""
 
     values: dict[str, Any]
+    changes = True
 
 
 @dataclass(frozen=True)
 class PruneNow(Command):
     """Drop the voxels below the pruning threshold now."""
 
+    changes = True
+
 
 @dataclass(frozen=True)
 class SubdivideNow(Command):
     """Split the voxels of highest priority now."""
 
+    changes = True
+
 
 @dataclass(frozen=True)
 class PreviewAdapt(Command):
-    """Ask what pruning and subdividing would do; the answer is AdaptPreviewed."""
+    """Ask what pruning and subdividing would do, `region` given: in it alone; the answer is AdaptPreviewed.
 
+    With a `limit`, it comes with the boxes of at most so many voxels that would go, and as many that would be split.
+    """
+
+    limit: int = 0
+    region: Region | None = None
     supersedes = "preview"
 
 
@@ -205,6 +248,7 @@ class FitMemory(Command):
     """
 
     target_bytes: int
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -212,6 +256,7 @@ class SetMode(Command):
     """Let the model only show itself, with what training needs put away on the disk, or be trained; the answer is ModeChanged."""
 
     inference: bool
+    changes = True
 
 
 @dataclass(frozen=True)
@@ -220,6 +265,14 @@ class SetCacheBudget(Command):
 
     bytes: int
     supersedes = "cache budget"
+
+
+@dataclass(frozen=True)
+class SetAutosave(Command):
+    """Write checkpoints so many seconds apart from now on."""
+
+    seconds: float
+    supersedes = "autosave"
 
 
 @dataclass(frozen=True)
@@ -233,6 +286,8 @@ class Evaluate(Command):
 class SaveCheckpoint(Command):
     """Write a checkpoint into the run folder now."""
 
+    changes = True
+
 
 @dataclass(frozen=True)
 class GetBoxes(Command):
@@ -241,6 +296,75 @@ class GetBoxes(Command):
     levels: tuple[int, ...]
     limit: int = 200_000
     supersedes = "boxes"
+
+
+@dataclass(frozen=True)
+class PickVoxel(Command):
+    """Ask for the voxel that weighs most in the pixel x, y (from the left and top) of a camera; the answer is VoxelPicked."""
+
+    camera: Camera
+    x: float
+    y: float
+    shown: Shown = EVERYTHING
+    supersedes = "pick"
+
+
+@dataclass(frozen=True)
+class GetDetails(Command):
+    """Ask how the voxels of some levels (none given: all) are distributed; the answer is StructureDetails."""
+
+    levels: tuple[int, ...] = ()
+    supersedes = "details"
+
+
+@dataclass(frozen=True)
+class SetTrainRegion(Command):
+    """Train only what is in a region from the next step on, None: everything; the answer is TrainRegionChanged."""
+
+    region: Region | None
+    changes = True
+
+
+@dataclass(frozen=True)
+class DeleteRegion(Command):
+    """Delete the voxels in a region, or all `outside` it; the answer is StructureChanged."""
+
+    region: Region
+    outside: bool = False
+    changes = True
+
+
+@dataclass(frozen=True)
+class PruneRegion(Command):
+    """Drop the voxels in a region that are below the pruning threshold; the answer is StructureChanged."""
+
+    region: Region
+    changes = True
+
+
+@dataclass(frozen=True)
+class SubdivideRegion(Command):
+    """Split every voxel in a region once; the answer is StructureChanged. Refused if the budget of voxels has no room."""
+
+    region: Region
+    changes = True
+
+
+@dataclass(frozen=True)
+class UndoStructure(Command):
+    """Bring back the model as it was before the last edit of its structure by hand; the answer is StructureUndone.
+
+    What was trained since is lost.
+    """
+
+    changes = True
+
+
+@dataclass(frozen=True)
+class RedoStructure(Command):
+    """Bring back the model as it was when the last edit was undone; the answer is StructureUndone."""
+
+    changes = True
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from engine.cameras import Camera
 from engine.capture import Flag
 from engine.findings import Finding
 from engine.messages.base import Command, Event, TrainState
-from engine.methods.common import AdaptReport, StructureStats
+from engine.methods.common import AdaptReport, Histogram, PickedVoxel, StructureStats
+from engine.region import Region
 
 ESTIMATE = "estimate"  # the job id of EstimateExport
 
@@ -45,11 +46,15 @@ class ViewInfo:
 
 @dataclass(frozen=True)
 class Beside:
-    """The model that stands beside the open one for comparison, on the same scene."""
+    """The model that stands beside the open one for comparison, on the same scene.
+
+    `moment` is the step it stands still at, None of one that can be trained.
+    """
 
     key: int
     method: str
     run_folder: str
+    moment: int | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,20 @@ class SceneOpened(Event):
     options: dict[str, Any] = field(default_factory=dict)  # of the scene's reader
     findings: tuple[Finding, ...] = ()  # what goes wrong in its training
     inference: bool = False  # it only shows itself
+    can: frozenset[str] = frozenset()  # what it can do of `engine.methods.common.CAPABILITIES`
+    cannot: dict[str, str] = field(default_factory=dict)  # the rest, each with a sentence why
+    train_region: Region | None = None  # only this is trained
+    undo_labels: tuple[str, ...] = ()  # as in UndoChanged
+    redo_labels: tuple[str, ...] = ()
+
+    def why_not(self, capability: str) -> str:
+        """Return the sentence that says why the model cannot do something of CAPABILITIES, "" if it can."""
+        if capability in self.can:
+            return ""
+        return self.cannot.get(capability, "This method cannot do that.")
+
+    followed: bool = False  # another process trains it
+    only_shown: str = ""  # why it can be neither trained nor changed here, a sentence; "": it can
 
 
 @dataclass(frozen=True)
@@ -105,10 +124,11 @@ class HistoryPoint:
 
 @dataclass(frozen=True)
 class HistoryRead(Event):
-    """The model `key` was trained before; oldest moment first."""
+    """The model `key` was trained before; oldest moment first. `more`: these come after what was told already."""
 
     key: int
     points: tuple[HistoryPoint, ...]
+    more: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,6 +136,44 @@ class BesideChanged(Event):
     """Another model stands beside the open one, or none any more."""
 
     beside: Beside | None
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """A checkpoint on the disk. `saved_at`: seconds of the system's clock; `psnr`: held out, in dB, None if it is not known.
+
+    `psnr_step` is the step at which that was measured.
+    """
+
+    step: int
+    saved_at: float
+    seconds: float
+    psnr: float | None = None
+    psnr_step: int | None = None
+
+
+@dataclass(frozen=True)
+class CheckpointsListed(Event):
+    """The answer to ListCheckpoints, newest first."""
+
+    run_folder: str
+    checkpoints: tuple[CheckpointInfo, ...]
+
+
+@dataclass(frozen=True)
+class Followed(Event):
+    """The run that another process trains got further, or that process came or went.
+
+    `step` is the newest checkpoint, which is shown now, and `saved_at` when it was written (seconds of the system's clock,
+    0.0: there is none yet). `log_step` is how far its numbers go. `trainer` names who trains it, "" if nobody does any more.
+    """
+
+    key: int
+    step: int
+    saved_at: float
+    log_step: int = 0
+    trainer: str = ""
+    reloaded: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,9 +212,66 @@ class StructureChanged(Event):
 
 @dataclass(frozen=True)
 class AdaptPreviewed(Event):
-    """The answer to PreviewAdapt."""
+    """The answer to PreviewAdapt: boxes [n,4] float32 (centre and edge) of voxels that would be pruned, and split.
+
+    They are thinned to the limit that was asked for; `report` has the whole numbers.
+    """
 
     report: AdaptReport
+    prune_boxes: np.ndarray | None = None
+    split_boxes: np.ndarray | None = None
+    region: Region | None = None
+
+
+@dataclass(frozen=True)
+class VoxelPicked(Event):
+    """The answer to PickVoxel: the voxel that weighs most in that pixel, None where there is nothing."""
+
+    x: float
+    y: float
+    voxel: PickedVoxel | None
+
+
+@dataclass(frozen=True)
+class StructureDetails(Event):
+    """The answer to GetDetails: a histogram for each number that the model knows of its voxels."""
+
+    levels: tuple[int, ...]
+    histograms: tuple[Histogram, ...]
+
+
+@dataclass(frozen=True)
+class TrainRegionChanged(Event):
+    """Only what is in `region` is trained from now on, None: everything."""
+
+    region: Region | None
+    key: int = 0
+
+
+@dataclass(frozen=True)
+class StructureUndone(Event):
+    """The model is again as it was before the edit `label`; with `redone`, as it was after it.
+
+    It stands at `step`; the `lost_steps` trained since are gone (below 0: that many came back).
+    """
+
+    label: str
+    step: int
+    lost_steps: int
+    redone: bool
+    stats: StructureStats
+    key: int = 0
+
+
+@dataclass(frozen=True)
+class UndoChanged(Event):
+    """Which edits of the structure of model `key` can be undone and done again, the last first, and what that holds in memory."""
+
+    undo_labels: tuple[str, ...]
+    redo_labels: tuple[str, ...]
+    bytes: int
+    limit_bytes: int
+    key: int = 0
 
 
 @dataclass(frozen=True)
@@ -307,20 +422,6 @@ class FormatEstimate:
 
 
 @dataclass(frozen=True)
-class Failed(Event):
-    """Something went wrong and the worker goes on. `what` was being done; `chain` are the messages, outermost first.
-
-    `user` says that the first message is a whole sentence for people; `trace` is for those who look for the fault.
-    """
-
-    what: str
-    chain: tuple[str, ...]
-    fatal: bool = False
-    user: bool = False
-    trace: str = ""
-
-
-@dataclass(frozen=True)
 class Offer:
     """What a person may do about a failure: commands for the worker, or a lower `max_scale` for still pictures."""
 
@@ -330,12 +431,27 @@ class Offer:
 
 
 @dataclass(frozen=True)
+class Failed(Event):
+    """Something went wrong and the worker goes on. `what` was being done; `chain` are the messages, outermost first.
+
+    `user` says that the first message is a whole sentence for people; `trace` is for those who look for the fault; `offers`
+    are ways on.
+    """
+
+    what: str
+    chain: tuple[str, ...]
+    fatal: bool = False
+    user: bool = False
+    trace: str = ""
+    offers: tuple[Offer, ...] = ()
+
+
+@dataclass(frozen=True)
 class OutOfMemory(Failed):
     """Memory ran out. Training pauses, caches are freed, nothing is lost; `offers` says how to go on. None: not known."""
 
     asked_bytes: int | None = None
     free_bytes: int | None = None
-    offers: tuple[Offer, ...] = ()
 
 
 @dataclass(frozen=True)

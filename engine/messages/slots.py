@@ -11,6 +11,7 @@ import numpy as np
 from engine.cameras import Camera
 from engine.messages.base import TrainState
 from engine.methods.common import NodeUse, StructureStats
+from engine.region import Region, Shown, Slice
 from engine.tally import ViewTally
 
 PASSING = ("photos", "buffers")  # ends of the names of parts of Stats.memory that are not of the model itself
@@ -80,6 +81,19 @@ class ViewRequest:
     on_device: bool = False  # the frame may stay in a card's memory; whoever asks can show it from there
     beside: bool = False  # the model beside is wanted too, if there is one
     error_map: bool = False  # over the picture, the error map of the training view one is in or nearest to
+    levels: tuple[int, ...] = ()  # only voxels of these levels are drawn; (): of all
+    crop: Region | None = None  # only voxels with their centre in it are drawn
+    crop_outside: bool = False  # only those around it instead
+    slice: Slice | None = None
+    difference: bool = False  # with `beside`: in place of its picture, how far it is from the open model's
+    error_top: float | None = (
+        None  # what errors and differences reach the end of the colours at; None: by the picture
+    )
+
+    @property
+    def shown(self) -> Shown:
+        """Which voxels are drawn."""
+        return Shown(self.levels, self.crop, self.crop_outside, self.slice)
 
 
 @dataclass(frozen=True)
@@ -119,6 +133,7 @@ class Frame:
     on_device: DeviceFrame | None = None
     beside: np.ndarray | None = None
     heat_of: int | None = None
+    beside_legend: tuple[float, float, str] | None = None  # of a difference, which `beside` is then
 
     def on_host(self) -> Frame:
         """Return the frame with its arrays filled, copying them from the card if that is where it is."""

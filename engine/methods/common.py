@@ -18,6 +18,16 @@ from engine.datasets.scene import Scene
 from engine.errors import UserError
 
 VIEW_MODES = ("colour", "depth", "normal", "alpha", "error", "level", "size", "samples", "soft", "node")
+NO_COLOUR = (
+    "no colour"  # among what is wanted of a view: nobody looks at `Buffers.rgb`, which may be anything
+)
+VALUE_MODES = ("density", "age", "weight", "priority")  # view modes as well, of a number that each voxel has
+LOGARITHMIC_MODES = ("size", "density", "weight", "priority")  # their colours stand for factors
+# What a method may be able to do with its structure; a front end disables what it cannot, and says why.
+CAPABILITIES = (
+    *VALUE_MODES, "levels", "crop", "slice", "preview_boxes", "pick", "details", "train_region", "delete_region",
+    "prune_region", "subdivide_region", "undo",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,8 @@ class Buffers:
     along the camera axis divided by opacity (0 where nothing is), `depth_median [H,W]`, `normal [H,W,3]` in the world,
     facing the viewer, unit or zero; `count [H,W]` int32 contributing voxels; `level`, `size [H,W]` opacity-weighted means;
     `soft [H,W,3]` the picture as the soft objective sees it, that of `rgb` in methods that have none; `node [H,W,3]` the
-    picture in colours that tell the fields of an octree apart, in methods that have such.
+    picture in colours that tell the fields of an octree apart, in methods that have such; `value [H,W]` the opacity-weighted
+    mean of the one number of VALUE_MODES that was asked for.
     """
 
     rgb: np.ndarray
@@ -80,6 +91,46 @@ class Buffers:
     size: np.ndarray | None = None
     soft: np.ndarray | None = None
     node: np.ndarray | None = None
+    value: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """How a number of VALUE_MODES is distributed: `edges [bins+1]` float32, `counts [levels,bins]` int64, a row a level.
+
+    `logarithmic` says that the edges grow by a factor.
+    """
+
+    name: str
+    edges: np.ndarray
+    counts: np.ndarray
+    logarithmic: bool = False
+
+
+@dataclass(frozen=True)
+class PickedVoxel:
+    """The numbers of one voxel, and what it does in the pixel it was picked at.
+
+    `densities` are raw, at the corners 4 x + 2 y + z; `density` is that in its middle, per engine unit;
+    `colour_dc` is without what depends on the view, `colour` as it is seen. `weight`, `priority` and `age` (steps) are None
+    where the method does not know them. `alpha` is its opacity along the ray, `contribution` its share of the pixel, `depth`
+    the distance along the ray to where the ray enters it.
+    """
+
+    index: int
+    centre: tuple[float, float, float]
+    edge: float
+    level: int
+    densities: tuple[float, ...]
+    density: float
+    colour_dc: tuple[float, float, float]
+    colour: tuple[float, float, float]
+    alpha: float
+    contribution: float
+    depth: float
+    weight: float | None = None
+    priority: float | None = None
+    age: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +168,9 @@ class Method(Protocol):
     - `node_use()`, the NodeUse of the last view, None before the first;
     - `slow_views = True`, if views may take seconds: its `interrupt` is None or a function that `render` calls every few
       milliseconds; where that says True, `render` raises `engine.errors.Interrupted`;
-    - `rest()`, or `rest_in(folder)`, which drops what only training needs, until `load_state`.
+    - `rest()`, or `rest_in(folder)`, which drops what only training needs, until `load_state`;
+    - `inspection`, an `engine.methods.inspection.Inspection`: what a person can do with its structure; then `render` takes
+      `shown`, an `engine.region.Shown`, as well.
     """
 
     name: str
@@ -140,7 +193,8 @@ class Method(Protocol):
         supersample: float | None = None,
         background: tuple[float, float, float] | None = None,
     ) -> Buffers:
-        """Render a view. `want` names optional fields of Buffers; `background` None takes the scene's own.
+        """Render a view. `want` names optional fields of Buffers, or one of VALUE_MODES for Buffers.value, None where the
+        method does not know it; `background` None takes the scene's own.
 
         `supersample` rays a pixel side are averaged; None takes what the method is evaluated with.
         """

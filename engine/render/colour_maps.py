@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Colour maps as tables of 256 sRGB colours, drawn through a few anchor colours.
 
-"turbo", "viridis" and "magma" approximate the maps known by these names to a few grey levels.
+"turbo", "viridis", "cividis" and "magma" approximate the maps known by these names to a few grey levels. The latter three
+grow evenly brighter; "cividis" looks much the same to people with and without colour blindness.
 """
 
 from __future__ import annotations
@@ -42,6 +43,26 @@ _ANCHORS: dict[str, tuple[tuple[int, int, int], ...]] = {
         (109, 205, 89),
         (180, 222, 44),
         (253, 231, 37),
+    ),
+    "cividis": (
+        (0, 32, 76),
+        (0, 42, 102),
+        (0, 52, 110),
+        (39, 63, 108),
+        (60, 74, 107),
+        (76, 85, 107),
+        (91, 95, 109),
+        (104, 106, 112),
+        (117, 117, 117),
+        (131, 129, 120),
+        (146, 140, 120),
+        (161, 152, 118),
+        (176, 165, 114),
+        (192, 177, 109),
+        (209, 191, 102),
+        (225, 204, 92),
+        (243, 219, 79),
+        (255, 233, 69),
     ),
     "magma": (
         (0, 0, 4),

@@ -34,12 +34,14 @@ def lay_over(
     block: int,  # pixels a side
     taken: Camera,  # of the view
     colour_map: str,
+    top: float | None = None,  # what reaches the end of the colours; None: by the errors
 ) -> tuple[np.ndarray, Legend] | None:
     """Return the picture with the root mean squared errors over it, and their legend; None if nothing is known of the view."""
     known = errors[np.isfinite(errors)]
     if known.size == 0:
         return None
-    top = step_above(float(np.sqrt(np.percentile(known, _PERCENT))), _LEAST_TOP, 1.0)
+    if top is None:
+        top = step_above(float(np.sqrt(np.percentile(known, _PERCENT))), _LEAST_TOP, 1.0)
     seen_from = taken.cam_from_world @ camera.world_from_cam
     lenses = np.array([[c.fx, c.fy, c.cx, c.cy] for c in (camera, taken)])
     heated = rgba.copy()

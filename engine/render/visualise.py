@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Turns a rendered view into the picture a view mode shows: RGBA8, and the legend of its colours.
 
-Scalars (depth, alpha, error, level, size, samples) go through a colour map. Where the scene is transparent,
-depth, normal, level and size fade into a dark grey, so that what is there stands out. Ranges are percentiles,
-so a few stray pixels do not wash the picture out; error and samples round them up to 1-2-5 steps, so that
+Scalars (depth, alpha, error, level, size, samples, the numbers of voxels) go through a colour map. Where the scene is
+transparent, depth, normal and what is of voxels fade into a dark grey, so that what is there stands out. Ranges are
+percentiles, so a few stray pixels do not wash the picture out; error and samples round them up to 1-2-5 steps, so that
 colours hold still while training.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.errors import OptionError
-from engine.methods.common import VIEW_MODES, Buffers
+from engine.methods.common import LOGARITHMIC_MODES, VALUE_MODES, VIEW_MODES, Buffers
 from engine.render.colour_maps import colour_table
 from engine.render.pack import mean_error, pack_colour, pack_normal, pack_scalar
 from engine.render.resample import box_downsample
@@ -32,7 +32,20 @@ _WANTED = {
     "samples": frozenset({"count"}),
     "soft": frozenset({"soft"}),
     "node": frozenset({"node"}),
+    **{name: frozenset({name}) for name in VALUE_MODES},
 }
+COLOURLESS = (
+    "level",
+    "size",
+    *VALUE_MODES,
+)  # modes of numbers that voxels have: their pictures need no colours
+_UNITS = {
+    "density": "density, log scale",
+    "age": "age in steps",
+    "weight": "greatest weight, log scale",
+    "priority": "gradient priority, log scale",
+}
+_DECADES = 1e-6  # of the largest value: on a log scale, what is smaller counts as that
 
 
 def wanted_buffers(mode: str) -> frozenset[str]:
@@ -57,9 +70,10 @@ def picture(
     level that "level" gives a colour of its own. `scale` is the legend of another picture, to be comparable with.
     """
     _check_mode(mode)
-    if mode == "node" and buffers.node is None:  # the method has no nodes to tell apart
+    unknown = buffers.value is None if mode in VALUE_MODES else mode == "node" and buffers.node is None
+    if unknown:  # the method has no nodes to tell apart, or does not know this of its voxels
         mode = "colour"
-    for name in wanted_buffers(mode):
+    for name in frozenset() if mode in VALUE_MODES else wanted_buffers(mode):
         if getattr(buffers, name) is None:
             raise ValueError(f"picture(): {mode!r} needs buffers.{name}; render with wanted_buffers(mode).")
     rgba = np.empty((*buffers.trans.shape, 4), np.uint8)
@@ -72,16 +86,32 @@ def picture(
         return rgba, None
     values, legend, fade = _scalar(buffers, mode, photo, max_level)
     legend = scale or legend
-    low, high = (np.log(legend[0]), np.log(legend[1])) if mode == "size" else legend[:2]
+    low, high = (np.log(legend[0]), np.log(legend[1])) if mode in LOGARITHMIC_MODES else legend[:2]
     table = colour_table(colour_map)
     pack_scalar(values, _floats(buffers.trans), fade, np.float32(low), np.float32(high), table, DARK, rgba)
     return rgba, legend
 
 
+def difference(
+    first: np.ndarray, second: np.ndarray, colour_map: str, top: float | None = None
+) -> tuple[np.ndarray, Legend]:
+    """Return how far two pictures [h,w,4] uint8 are apart, as a heat map [h,w,4] uint8, and its legend; they reach the end of
+    the colours at `top`, at what suits the picture without it.
+    """
+    apart = np.empty(first.shape[:2], np.float32)
+    one, two = (_floats(picture[..., :3]) / np.float32(255.0) for picture in (first, second))
+    mean_error(one, two, apart)
+    high = step_above(_percentiles(apart, None)[1], 0.02, 1.0) if top is None else top
+    rgba = np.empty((*apart.shape, 4), np.uint8)
+    nothing, table = np.zeros_like(apart), colour_table(colour_map)
+    pack_scalar(apart, nothing, False, np.float32(0.0), np.float32(high), table, DARK, rgba)
+    return rgba, (0.0, high, "mean difference")
+
+
 def _scalar(
     buffers: Buffers, mode: str, photo: np.ndarray | None, max_level: int
 ) -> tuple[np.ndarray, Legend, bool]:
-    """Return what a mode shows [h,w] (sizes as logarithms), its legend, and whether it fades by opacity."""
+    """Return what a mode shows [h,w] (LOGARITHMIC_MODES as logarithms), its legend, and whether it fades by opacity."""
     if mode == "alpha":
         return np.float32(1.0) - _floats(buffers.trans), (0.0, 1.0, "opacity"), False
     if mode == "error":
@@ -101,9 +131,22 @@ def _scalar(
         low = min(float(np.floor(low + 1e-3)), max_level - 1.0)
         high = min(max(float(np.ceil(high - 1e-3)), low + 1.0), float(max_level))
         return level, (low, high, "level"), True
+    if mode in VALUE_MODES:
+        return _of_voxels(_floats(buffers.value), mode, buffers.trans)
     size = np.maximum(_floats(buffers.size), np.float32(1e-6))
     low, high = _percentiles(size, buffers.trans)
     return np.log(size), (low, max(high, 1.01 * low), "voxel edge, log scale"), True
+
+
+def _of_voxels(value: np.ndarray, mode: str, trans: np.ndarray) -> tuple[np.ndarray, Legend, bool]:
+    """Return what `_scalar` does, of one of VALUE_MODES."""
+    low, high = _percentiles(value, trans)
+    if mode not in LOGARITHMIC_MODES:
+        return value, (low, max(high, low + 1.0), _UNITS[mode]), True
+    high = max(high, 1e-12)
+    low = max(low, _DECADES * high)
+    shown = np.log(np.maximum(value, np.float32(_DECADES * high)))
+    return shown, (low, max(high, 1.01 * low), _UNITS[mode]), True
 
 
 def resized_photo(photo: np.ndarray | None, height: int, width: int) -> np.ndarray:
@@ -118,8 +161,10 @@ def resized_photo(photo: np.ndarray | None, height: int, width: int) -> np.ndarr
 
 
 def _check_mode(mode: str) -> None:
-    if mode not in VIEW_MODES:
-        raise OptionError(f"The view mode must be one of {', '.join(VIEW_MODES)}, got {mode!r}.")
+    if mode not in (*VIEW_MODES, *VALUE_MODES):
+        raise OptionError(
+            f"The view mode must be one of {', '.join((*VIEW_MODES, *VALUE_MODES))}, got {mode!r}."
+        )
 
 
 def _floats(array: np.ndarray | None) -> np.ndarray:

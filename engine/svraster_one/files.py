@@ -163,5 +163,6 @@ def write_into(model: SVRasterOne, method: Any) -> None:
     values["footprint"] = np.full(n, np.inf, dtype=np.float32)
     method.field = FieldArrays(**values)
     method.heaviest_before = np.zeros(n, dtype=np.float32)
+    method.born = np.full(n, method.step, dtype=np.int32)
     method.window_views = 0
     method.lay_out(grid.octree)

@@ -269,6 +269,36 @@ def test_what_is_no_scene_is_told_before_a_window_opens(
     assert "but this is a video; choose its frames and poses with" in capsys.readouterr().err
 
 
+def test_a_run_is_attached_to_in_a_window_and_nothing_else_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("--max-steps", "2")
+    monkeypatch.setattr("app.display.why_no_window", lambda: None)
+    opened: list[tuple[Any, dict[str, Any]]] = []
+    window = types.SimpleNamespace(run=lambda scene, **options: opened.append((scene, options)) or 0)
+    monkeypatch.setattr(app.gui, "window", window, raising=False)
+    monkeypatch.setitem(sys.modules, "app.gui.window", window)
+    assert main(["--attach", str(only_run())]) == 0
+    [(scene, options)] = opened
+    assert scene is None and options["follow"] and options["run_folder"] == only_run()
+    assert main(["--attach", "nowhere"]) == 2
+    assert "nowhere is not a run folder" in capsys.readouterr().err
+    assert main(["demo", "--attach", str(only_run())]) == 2
+    assert "Leave one of them out" in capsys.readouterr().err
+    monkeypatch.setattr("app.display.why_no_window", lambda: "there is no display")
+    assert main(["--attach", str(only_run())]) == 2
+    assert "none can be opened: there is no display" in capsys.readouterr().err
+
+
+def test_a_run_that_another_process_trains_is_not_resumed(capsys: pytest.CaptureFixture[str]) -> None:
+    train("--max-steps", "2")
+    lock = {"host": "elsewhere", "pid": 7, "started": 0.0}
+    (only_run() / "training.lock").write_text(json.dumps(lock))
+    assert train("--resume", "--max-steps", "4") == 2
+    assert "is trained by process 7 on elsewhere" in capsys.readouterr().err
+    assert checkpoint_steps(only_run()) == [2]
+
+
 def test_an_unknown_method_names_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "grey", "--method", "nerf"]) == 2
     assert "choose one of svraster" in capsys.readouterr().err
@@ -354,6 +384,25 @@ def test_render_follows_a_path_file() -> None:
     run = str(only_run())
     assert main(["render", run, "--path", "path.json", "--fps", "4", "--size", "32x18", "-o", "p/"]) == 0
     assert 4 <= len(list(Path("p").glob("*.png"))) <= 5  # one second at 4 pictures a second
+
+
+def test_path_tells_of_a_file_and_converts_it(capsys: pytest.CaptureFixture[str]) -> None:
+    from app.view.path import CameraPath, Key
+    from app.view.path_files import read_path, write_path
+
+    keys = [Key(2.0 * i, fakes.camera_at(0.2 * i).world_from_cam, 0.8) for i in range(3)]
+    write_path("path.json", CameraPath(keys), np.eye(4))
+    assert main(["path", "path.json", "-o", "ngp.json", "--format", "instant-ngp", "--ngp-scale", "0.5"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "path.json: nerfviewer, 3 keys, 4 s\n" and "near the keys" in said.err
+    assert main(["path", "ngp.json", "--ngp-scale", "0.5", "-o", "ns.json", "--format", "nerfstudio"]) == 0
+    assert main(["path", "ns.json", "-o", "back.json"]) == 0
+    assert "ns.json: nerfstudio, 3 keys, 4 s, 1280x720, 30 frames/s" in capsys.readouterr().out
+    for key, back in zip(keys, read_path("back.json", np.eye(4)).path.keys):
+        assert np.allclose(back.world_from_cam, key.world_from_cam) and back.time_s == pytest.approx(
+            key.time_s
+        )
+    assert main(["path", "nothing.json"]) == 2 and main(["path", "ns.json", "--fps", "0"]) == 2
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, **functions: Any) -> None:

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from app import commands
+from app.inspection import Look
 from app.session import BesideModel, Session
 from app.undo import Edit
+from app.view.path import CameraPath, Key
 from engine import messages
 from engine.cameras import Camera
 from engine.messages import SceneOpened, Stats, TrainState, ViewInfo
-from engine.methods.common import VIEW_MODES, StructureStats
+from engine.methods.common import CAPABILITIES, VIEW_MODES, PickedVoxel, StructureStats
+from engine.region import Region
 
 ALL = pytest.mark.parametrize("command", commands.COMMANDS, ids=lambda command: command.id)
 
@@ -64,6 +67,9 @@ class FakeApp:
         self.calls.append(("quit",))
 
 
+VOXEL = PickedVoxel(7, (0, 0, 0), 0.1, 4, (0.0,) * 8, 1.0, (0.5,) * 3, (0.5,) * 3, 0.5, 0.4, 1.0)
+
+
 def open_session() -> Session:
     camera = Camera.from_fov(64, 64, 0.8, np.eye(4))
     views = tuple(ViewInfo(f"view {i}", camera, held_out=i >= 3) for i in range(4))
@@ -94,9 +100,15 @@ def open_session() -> Session:
     session.view.view_index = 1
     session.staged = {"model.degree": 3}
     session.box = (0.1, 0.0, 0.0), 0.5
+    session.path = CameraPath([Key(float(t), np.eye(4), 0.8) for t in range(3)])
+    session.playhead_s, session.timeline.selected = 0.5, frozenset({1})
     for label in ("Move key", "Delete key"):
         session.undo.push(Edit(label, lambda: None, lambda: None))
     session.undo.undo()
+    session.scene = replace(session.scene, can=frozenset(CAPABILITIES))
+    region = Region((0, 0, 0), (0.2, 0.2, 0.2))
+    session.inspect.look = Look(levels=(4,), region=region, crop=True)
+    session.inspect.picked = VOXEL
     return session
 
 
@@ -134,6 +146,11 @@ def test_every_command_changes_something(command):
         app.session.scene = replace(app.session.scene, method="infnerf", unit="nodes")
     if command.id == "train_with_svraster":
         app.session.scene = replace(app.session.scene, method="plenoxels")
+    if command.id == "continue_here":
+        app.session.scene = replace(app.session.scene, followed=True)
+    app.session.view.frusta_psnr = (
+        command.id == "frusta_psnr"
+    )  # no view has a PSNR here, so it can only be put off
     before = repr(app.session.view)
     assert commands.perform(command.id, app) is None
     assert app.calls or repr(app.session.view) != before
@@ -318,7 +335,7 @@ def test_an_untrained_model_gives_way_at_once_and_training_waits_for_start():
 def test_the_demo_opens_with_the_chosen_method():
     app = FakeApp(Session(method="plenoxels"))
     commands.perform("open_demo", app)
-    assert sent(app) == [messages.OpenScene("demo", "plenoxels", start=True)]
+    assert app.calls == [("do", "open", "demo")]
 
 
 def test_comparing_keeps_the_open_model_beside_the_new_one():

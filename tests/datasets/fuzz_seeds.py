@@ -225,15 +225,18 @@ def ply(folder: Path) -> Seed:
 
 
 def camera_path(folder: Path) -> Seed:
-    """A camera path that the window saved."""
+    """A camera path in every format that is read."""
     from app.view.path import CameraPath, Key
-    from app.view.path_files import read_path, write_path
+    from app.view.path_files import FORMATS, read_path, write_path
 
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "flight.json"
-    keys = [Key(float(i), pose, 0.8) for i, pose in enumerate(_poses())]
-    write_path(file, CameraPath(keys), np.eye(4))
-    return Seed("camera_path", folder, (file,), lambda: read_path(file, np.eye(4)).path)
+    path = CameraPath([Key(float(i), pose, 0.8) for i, pose in enumerate(_poses())])
+    files = tuple(folder / f"{name}.json" for name in FORMATS)
+    for file, name in zip(files, FORMATS):
+        write_path(file, path, np.eye(4), name, fps=4.0)
+    return Seed(
+        "camera_path", folder, files, lambda: [read_path(file, np.eye(4)).path.at(0.5) for file in files]
+    )
 
 
 def pictures(folder: Path) -> Seed:

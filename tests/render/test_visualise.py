@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.errors import OptionError
-from engine.methods.common import VIEW_MODES, Buffers
+from engine.methods.common import VALUE_MODES, VIEW_MODES, Buffers
 from engine.render.colour_maps import COLOUR_MAPS, colour_table
 from engine.render.visualise import DARK, picture, resized_photo, wanted_buffers
 
@@ -63,6 +63,28 @@ def test_a_method_without_nodes_shows_colours_in_their_place() -> None:
     without = replace(buffers(), node=None)
     assert np.array_equal(picture(without, "node", "magma")[0], picture(without, "colour", "magma")[0])
     assert not np.array_equal(picture(buffers(), "node", "magma")[0], picture(without, "node", "magma")[0])
+
+
+@pytest.mark.parametrize("mode", VALUE_MODES)
+def test_a_number_of_voxels_has_a_legend_and_its_lowest_and_highest_colour(mode: str) -> None:
+    value = np.where(buffers().trans < 0.5, np.geomspace(1e-3, 1e2, H)[:, None], 0.0).astype(np.float32)
+    rgba, (low, high, unit) = picture(replace(buffers(), value=value), mode, "viridis")
+    assert 1e-3 <= low < 0.1 and 20.0 < high <= 100.0 and unit
+    table = colour_table("viridis")
+    assert rgba[0, -1, :3].tolist() == table[0].tolist() and rgba[-1, -1, :3].tolist() == table[255].tolist()
+    assert ("log" in unit) == (mode != "age")
+    middle = int(np.argmin(np.abs(table.astype(int) - rgba[H // 2, -1, :3]).sum(axis=1)))
+    assert (90 < middle < 170) == (mode != "age"), "factors are equally far apart on a log scale"
+
+
+def test_a_number_that_nobody_knows_shows_colours_in_its_place() -> None:
+    rgba, legend = picture(buffers(), "priority", "viridis")
+    assert np.array_equal(rgba, picture(buffers(), "colour", "viridis")[0]) and legend is None
+
+
+def test_a_priority_of_zero_everywhere_is_still_a_picture() -> None:
+    rgba, legend = picture(replace(buffers(), value=np.zeros((H, W), np.float32)), "priority", "viridis")
+    assert rgba.shape == (H, W, 4) and legend[0] < legend[1]
 
 
 def test_colour_is_clamped_and_rounded_to_eight_bits() -> None:
@@ -189,7 +211,7 @@ def test_colour_tables_have_256_entries_and_no_jumps(name: str) -> None:
     assert np.abs(np.diff(table.astype(int), axis=0)).max() <= 8
 
 
-@pytest.mark.parametrize("name", ["viridis", "magma", "grey"])
+@pytest.mark.parametrize("name", ["viridis", "cividis", "magma", "grey"])
 def test_sequential_maps_get_brighter_all_the_way(name: str) -> None:
     brightness = colour_table(name) @ np.array([0.2126, 0.7152, 0.0722])
     assert (np.diff(brightness) > -0.5).all() and brightness[-1] > 200 > 40 > brightness[0]

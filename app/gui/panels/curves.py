@@ -8,23 +8,20 @@ from collections.abc import Callable
 
 import dearpygui.dearpygui as dpg
 
-from app.gui import curve_points, theme
-from app.gui.curve_points import BESIDE, LOSSES, WATCHED, curves_of_both, smoothed, ssim_limits
+from app.gui import curve_points, formats, theme
+from app.gui.curve_points import BESIDE, LOSSES, QUALITY, WATCHED, curves_of_both, smoothed
 from app.gui.panels.base import COLOURS, BasePanel
-from app.gui.session_feed import HELD_OUT_PSNR, HELD_OUT_SSIM, PSNR, VOXELS
+from app.gui.session_feed import HELD_OUT_PSNR, HELD_OUT_SSIM
 from app.session import CurvePoint, Session, model_names
 
 REDRAW_S = 0.25
 DRAWN_POINTS = 600  # about one per pixel of a plot
-QUALITY = {
-    PSNR: ("psnr", "training view"),
-    HELD_OUT_PSNR: ("psnr", "held out"),
-    HELD_OUT_SSIM: ("ssim", "held out"),
-}
 MEASURED = (HELD_OUT_PSNR, HELD_OUT_SSIM)
 PLOTS = {"loss": LOSSES, "psnr": "PSNR (dB)", "ssim": "SSIM"}
 LEGEND_CORNER = {"loss": dpg.mvPlot_Location_NorthEast}  # losses fall, qualities rise
 MARKER_PX = 3.5
+ROOMY_PX = 190  # a narrower plot has room for two labels only
+LINES = {f"loss{n}": colour for n, colour in enumerate(theme.PLOT_COLOURS)}  # of loss terms, as they come
 LOOKS = {"front": theme.ACCENT, "held out": theme.HELD_OUT, "beside": theme.PLOT_COLOURS[3]}
 _TINY = 1e-12  # a logarithmic axis has no zero; a loss term that is off is left out instead
 
@@ -46,14 +43,13 @@ class CurvesPanel(BasePanel):
         """One line of controls, then the plots."""
         with dpg.group(horizontal=True):
             dpg.add_combo(
-                (LOSSES, *WATCHED), default_value=LOSSES, tag=self.tag("family"), width=self.px(150),
+                (LOSSES, *WATCHED), default_value=LOSSES, tag=self.tag("family"), width=self.px(140),
                 callback=self._set_scale,
             )  # fmt: skip
             dpg.add_combo(("steps", "seconds"), default_value="steps", tag=self.tag("x"), width=self.px(84))
             dpg.add_checkbox(label="Log", default_value=True, tag=self.tag("log"), callback=self._set_scale)
             dpg.add_slider_float(
-                label="Smoothing", tag=self.tag("smoothing"), default_value=0.8, max_value=0.99, width=self.px(140),
-                format="%.2f", clamped=True,
+                tag=self.tag("smoothing"), default_value=0.8, max_value=0.99, width=-1, format="Smoothing %.2f", clamped=True
             )  # fmt: skip
         self.explain("family", "What the first plot shows.")
         self.explain("x", "Against training steps, or against seconds of training.")
@@ -74,7 +70,7 @@ class CurvesPanel(BasePanel):
             with dpg.table_row():
                 for plot, label in PLOTS.items():
                     self._make_plot(plot, label)
-        for look, colour in LOOKS.items():
+        for look, colour in (LOOKS | LINES).items():
             self._make_look(look, colour)
         for curve in QUALITY:
             self._make_series(curve)
@@ -105,9 +101,11 @@ class CurvesPanel(BasePanel):
     def _make_series(self, curve: str) -> None:
         plot, label = QUALITY.get(curve.removeprefix(BESIDE), ("loss", curve_points.label_of(curve)))
         self._series[curve] = plot
-        dpg.add_line_series(
-            [], [], label=label, parent=self.tag(f"{plot}-y"), tag=self.tag(f"series-{curve}")
-        )
+        tag = self.tag(f"series-{curve}")
+        dpg.add_line_series([], [], label=label, parent=self.tag(f"{plot}-y"), tag=tag)
+        if plot == "loss":
+            number = sum(where == "loss" for where in self._series.values()) - 1
+            dpg.bind_item_theme(tag, self.tag(f"loss{number % len(LINES)}-plain"))
 
     def refresh(self, session: Session) -> None:
         """Draw the curves anew, at most four times a second and only if something changed."""
@@ -117,7 +115,7 @@ class CurvesPanel(BasePanel):
         by_steps = dpg.get_value(self.tag("x")) == "steps"
         family = dpg.get_value(self.tag("family"))
         smoothing = float(dpg.get_value(self.tag("smoothing")))
-        curves = {name: c for name, c in curves_of_both(session).items() if _drawn_here(name)}
+        curves = {name: c for name, c in curves_of_both(session).items() if curve_points.drawn_here(name)}
         ends = tuple((name, len(points), points[-1].step) for name, points in curves.items() if points)
         self._name_models(session)
         if (ends, by_steps, smoothing, family) == self._drawn:
@@ -158,11 +156,18 @@ class CurvesPanel(BasePanel):
         """Let all plots share what is across, so that they can be compared, and keep SSIM's axis to what SSIM can be."""
         newest = [points[-1] for name, points in curves.items() if points and name in self._series]
         across = [float(point.step) if by_steps else point.seconds for point in newest]
+        end = max([1.0, *across])
         for plot in PLOTS:
-            dpg.set_axis_limits(self.tag(f"{plot}-x"), 0.0, max([1.0, *across]) * 1.02)
+            axis = self.tag(f"{plot}-x")
+            dpg.set_axis_limits(axis, 0.0, end * 1.02)
+            if dpg.get_item_rect_size(self.tag(plot))[0] < self.px(ROOMY_PX):
+                far = curve_points.step_below(end)
+                dpg.set_axis_ticks(axis, (("0", 0.0), (formats.count(round(far)), far)))
+            else:
+                dpg.reset_axis_ticks(axis)
         both = (HELD_OUT_SSIM, BESIDE + HELD_OUT_SSIM)
         ssim = [point.value for name in both for point in curves.get(name, [])]
-        dpg.set_axis_limits(self.tag("ssim-y"), *ssim_limits(ssim))
+        dpg.set_axis_limits(self.tag("ssim-y"), *curve_points.ssim_limits(ssim))
 
     def _draw(
         self, name: str, points: list[CurvePoint], by_steps: bool, smoothing: float, positive: bool
@@ -191,8 +196,3 @@ class CurvesPanel(BasePanel):
         dpg.configure_item(self.tag("loss"), label=family)
         dpg.configure_item(self.tag("loss-legend"), show=len(WATCHED.get(family, (1, 2))) > 1)
         self._drawn = None
-
-
-def _drawn_here(name: str) -> bool:
-    """Whether a curve has a place: of the model beside only quality has, other losses say nothing side by side."""
-    return name != VOXELS and (not name.startswith(BESIDE) or name.removeprefix(BESIDE) in QUALITY)

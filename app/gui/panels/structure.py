@@ -7,7 +7,8 @@ import dearpygui.dearpygui as dpg
 
 from app import commands
 from app.commands.structure import refine_word
-from app.gui import formats
+from app.gui import formats, theme
+from app.gui.panels.adapt_fields import HELP, INTEGERS, SLIDERS
 from app.gui.panels.base import COLOURS, BasePanel
 from app.gui.session_feed import VOXELS
 from app.session import Session
@@ -16,36 +17,8 @@ from engine.messages import PreviewAdapt, SetOptions
 from engine.methods.common import StructureStats
 
 PLOT_PX = 96
-# Dotted option -> (label, lowest, highest, format); a method without an option has no row for it.
-SLIDERS = {
-    "adapt.prune_threshold": ("Prune below", 0.0, 0.3, "%.4f"),
-    "adapt.subdivide_share": ("Split share", 0.0, 0.5, "%.3f"),
-    "adapt.opacity": ("Drop below", 0.0, 0.5, "%.4f"),
-    "prune.weight": ("Prune below", 0.0, 4.0, "%.3f / side"),
-    "prune.density": ("Thin below", 0.0, 100.0, "%.1f"),
-}
-INTEGERS = {
-    "adapt.every_steps": ("Every (steps)", 1, 100_000),
-    "adapt.until_step": ("Until step", 0, 10_000_000),
-    "adapt.max_voxels": ("Most voxels", 1_000, 20_000_000),
-    "adapt.max_nodes": ("Most nodes", 1, 10_000_000),
-    "adapt.splits": ("Split at once", 1, 100_000),
-    "prune.max_cells": ("Most voxels", 1_000, 400_000_000),
-}
-HELP = {
-    "adapt.prune_threshold": "Voxels whose heaviest blending weight in any view is below this are dropped.",
-    "adapt.subdivide_share": "Share of the voxels that is split at each structure change.",
-    "adapt.opacity": "Leaves are dropped if a pixel's width of their densest place stops less light than this.",
-    "adapt.every_steps": "Steps between structure changes.",
-    "adapt.until_step": "The structure stays as it is after this step.",
-    "adapt.max_voxels": "Voxels are not split beyond this number.",
-    "adapt.max_nodes": "Nodes are not split beyond this number.",
-    "adapt.splits": "Leaves that the button below splits, those first that were asked for finer detail most.",
-    "prune.weight": "Voxels whose heaviest blending weight in any view, times the voxels of a side, is below this are "
-    "dropped, if pruning goes by weight.",
-    "prune.density": "Voxels of less density are dropped, if pruning goes by density.",
-    "prune.max_cells": "No more voxels than this: the lightest go first.",
-}
+BAR_PX = 23  # as high as a bar is
+BAR_HELP = "Click: draw this level alone. Ctrl+click: add it to those drawn, or take it out."
 
 
 class StructurePanel(BasePanel):
@@ -62,13 +35,13 @@ class StructurePanel(BasePanel):
     def layout(self) -> None:
         """Bars on top, then totals, history, steering."""
         dpg.add_text("No voxels yet.", tag=self.tag("empty"), color=COLOURS["quiet"])
-        with dpg.table(header_row=False, policy=dpg.mvTable_SizingStretchProp, pad_outerX=False):
+        with dpg.table(header_row=False, policy=dpg.mvTable_SizingStretchProp, pad_outerX=False) as table:
             dpg.add_table_column(init_width_or_weight=0.26)
             dpg.add_table_column(init_width_or_weight=0.74)
             for level in range(MAX_LEVEL + 1):
-                with dpg.table_row(tag=self.tag(f"level{level}-row"), show=False):
-                    dpg.add_text(f"Level {level}", color=COLOURS["quiet"])
-                    dpg.add_progress_bar(tag=self.tag(f"level{level}"), width=-1)
+                self._bar(level)
+        dpg.bind_item_theme(table, _rows_theme())
+        self.button("all_levels")
         with dpg.group(tag=self.tag("facts"), show=False):
             with self.form(0.3):
                 self.number(
@@ -103,6 +76,34 @@ class StructurePanel(BasePanel):
             self.button("prune_now", "Prune")
             self.button("subdivide_now", "Subdivide")
 
+    def _bar(self, level: int) -> None:
+        """Add the row of a level: its name, which takes clicks on the whole row, and its bar."""
+        with dpg.table_row(tag=self.tag(f"level{level}-row"), show=False):
+            dpg.add_selectable(
+                label=f"Level {level}", tag=self.tag(f"level{level}-name"), span_columns=True,
+                height=self.px(BAR_PX),
+                callback=lambda: self._clicked(level),
+            )  # fmt: skip
+            dpg.add_progress_bar(tag=self.tag(f"level{level}"), width=-1)
+        self.explain(f"level{level}-name", BAR_HELP)
+
+    def _clicked(self, level: int) -> None:
+        self.forget(f"level{level}-name")
+        self.isolate(level, dpg.is_key_down(dpg.mvKey_LControl) or dpg.is_key_down(dpg.mvKey_RControl))
+
+    def isolate(self, level: int, add: bool) -> None:
+        """Draw a level alone; with `add` take it in or out, if the method can leave levels out."""
+        if commands.find("next_level").enabled_when(self.context.session) is None:
+            self.context.do("inspect.level", (level, add))
+
+    def _show_chosen(self, session: Session) -> None:
+        """Show which levels are drawn, and whether clicks on bars do anything."""
+        chosen, reason = session.inspect.look.levels, commands.find("next_level").enabled_when(session)
+        for level in range(MAX_LEVEL + 1):
+            self.put(f"level{level}-name", level in chosen)
+            self.allow(f"level{level}-name", reason, BAR_HELP)
+        self.allow_commands(session, "all_levels")
+
     def _steering(self) -> None:
         for name, (label, low, high, form) in SLIDERS.items():
             with self.field(label, name, HELP[name]):
@@ -131,6 +132,7 @@ class StructurePanel(BasePanel):
             if name in session.values:
                 self.put(name, session.values[name])
                 self.allow(name, commands.with_scene(session), HELP[name])
+        self._show_chosen(session)
         self.allow_commands(session, "preview_adapt", "prune_now", "subdivide_now")
         self.configure("subdivide_now", label=refine_word(session))
         self._show_preview(session)
@@ -158,7 +160,7 @@ class StructurePanel(BasePanel):
 
     def _show_preview(self, session: Session) -> None:
         if session.preview is None:
-            self.put("preview", "Preview tells what would change.", "quiet")
+            self.put("preview", "Preview shows what would change.", "quiet")
             return
         report = session.preview.report
         text = f"would split {formats.count(report.split)} / drop {formats.count(report.pruned)}"
@@ -182,4 +184,16 @@ class StructurePanel(BasePanel):
     def _set(self, name: str, value: float) -> None:
         self.forget(name)
         self.context.send(SetOptions({name: value}))
-        self.context.send(PreviewAdapt())
+        inspect = self.context.session.inspect
+        self.context.send(PreviewAdapt(inspect.most_boxes if inspect.preview else 0))
+
+
+def _rows_theme() -> int | str:
+    """Return a theme in which a row's name stands beside its bar, and can be read where clicks do nothing."""
+    with dpg.theme() as rows:
+        for enabled in (True, False):
+            with dpg.theme_component(dpg.mvSelectable, enabled_state=enabled):
+                dpg.add_theme_style(dpg.mvStyleVar_SelectableTextAlign, 0.0, 0.5)
+                dpg.add_theme_color(dpg.mvThemeCol_Header, theme.RAISED_ACTIVE)
+                dpg.add_theme_color(dpg.mvThemeCol_Text, theme.TEXT if enabled else theme.MUTED)
+    return rows

@@ -13,12 +13,12 @@ from app.gui import formats
 from app.gui.panels.base import COLOURS, BasePanel
 from app.session import Session, ViewSettings
 from engine.constants import MAX_LEVEL
-from engine.methods.common import VIEW_MODES
+from engine.methods.common import VALUE_MODES, VIEW_MODES
 from engine.render.colour_maps import COLOUR_MAPS
 
 MODES = {
     mode: f"{number}  {mode.capitalize()}" for number, mode in zip("1234567890", VIEW_MODES, strict=True)
-}
+} | {mode: f"    {mode.capitalize()}" for mode in VALUE_MODES}
 UNMAPPED = ("colour", "normal", "soft", "node")  # modes that do not use the colour map
 BACKGROUNDS: dict[str, tuple[float, float, float] | None] = {
     "scene": None,
@@ -26,7 +26,7 @@ BACKGROUNDS: dict[str, tuple[float, float, float] | None] = {
     "black": (0.0, 0.0, 0.0),
 }
 GROUND_TRUTH = ("off", "photo", "split")
-BESIDE = (*GROUND_TRUTH, "beside")  # while there is a model beside the open one
+BESIDE = (*GROUND_TRUTH, "beside", "difference")  # while there is a model beside the open one
 OVERLAYS = (
     "toggle_frusta",
     "toggle_box",
@@ -146,8 +146,7 @@ class ViewPanel(BasePanel):
     def _show_legend(self, session: Session) -> None:
         self.configure("legend-row", show=session.legend is not None)
         if session.legend is not None:
-            low, high, unit = session.legend
-            self.put("legend", f"{formats.short(low)} to {formats.short(high)} {unit}".rstrip())
+            self.put("legend", formats.legend_range(session.legend))
 
     def _show_levels(self, view: ViewSettings, session: Session) -> None:
         self.configure("levels", show=view.show_wireframe)

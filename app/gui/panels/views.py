@@ -22,10 +22,10 @@ DRAWN_ROWS = 400  # a table of more rows is drawn too slowly; the rest is reache
 NUMBERS_EVERY_S = 1.0  # while it trains: numbers that change faster cannot be read
 # Column of views_table.COLUMNS: heading, share of the width, tooltip.
 HEADINGS = {
-    "name": ("View", 0.31, "The file name of the photo. Click to see the scene from there."),
+    "name": ("View", 0.28, "The file name of the photo. Click to see the scene from there."),
     "psnr_last": ("Last", 0.14, "PSNR in dB when training saw this view last."),
     "psnr_mean": ("Mean", 0.14, "Mean PSNR in dB of all times that training saw this view."),
-    "seen": ("Seen", 0.11, "How often training saw this view."),
+    "seen": ("Seen", 0.14, "How often training saw this view."),
     "held_out_psnr": ("Held out", 0.17, "PSNR in dB of a held-out view at the last evaluation."),
     # Last, because a tick lowers the text of all cells to its right by some pixels.
     "used": ("Use", 0.13, "Ticked views are trained on. Held-out views never are: they measure quality."),

@@ -31,6 +31,7 @@ from engine.methods.infnerf.appearance import Appearance
 from engine.methods.infnerf.build import tree_for_scene
 from engine.methods.infnerf.config import InfNeRFConfig
 from engine.methods.infnerf.field_tree import FieldTree
+from engine.methods.infnerf.inspection import InfNeRFInspection
 from engine.methods.infnerf.march import MarchOptions, march, march_options
 from engine.methods.infnerf.photos import PyramidPhotos
 from engine.methods.infnerf.rays import Rays
@@ -147,6 +148,11 @@ class InfNeRF:
     def preview_adapt(self) -> AdaptReport:
         """Say what `prune_now` and `subdivide_now` would do with the present options, changing nothing."""
         return structure.preview(self)
+
+    @property
+    def inspection(self) -> InfNeRFInspection:
+        """What can be done with the tree beyond training it."""
+        return InfNeRFInspection(self)
 
     # --- training -------------------------------------------------------------------------------------------------
 

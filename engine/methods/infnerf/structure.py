@@ -10,6 +10,7 @@ import numpy as np
 from engine.methods.common import AdaptReport, StructureStats
 from engine.node_occupancy import Occupancy
 from engine.node_tree import NodeTree
+from engine.region import Region
 
 if TYPE_CHECKING:
     from engine.methods.infnerf.model import InfNeRF
@@ -27,7 +28,11 @@ def count_nodes(tree: NodeTree, held_bytes: int, entries: int, budget: int) -> S
 
 def node_boxes(tree: NodeTree, levels: tuple[int, ...], limit: int) -> np.ndarray:
     """Return up to `limit` nodes of the given levels as [n,4] float32: centre x y z and edge, for wireframes."""
-    chosen = np.flatnonzero(np.isin(tree.depth, levels))
+    return boxes_at(tree, np.flatnonzero(np.isin(tree.depth, levels)), limit)
+
+
+def boxes_at(tree: NodeTree, chosen: np.ndarray, limit: int) -> np.ndarray:
+    """Return up to `limit` of some nodes as `node_boxes` does."""
     if len(chosen) > limit:
         chosen = chosen[np.linspace(0, len(chosen) - 1, limit).astype(np.int64)]
     edge = tree.edge(chosen)[:, None]
@@ -37,10 +42,13 @@ def node_boxes(tree: NodeTree, levels: tuple[int, ...], limit: int) -> np.ndarra
 # --- pruning ------------------------------------------------------------------------------------------------------
 
 
-def thin_leaves(model: InfNeRF) -> np.ndarray:
-    """Return the leaves int64 [n] in which no place found stops as much light as `adapt.opacity` over its node's pixel."""
+def thin_leaves(model: InfNeRF, region: Region | None = None) -> np.ndarray:
+    """Return the leaves int64 [n] in which no place found stops as much light as `adapt.opacity` over its node's pixel.
+
+    With a region, only those whose centre lies in it.
+    """
     tree, options = model.tree, model.config.adapt
-    leaves = np.flatnonzero((tree.children < 0).all(axis=1) & (tree.depth > 0))
+    leaves = _within(tree, np.flatnonzero((tree.children < 0).all(axis=1) & (tree.depth > 0)), region)
     if not len(leaves):
         return leaves
     rng = np.random.default_rng((model.seed, model.step))  # a stream of its own: a preview changes nothing
@@ -51,9 +59,15 @@ def thin_leaves(model: InfNeRF) -> np.ndarray:
     return leaves[-np.expm1(-densest * tree.gsd(tree.depth[leaves])) < options.opacity]
 
 
-def prune(model: InfNeRF, reason: str) -> AdaptReport:
+def _within(tree: NodeTree, nodes: np.ndarray, region: Region | None) -> np.ndarray:
+    if region is None or not len(nodes):
+        return nodes
+    return nodes[region.contains(tree.lower(nodes) + 0.5 * tree.edge(nodes)[:, None])]
+
+
+def prune(model: InfNeRF, reason: str, region: Region | None = None) -> AdaptReport:
     """Drop the leaves that show nothing; their parents take over."""
-    before, gone = model.tree.nodes, thin_leaves(model)
+    before, gone = model.tree.nodes, thin_leaves(model, region)
     keep = np.ones(before, dtype=bool)
     keep[gone] = False
     if len(gone):
@@ -65,7 +79,7 @@ def prune(model: InfNeRF, reason: str) -> AdaptReport:
 # --- splitting ----------------------------------------------------------------------------------------------------
 
 
-def asking_nodes(model: InfNeRF) -> np.ndarray:
+def asking_nodes(model: InfNeRF, region: Region | None = None) -> np.ndarray:
     """Return the nodes int64 [n] to split: the largest error where finer nodes were wanted than there are."""
     tree, adapt = model.tree, model.config.adapt
     room = adapt.max_nodes - tree.nodes
@@ -75,7 +89,7 @@ def asking_nodes(model: InfNeRF) -> np.ndarray:
     chosen = np.flatnonzero(may)
     chosen = chosen[np.argsort(-model.asked[chosen], kind="stable")][: adapt.splits]
     new = np.cumsum([len(_new_octants(model, node)) for node in chosen])
-    return chosen[: int(np.searchsorted(new, room, side="right"))]
+    return _within(tree, chosen[: int(np.searchsorted(new, room, side="right"))], region)
 
 
 def _new_octants(model: InfNeRF, node: int) -> np.ndarray:
@@ -123,6 +137,11 @@ def rows_in(old: NodeTree, new: NodeTree) -> np.ndarray:
 
 def preview(model: InfNeRF) -> AdaptReport:
     """Say what pruning, then splitting, would do."""
-    before, gone, chosen = model.tree.nodes, thin_leaves(model), asking_nodes(model)
+    return preview_of(model, thin_leaves(model), asking_nodes(model))
+
+
+def preview_of(model: InfNeRF, gone: np.ndarray, chosen: np.ndarray) -> AdaptReport:
+    """Say what dropping some nodes, then splitting others, would do."""
+    before = model.tree.nodes
     born = sum(len(_new_octants(model, int(node))) for node in chosen)
     return AdaptReport(model.step, before, len(gone), len(chosen), before - len(gone) + born, "preview")

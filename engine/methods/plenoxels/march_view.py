@@ -13,7 +13,7 @@ from engine.cpu.lists import Workspace
 from engine.cpu.march import Marched, march
 from engine.methods.common import Buffers
 from engine.methods.plenoxels.space import Cube
-from engine.methods.plenoxels.structure import level_of
+from engine.methods.plenoxels.view import level_of
 from engine.voxel_grid import Grid, MarchOptions
 
 _CLEAR = 0.999  # where more light than this is left, there is nothing to have a depth

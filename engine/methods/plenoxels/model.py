@@ -28,16 +28,19 @@ from engine.methods.plenoxels import schedule, state, structure
 from engine.methods.plenoxels.background import Spheres
 from engine.methods.plenoxels.config import PlenoxelsConfig, in_scene
 from engine.methods.plenoxels.grid import dense_grid, sphere_mask
+from engine.methods.plenoxels.inspection import PlenoxelsInspection, places_of
 from engine.methods.plenoxels.march_view import march_view
 from engine.methods.plenoxels.optimiser import Optimiser
-from engine.methods.plenoxels.photos import Photos
+from engine.methods.plenoxels.photos import Batch, Photos
 from engine.methods.plenoxels.space import space_of
 from engine.methods.plenoxels.survey import Survey
-from engine.methods.plenoxels.view import CellViewer, fits
+from engine.methods.plenoxels.view import Cells, CellViewer, fits
 from engine.options import describe, updated
+from engine.region import EVERYTHING, Region, Shown
 from engine.voxel_grid import Grid, LossTerms, MarchOptions
 
 _BRIGHTNESS = {"white": 1.0, "grey": 0.5, "black": 0.0, "learned": 0.5}
+_DRAWS = 8  # tries to find rays that pass a region
 _THROUGH = 1.0 / 1024.0  # where less light than this comes through the grid, a picture does not show it
 
 
@@ -58,6 +61,10 @@ class Plenoxels:
         self.finer = 0  # how many of the finer grids have begun
         self.adapted_at = -1  # step of the last structure change
         self.survey: Survey | None = None  # under way
+        self.region: Region | None = None  # only what stands in it is trained
+        self._frozen: tuple[np.ndarray, Region, np.ndarray] | None = (
+            None  # links, region, the rows outside it
+        )
         self._room, self._survey_room = Workspace(), Workspace()
         self._view_room = Workspace()
         self._viewer = CellViewer()
@@ -153,8 +160,8 @@ class Plenoxels:
     def train_step(self) -> StepReport:
         """Take one step, structure changes included when they are due."""
         adapted = structure.due(self)
-        options, losses, step = self.active, self.active.losses, self.step
-        batch = self.photos.draw(self.rng, step, options.schedule.rays, options.schedule.tile, crew())
+        losses = self.active.losses
+        batch = self._draw()
         rays_o, rays_d = self.space.rays(batch.rays_o, batch.rays_d)
         terms = LossTerms(
             self.background, losses.beta, losses.sparsity, losses.l1 / schedule.UNIT / len(rays_o)
@@ -166,6 +173,33 @@ class Plenoxels:
         self.step += 1
         psnr = float(-10.0 * np.log10(max(mse, 1e-12)))
         return StepReport(self.step, batch.view, (("mse", mse),), psnr, adapted)
+
+    def _draw(self) -> Batch:
+        """Return the rays of a step; of those drawn for a region alone, the ones that pass it."""
+        wanted = self.active.schedule
+        for _ in range(_DRAWS):
+            batch = self.photos.draw(self.rng, self.step, wanted.rays, wanted.tile, crew())
+            if self.region is None:
+                break
+            hit = self.region.hit_by(batch.rays_o, batch.rays_d)
+            if hit.any():
+                return replace(
+                    batch, rays_o=batch.rays_o[hit], rays_d=batch.rays_d[hit], target=batch.target[hit]
+                )
+        return batch  # where no ray passes the region, nothing in it hears of this step
+
+    def _rest_outside(self) -> None:
+        """Forget the gradients of what stands outside the region that alone is trained."""
+        if self.region is None:
+            return
+        if self._frozen is None or self._frozen[0] is not self.grid.links or self._frozen[1] != self.region:
+            outside = ~self.region.contains(places_of(self.grid)).reshape(self.grid.links.shape)
+            rows = np.zeros(self.grid.n_voxels, dtype=np.uint8)
+            rows[self.grid.links[outside & (self.grid.links >= 0)]] = 1
+            self._frozen = self.grid.links, self.region, rows
+        gradients = self.optimiser.gradients
+        still = np.flatnonzero(gradients.touched & self._frozen[2])
+        gradients.rows[still], gradients.touched[still] = 0.0, 0
 
     def _descend_with_spheres(
         self, rays_o: np.ndarray, rays_d: np.ndarray, target: np.ndarray, terms: LossTerms
@@ -206,6 +240,7 @@ class Plenoxels:
             self._room,
         )
         self._add_variation()
+        self._rest_outside()
         self.optimiser.step(self.grid, self.active.rates, self.step, crew())
         return mse
 
@@ -235,16 +270,19 @@ class Plenoxels:
         *,
         supersample: float | None = None,
         background: tuple[float, float, float] | None = None,
+        shown: Shown = EVERYTHING,
     ) -> Buffers:
         """Render a view; see `engine.methods.common.Method.render`. Evaluated with one ray a pixel, as training has.
 
         The rasteriser draws the grid's cells, many times faster than marching; where it cannot, as in device coordinates,
         rays are marched.
         """
+        if background is None and (shown.levels or (shown.crop is not None and not shown.crop_outside)):
+            background = (self.background,) * 3  # the spheres are of no level, and outside any crop
         tail = self._behind_everything(background)
         if fits(self.grid) and not self.space.forward_facing:
             rays = 1.0 if supersample is None else supersample
-            seen = self._viewer.render(self.grid, self.step, camera, want, rays, tail)
+            seen = self._viewer.render(self.grid, self.step, camera, want, rays, tail, shown)
         else:
             options = self.march_options()
             seen = march_view(self.grid, self.space, camera, options, tail, want, self._view_room)
@@ -269,6 +307,15 @@ class Plenoxels:
         far = self.spheres.behind(rays_o, rays_d, self.background, crew())
         rgb[through] += trans[through, None] * far
         return replace(seen, rgb=rgb.reshape(seen.rgb.shape))
+
+    def cells(self) -> Cells:
+        """Return the grid's cells as the rasteriser draws them."""
+        return self._viewer.cells(self.grid, self.step)
+
+    @property
+    def inspection(self) -> PlenoxelsInspection:
+        """What can be done with the grid beyond training it."""
+        return PlenoxelsInspection(self)
 
     def frozen(self) -> Frozen:
         """Return a copy that only renders. Links are replaced, never changed, so they are shared."""

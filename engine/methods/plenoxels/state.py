@@ -12,6 +12,7 @@ import numpy as np
 from engine.errors import CheckpointError
 from engine.methods.plenoxels.survey import Survey
 from engine.options import flatten, updated
+from engine.region import Region
 
 if TYPE_CHECKING:
     from engine.methods.plenoxels.model import Plenoxels
@@ -43,6 +44,7 @@ def state_of(model: Plenoxels) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         "center": [float(v) for v in grid.center],
         "radius": [float(v) for v in grid.radius],
         "rng": json.dumps(model.rng.bit_generator.state),
+        "train_region": None if model.region is None else model.region.as_json(),
     }
     if survey is not None:
         tensors["survey.heaviest"] = survey.heaviest
@@ -81,6 +83,8 @@ def load_into(model: Plenoxels, tensors: dict[str, np.ndarray], header: dict[str
     model.spheres = model.fresh_spheres()
     if model.spheres is not None:
         model.spheres.load(tensors)
+    region = None if model.card else header.get("train_region")  # a card trains everything
+    model.region = None if region is None else Region.from_json(region)
     model.survey = _survey_of(model, tensors, header["survey"]) if "survey" in header else None
 
 

@@ -21,6 +21,7 @@ from engine.methods.plenoxels.grid import (
 )
 from engine.methods.plenoxels.space import Cube
 from engine.methods.plenoxels.survey import Survey, steps_needed
+from engine.methods.plenoxels.view import level_of
 from engine.voxel_grid import Grid
 
 if TYPE_CHECKING:
@@ -113,6 +114,12 @@ def cells_to_keep(model: Plenoxels, survey: Survey | None, finer: bool) -> np.nd
     return keep if finer else keep & (grid.links >= 0)
 
 
+def keep_at_once(model: Plenoxels) -> np.ndarray:
+    """Return bool [X,Y,Z]: which cells pruning would keep now."""
+    by_weight = model.active.prune.on and model.active.prune.by == "weight"
+    return cells_to_keep(model, look_at_once(model, False) if by_weight else None, False)
+
+
 def _stretched(mask: np.ndarray, size: tuple[int, int, int]) -> np.ndarray:
     """Return a mask [X,Y,Z] at another size, every cell as the nearest one was."""
     for axis, (old, new) in enumerate(zip(mask.shape, size, strict=True)):
@@ -138,10 +145,7 @@ def change(model: Plenoxels, survey: Survey | None, finer: bool, reason: str) ->
 
 def preview(model: Plenoxels) -> AdaptReport:
     """Say what dropping cells, then a finer grid, would do."""
-    survey = None
-    if model.active.prune.on and model.active.prune.by == "weight":
-        survey = look_at_once(model, False)
-    before, after = model.grid.n_voxels, int(np.count_nonzero(cells_to_keep(model, survey, False)))
+    before, after = model.grid.n_voxels, int(np.count_nonzero(keep_at_once(model)))
     finer = np.prod(model.sizes_at(model.finer + 1)) / model.grid.links.size
     return AdaptReport(model.step, before, before - after, after, round(after * finer), "preview")
 
@@ -152,11 +156,6 @@ def change_now(model: Plenoxels, finer: bool, reason: str) -> AdaptReport:
     if model.active.prune.on and model.active.prune.by == "weight":
         survey = look_at_once(model, finer)
     return change(model, survey, finer, reason)
-
-
-def level_of(grid: Grid) -> int:
-    """Return the octree level whose cells are about as large as the grid's."""
-    return min(16, max(0, round(np.log2(max(grid.resolution)))))
 
 
 def count_cells(grid: Grid, more_bytes: int, budget: int) -> StructureStats:
@@ -173,6 +172,11 @@ def cell_boxes(grid: Grid, space: Cube, levels: tuple[int, ...], limit: int) -> 
     places = (
         np.flatnonzero(grid.links.reshape(-1) >= 0) if level_of(grid) in levels else np.zeros(0, np.int64)
     )
+    return boxes_at(grid, space, places, limit)
+
+
+def boxes_at(grid: Grid, space: Cube, places: np.ndarray, limit: int) -> np.ndarray:
+    """Return up to `limit` of the cells at flat indices `places` as `cell_boxes` does."""
     if len(places) > limit:
         places = places[np.linspace(0, len(places) - 1, limit).astype(np.int64)]
     ijk = np.stack(np.unravel_index(places, grid.resolution), axis=1).astype(np.float64)

@@ -33,6 +33,7 @@ from engine.cpu.lists import VoxelTable, Workspace, build_lists
 from engine.cpu.train_view import render_lists
 from engine.methods.common import Buffers
 from engine.methods.svraster.view import buffers_of
+from engine.region import EVERYTHING, Shown
 from engine.voxel_grid import Grid
 
 SAMPLES = 2  # of a cell along a ray; marching takes about 1.3
@@ -104,6 +105,27 @@ class Cells:
         """The edge of a cell in engine units."""
         return 1.0 / float(self.grid.scale.mean())
 
+    def centres(self, cells: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Return the centres float32 [n,3] in the world of all cells, or of some."""
+        table, lattice, grid = self.table, self.lattice, self.grid
+        first = (
+            0.5 * (1 << lattice.level) - lattice.low - grid.offset
+        ) / grid.scale  # of the octree's middle
+        per_length = (1 << lattice.level) / grid.scale
+        middles = table.soa[: 3 * table.stride].reshape(3, table.stride)[:, : table.n_voxels].T[cells]
+        return middles * per_length.astype(np.float32) + first.astype(np.float32)
+
+    def showing(self, shown: Shown) -> Cells:
+        """Return the cells for pictures of some of them alone."""
+        level = np.full(self.table.n_voxels, level_of(self.grid))
+        hidden = ~shown.mask(self.centres(), level)
+        return dataclasses.replace(self, table=self.table.hiding(hidden))
+
+
+def level_of(grid: Grid) -> int:
+    """Return the octree level whose cells are about as large as the grid's."""
+    return min(16, max(0, round(np.log2(max(grid.resolution)))))
+
 
 class CellViewer:
     """Draws a grid that goes on changing: its cells are found once per structure and chosen once per state."""
@@ -113,6 +135,7 @@ class CellViewer:
         self._links: np.ndarray | None = None  # what the lattice was made of
         self._cells: Cells | None = None
         self._state: object = None
+        self._shown: tuple[Cells, Shown, Cells] | None = None  # of the last view that did not show everything
         self._room = Workspace()
 
     def cells(self, grid: Grid, state: object) -> Cells:
@@ -131,9 +154,15 @@ class CellViewer:
         want: frozenset[str],
         rays: float,
         background: np.ndarray,  # [3]
+        shown: Shown = EVERYTHING,
     ) -> Buffers:
         """Return a view; see `render_cells`."""
-        return render_cells(self.cells(grid, state), camera, want, rays, background, self._room)
+        cells = self.cells(grid, state)
+        if not shown.everything:
+            if self._shown is None or self._shown[0] is not cells or self._shown[1] != shown:
+                self._shown = cells, shown, cells.showing(shown)
+            cells = self._shown[2]
+        return render_cells(cells, camera, want, rays, background, self._room)
 
 
 def render_cells(
@@ -159,7 +188,10 @@ def render_cells(
         return render_lists(lists, table, cells.density, rgb, crew(), room, SAMPLES, bits, cells=True)
 
     uniform = want & {"level", "size"}  # all leaves are alike: nothing has to be blended
-    buffers = buffers_of(raster, None, camera, want - uniform, background, room)
+    value = None
+    if "density" in want:
+        value = np.append(np.maximum(grid.density, np.float32(0.0)), np.float32(0.0))
+    buffers = buffers_of(raster, None, camera, want - uniform, background, room, value)
     something = buffers.trans < 1.0 - _SOME
     values = {"level": float(lattice.level), "size": cells.edge}
     constant = {name: np.where(something, np.float32(values[name]), np.float32(0.0)) for name in uniform}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.methods.compiling import tiny_scene
 from engine.options import updated
+from engine.region import EVERYTHING
 
 if TYPE_CHECKING:
     from engine.methods.plenoxels.model import Plenoxels
@@ -24,5 +25,9 @@ def stages(model: Plenoxels, together: bool = False) -> Iterator[None]:
     twin.prune_now()
     twin.subdivide_now()
     yield
-    twin.render(twin.scene.train.views[0].camera, frozenset({"depth_z"}))
+    camera = twin.scene.train.views[0].camera
+    twin.render(camera, frozenset({"depth_z"}))
+    if "pick" in twin.inspection.can:
+        twin.inspection.pick(camera, 8.0, 8.0, EVERYTHING)
+    twin.inspection.details((3,))
     yield

@@ -42,7 +42,7 @@ def batch_step(model: SVRaster) -> StepReport:
         degree=look.degree, adam=look.adam, corrections=model._corrections, share=1.0 / len(views), clip=config.rates.clip,
     )  # fmt: skip
     model.window_views += len(views)
-    if model.backdrop.learned:
+    if model.backdrop.learned and model.region is None:
         model._update_background((v_background / len(views)).astype(np.float32))
     means = tuple((named[0][0], float(np.mean([value for _, value in named]))) for named in zip(*all_losses))
     return StepReport(model.step, views[0], means, seen[0][1], others=tuple(seen[1:]))

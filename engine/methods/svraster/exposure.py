@@ -25,10 +25,11 @@ class Exposure:
         self.gain = np.ones((n_views, 3), dtype=np.float32)
         self.offset = np.zeros((n_views, 3), dtype=np.float32)
         self.fitted_at = np.full(n_views, -1, dtype=np.int64)
+        self.held = False  # nothing is fitted
 
     def due(self, view: int, step: int, options: ExposureOptions) -> bool:
         """Whether a view's exposure is to be fitted at a step."""
-        if not options.on or step < options.from_step:
+        if self.held or not options.on or step < options.from_step:
             return False
         last = self.fitted_at[view]
         return last < 0 or step - last >= options.every_steps

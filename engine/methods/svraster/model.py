@@ -9,6 +9,7 @@ train one model, `warm_up` a use of every kernel.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,8 +24,8 @@ from engine.cpu.tile_loss import SUM_BACKGROUND, SUM_SQUARED
 from engine.cpu.train_view import FieldArrays, render_lists, shaded_lists, tile_squares, train_on_view
 from engine.cpu.update import bias_corrections, owners_of_points
 from engine.datasets.scene import Scene
-from engine.errors import OptionError
-from engine.methods.common import AdaptReport, Buffers, Frozen, StepReport, StructureStats
+from engine.errors import OptionError, UserError
+from engine.methods.common import VALUE_MODES, AdaptReport, Buffers, Frozen, StepReport, StructureStats
 from engine.methods.compiling import warm_up
 from engine.methods.svraster import compact, objectives, schedule, state, view
 from engine.methods.svraster.adapt import keep_mask, prune_threshold, split_mask
@@ -32,16 +33,20 @@ from engine.methods.svraster.background import Background
 from engine.methods.svraster.config import SVRasterConfig, in_scene
 from engine.methods.svraster.error_map import ErrorMap
 from engine.methods.svraster.exposure import Exposure
+from engine.methods.svraster.inspection import SVRasterInspection, check_objective
 from engine.methods.svraster.objective import PHOTOMETRIC, loss_weights, named_losses, psnr_of
 from engine.methods.svraster.picture_terms import PictureTerms, Similar, picture_terms
 from engine.methods.svraster.poses import Poses
 from engine.methods.svraster.sparse_points import PointDepths, put_points, refined_around
 from engine.methods.svraster.targets import Targets, camera_of_target
 from engine.methods.svraster.team import Team
+from engine.methods.svraster.train_region import TrainRegion
 from engine.methods.svraster.vitals import memory_of, vitals_of
+from engine.methods.svraster.voxel_values import born_after, values_of
 from engine.octree import Octree
 from engine.options import describe, updated
 from engine.parallel import Ranks, Solo
+from engine.region import EVERYTHING, Shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +86,10 @@ class SVRaster:
         self.excluded: frozenset[int] = frozenset()  # training views that are passed over
         self.window_views = 0  # `field.heaviest` holds the heaviest weights in this many views
         self.team: Team | None = None  # who trains with us, each step on a view of each
+        self.region: TrainRegion | None = None  # only what is in it is trained
+        self._hidden: tuple[Octree, Shown, Any] | None = (
+            None  # the table of the last view that did not show everything
+        )
         self.backdrop = Background(scene.background)
         self.exposure = Exposure(len(scene.train))
         self.poses = Poses([view.camera for view in scene.train.views])
@@ -123,6 +132,7 @@ class SVRaster:
         if self._seeded:
             put_points(octree, self.scene.points, density, self.field.sh)
         self.heaviest_before = zeros(n)
+        self.born = np.full(n, self.step, dtype=np.int32)  # the step at which each voxel was made
         self.lay_out(octree)
 
     def show(self, octree: Octree, density: np.ndarray, sh: np.ndarray) -> None:
@@ -172,10 +182,19 @@ class SVRaster:
             footprint=carry.carry_voxels(f.footprint),
         )
         self.heaviest_before = carry.carry_voxels(self.heaviest_before)
+        self.born = born_after(self.born, shrink, carry.voxel_from, self.step)
         self.lay_out(octree)
 
     def _weights_seen(self) -> np.ndarray:
         return np.maximum(self.field.heaviest, self.heaviest_before)
+
+    def _statistics_here(self) -> AbstractContextManager[None]:
+        """Hold the field's statistics as numpy arrays while a structure change looks at them and moves them."""
+        return nullcontext()
+
+    def here(self, name: str, index: Any = slice(None)) -> np.ndarray:
+        """Return an array of the field, or a part of it, wherever it lies."""
+        return getattr(self.field, name)[index]
 
     def _split_now(self) -> np.ndarray:
         return split_mask(
@@ -186,13 +205,18 @@ class SVRaster:
             self.scene.outside_levels,
         )
 
+    def _keep_now(self, heaviest: np.ndarray | None = None) -> np.ndarray:
+        heaviest = self._weights_seen() if heaviest is None else heaviest
+        keep = keep_mask(heaviest, prune_threshold(self.active.adapt, self.step))
+        return keep if self.region is None else keep | self.region.outside(self.octree)
+
     def prune_now(self) -> AdaptReport:
         """Drop the voxels below the pruning threshold."""
         return self._prune(self._weights_seen(), "prune now")
 
     def _prune(self, heaviest: np.ndarray, reason: str) -> AdaptReport:
         before = len(self.octree.path)
-        keep = keep_mask(heaviest, prune_threshold(self.active.adapt, self.step))
+        keep = self._keep_now(heaviest)
         if not keep.all():
             self.move_to(*self.octree.keep(keep))
         after = len(self.octree.path)
@@ -213,11 +237,7 @@ class SVRaster:
 
     def preview_adapt(self) -> AdaptReport:
         """Say what `prune_now` and `subdivide_now` would do with the present options, changing nothing."""
-        before = len(self.octree.path)
-        keep = keep_mask(self._weights_seen(), prune_threshold(self.active.adapt, self.step))
-        split = int((self._split_now() & keep).sum())
-        pruned = before - int(keep.sum())
-        return AdaptReport(self.step, before, pruned, split, before - pruned + 7 * split, "preview")
+        return self.inspection.preview(0, None)[0]
 
     def _adapt(self) -> AdaptReport:
         """Prune once every view has been seen since the last pruning, then split."""
@@ -229,7 +249,11 @@ class SVRaster:
         split = self._subdivide("schedule")
         if seen_all:
             self.window_views = 0
-            self.heaviest_before = self.field.heaviest.copy()
+            seen = self.field.heaviest.copy()
+            if self.region is not None:  # what is frozen was not looked at
+                frozen = self.region.frozen(self.octree)
+                seen[frozen] = np.maximum(seen[frozen], self.heaviest_before[frozen])
+            self.heaviest_before = seen
             self.field.heaviest[:] = 0.0
         return AdaptReport(self.step, before, dropped, split.split, split.after, "schedule")
 
@@ -247,6 +271,10 @@ class SVRaster:
 
     def exclude(self, views: frozenset[int]) -> None:
         """Pass these training views over from now on, and no others."""
+        if self.region is not None and not self.region.views - views:
+            raise UserError(
+                "No other view looks at the region that alone is trained; keep one of them, or train everything first."
+            )
         self.excluded = frozenset(views)
 
     def join(self, ranks: Ranks | Solo) -> None:
@@ -258,8 +286,17 @@ class SVRaster:
             if not self.queue:
                 self.queue = [int(i) for i in self.rng.permutation(len(self.scene.train))]
             view = self.queue.pop()
-            if view not in self.excluded:
+            if view not in self.excluded and (self.region is None or view in self.region.views):
                 return view
+
+    def train_in(self, region: TrainRegion | None) -> None:
+        """Train only what is in a region from now on. Statistics begin anew: what they say so far is of other voxels."""
+        self.region = region
+        self.heaviest_before = self._weights_seen().copy()
+        self.field.heaviest[:] = 0.0
+        self.field.priority[:] = 0.0  # so that nothing frozen is split
+        self.window_views = 0
+        self.exposure.held = region is not None
 
     def moved_cameras(self) -> tuple[Camera, ...] | None:
         """Return the training views' cameras where refinement has left them; None while it has moved none."""
@@ -290,7 +327,7 @@ class SVRaster:
         if team is not None:
             sums = team.take(self, sums, look.pixels)
         self.window_views += 1 if team is None else team.ranks.size
-        if self.backdrop.learned:
+        if self.backdrop.learned and self.region is None:
             self._update_background(sums[SUM_BACKGROUND : SUM_BACKGROUND + 3].astype(np.float32))
         losses = named_losses(config.losses, sums, float(look.terms.ssim_loss), look.terms.depth_loss)
         psnr = psnr_of(sums[SUM_SQUARED] / (3 * look.pixels))
@@ -303,6 +340,8 @@ class SVRaster:
         target, keep = self._targets.get(index, shrink), self._targets.mask(index, shrink)
         whole = self.scene.train.views[index].camera
         camera = self.camera_of(index, target, shrink, rays)
+        if self.region is not None:
+            camera, target, keep = self.region.part(index, camera, target, keep, rays)
         degree = schedule.sh_degree(config, self.step)
         adam = schedule.adam_values(config, self.step, whole.width * whole.height)
         shaded = self._shaded(camera, degree)
@@ -320,7 +359,8 @@ class SVRaster:
             look.shaded, look.terms, look.keep, look.weights, look.rays, look.degree, look.adam, gather
         )
         alone = self.team is None or self.team.ranks.size == 1
-        if alone:  # ranks hold the same bits, and each saw another view
+        # ranks hold the same bits, and each saw another view; of a region, a step sees no whole picture
+        if alone and self.region is None:
             self._learn_errors(look)
         return found
 
@@ -351,10 +391,12 @@ class SVRaster:
     ) -> Any:
         """Do what `_descend_from` says."""
         lists, rgb = shaded
-        config = self.active
+        config, owners = self.active, self._owners
+        if self.region is not None:
+            owners = self.region.freeze(lists, self.octree, owners)
         descend = train_on_view if self.team is None and not gather else shared_step
         return descend(
-            self.table, self.field, self._owners, self._scratch, lists, rgb, crew(), self._room,
+            self.table, self.field, owners, self._scratch, lists, rgb, crew(), self._room,
             mode=PHOTOMETRIC[config.losses.photometric], shrink=rays, target=terms.target, keep=keep, background=self.background,
             weights=weights, v_rgb=terms.v_rgb, v_trans=terms.v_trans, v_depth=terms.v_depth,
             samples=config.model.samples_per_voxel, degree=degree, adam=adam, corrections=self._corrections,
@@ -383,23 +425,45 @@ class SVRaster:
         *,
         supersample: float | None = None,
         background: tuple[float, float, float] | None = None,
+        shown: Shown = EVERYTHING,
     ) -> Buffers:
         """Render a view; see `engine.methods.common.Method.render`."""
+        table = self._table_of(shown)
         voxels = view.Voxels(
             self.octree,
-            self.table,
+            table,
             self.field,
             self.config.model.samples_per_voxel,
             schedule.sh_degree(self.active, self.step),
         )
         rays = self.supersample if supersample is None else supersample
         tail = self.background if background is None else np.asarray(background, dtype=np.float32)
-        buffers = view.render_view(voxels, camera, want, rays, tail, self._view_room)
+        value = self._wanted_value(want)
+        buffers = view.render_view(voxels, camera, want, rays, tail, self._view_room, value)
         if "soft" in want:
-            buffers = replace(
-                buffers, soft=objectives.soft_picture(self, camera, rays, tail, self._view_room)
-            )
+            soft = objectives.soft_picture(self, camera, rays, tail, self._view_room, table)
+            buffers = replace(buffers, soft=soft)
         return buffers
+
+    def _table_of(self, shown: Shown) -> Any:
+        """Return the table of the voxels that a view shows, made once per structure and choice."""
+        if shown.everything:
+            return self.table
+        held = self._hidden
+        if held is None or held[0] is not self.octree or held[1] != shown:
+            hidden = ~shown.mask(self.octree.center, self.octree.level)
+            held = self._hidden = self.octree, shown, self.table.hiding(hidden)
+        return held[2]
+
+    def _wanted_value(self, want: frozenset[str]) -> np.ndarray | None:
+        """Return the number [V] of VALUE_MODES that a view wants, if it wants one and it is known."""
+        named = next((name for name in VALUE_MODES if name in want), None)
+        return None if named is None else values_of(self, named)
+
+    @property
+    def inspection(self) -> SVRasterInspection:
+        """What can be done with the voxels beyond training them."""
+        return SVRasterInspection(self)
 
     def frozen(self) -> Frozen:
         """Return a copy that only renders."""
@@ -439,7 +503,10 @@ class SVRaster:
         for name in values:
             if name in known and name not in live:
                 raise OptionError(f"Option {name} cannot change while a model exists; set it and reset.")
-        self.use(updated(self.config, values))
+        changed = updated(self.config, values)
+        if self.region is not None:
+            check_objective(changed.objective.kind)
+        self.use(changed)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return (tensors, JSON-able header) from which `load_state` continues exactly."""

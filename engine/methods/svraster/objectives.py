@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from engine.cameras import Camera
-    from engine.cpu.lists import Workspace
+    from engine.cpu.lists import VoxelTable, Workspace
     from engine.methods.svraster.model import SVRaster
 
 _STEPS = {  # kind -> module and function
@@ -59,7 +59,7 @@ def before_adapting(model: SVRaster) -> None:
 
 
 def soft_picture(
-    model: SVRaster, camera: Camera, rays: float, background: np.ndarray, room: Workspace
+    model: SVRaster, camera: Camera, rays: float, background: np.ndarray, room: Workspace, table: VoxelTable
 ) -> np.ndarray:
     """Return the picture [H,W,3] that the soft objective trains on, from any camera, `rays` rays a pixel side."""
     from engine.methods import compiling
@@ -68,4 +68,4 @@ def soft_picture(
     compiling.compile_elsewhere(
         model.name, {"objective.kind": "soft"}
     )  # who only looks may be the first to need them
-    return soft_objective.soft_picture(model, camera, rays, background, room)
+    return soft_objective.soft_picture(model, camera, rays, background, room, table)

@@ -42,7 +42,9 @@ from engine.methods.svraster.model import Look, SVRaster
 from engine.methods.svraster.objective import PHOTOMETRIC
 from engine.methods.svraster.picture_terms import PictureTerms, Similar
 from engine.methods.svraster.vitals import vitals_from
+from engine.methods.svraster.voxel_values import born_after
 from engine.octree import Octree
+from engine.region import EVERYTHING, Shown
 
 _STATISTICS = ("priority", "heaviest", "footprint")
 
@@ -93,9 +95,10 @@ class SVRasterOnCuda(SVRaster):
         f = self.field
         voxel_from, point_from = self._up(carry.voxel_from).long(), self._up(carry.point_from).long()
         point_weight = self._up(carry.point_weight)
-        shrink = self._up(octree.size / self.octree.size[carry.voxel_from])
+        shrunk = octree.size / self.octree.size[carry.voxel_from]
+        shrink = self._up(shrunk)
         split = np.ones(octree.n_points, dtype=np.float32)
-        split[octree.corner_idx[(octree.size < self.octree.size[carry.voxel_from])].reshape(-1)] = 0.5
+        split[octree.corner_idx[shrunk < 1.0].reshape(-1)] = 0.5
         area, volume = shrink**2, self._up(split) ** 3
 
         def points(values: Tensor) -> Tensor:
@@ -113,6 +116,7 @@ class SVRasterOnCuda(SVRaster):
             **{name: carry.carry_voxels(getattr(f, name)) for name in _STATISTICS},
         )
         self.heaviest_before = carry.carry_voxels(self.heaviest_before)
+        self.born = born_after(self.born, shrunk, carry.voxel_from, self.step)
         self.lay_out(octree)
 
     @contextmanager
@@ -126,6 +130,11 @@ class SVRasterOnCuda(SVRaster):
             for name in _STATISTICS:
                 setattr(self.field, name, self._up(getattr(self.field, name)))
 
+    def here(self, name: str, index: Any = slice(None)) -> np.ndarray:
+        """Return an array of the field, or a part of it, wherever it lies."""
+        part = getattr(self.field, name)[index]
+        return part if isinstance(part, np.ndarray) else part.float().cpu().numpy()
+
     def prune_now(self) -> AdaptReport:
         """Drop the voxels below the pruning threshold."""
         with self._statistics_here():
@@ -135,11 +144,6 @@ class SVRasterOnCuda(SVRaster):
         """Split the voxels of highest priority."""
         with self._statistics_here():
             return super().subdivide_now()
-
-    def preview_adapt(self) -> AdaptReport:
-        """Say what `prune_now` and `subdivide_now` would do, changing nothing."""
-        with self._statistics_here():
-            return super().preview_adapt()
 
     def _adapt(self) -> AdaptReport:
         with self._statistics_here():
@@ -220,10 +224,11 @@ class SVRasterOnCuda(SVRaster):
         *,
         supersample: float | None = None,
         background: tuple[float, float, float] | None = None,
+        shown: Shown = EVERYTHING,
     ) -> Buffers:
         """Render a view; see `engine.methods.common.Method.render`."""
         rays, tail = self._rays_and_tail(supersample, background)
-        shaded = self._seen(camera, rays)
+        shaded = self._seen(camera, rays, shown)
 
         def raster(values: np.ndarray | None, bits: int) -> tuple[np.ndarray, np.ndarray]:
             if values is not None:
@@ -231,7 +236,8 @@ class SVRasterOnCuda(SVRaster):
             image, planes = self._drawn(shaded, bits, rays)
             return image.cpu().numpy(), planes.cpu().numpy()
 
-        return view.buffers_of(raster, self.octree, camera, want, tail, self._view_room)
+        value = self._wanted_value(want)
+        return view.buffers_of(raster, self.octree, camera, want, tail, self._view_room, value)
 
     def frozen(self) -> Frozen:
         """Return a copy that only renders, on the same device."""
@@ -244,11 +250,14 @@ class SVRasterOnCuda(SVRaster):
         return Frozen(other, other.field.density.nbytes + other.field.sh.nbytes)
 
     def render_on_card(
-        self, camera: Camera, background: tuple[float, float, float] | None = None
+        self,
+        camera: Camera,
+        background: tuple[float, float, float] | None = None,
+        shown: Shown = EVERYTHING,
     ) -> tuple[Tensor, Tensor]:
         """Return a view where it was drawn: rgba [h,w,4] uint8 and depth_z [h,w] float32, inf where nothing is."""
         rays, tail = self._rays_and_tail(None, background)
-        image, planes = self._drawn(self._seen(camera, rays), WANT_DEPTH, rays)
+        image, planes = self._drawn(self._seen(camera, rays, shown), WANT_DEPTH, rays)
         trans = image[..., :1]
         rgb = image[..., 1:] + trans * self._up(tail)
         rgba = torch.full((*trans.shape[:2], 4), 255, dtype=torch.uint8, device=self._device)
@@ -263,9 +272,14 @@ class SVRasterOnCuda(SVRaster):
         rays = self.supersample if supersample is None else supersample
         return rays, self.background if background is None else np.asarray(background, dtype=np.float32)
 
-    def _seen(self, camera: Camera, rays: float) -> ViewLists:
-        fine = camera if rays == 1.0 else camera.scaled(rays)
-        return self._shaded(fine, schedule.sh_degree(self.active, self.step))
+    def _seen(self, camera: Camera, rays: float, shown: Shown) -> ViewLists:
+        fine, degree = (
+            camera if rays == 1.0 else camera.scaled(rays),
+            schedule.sh_degree(self.active, self.step),
+        )
+        return device_lists.shaded_lists(
+            self._table_of(shown), self.field.density, self.field.sh, degree, fine
+        )
 
     def warm_up(self, progress: Callable[[str, int, int], None] | None = None) -> None:
         """Compile every kernel file that was never compiled on this machine."""

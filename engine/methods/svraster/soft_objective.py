@@ -15,7 +15,7 @@ from engine.cameras import Camera
 from engine.constants import SUM_BACKGROUND, SUM_SQUARED
 from engine.cpu.apply_step import add_total_variation, apply_gradients, gradients_of_view
 from engine.cpu.crew import crew
-from engine.cpu.lists import ViewLists, Workspace
+from engine.cpu.lists import ViewLists, VoxelTable, Workspace
 from engine.cpu.shade import shade_voxels
 from engine.cpu.soft_view import density_gradients, render_soft, soft_array, soft_gradients, soft_lists
 from engine.cpu.update import TV
@@ -46,7 +46,7 @@ def soft_step(model: SVRaster) -> StepReport:
         lambda want: model._picture(model._shaded(camera, degree), want),
     )  # fmt: skip
     pixels = target.shape[0] * target.shape[1] if keep is None else max(1, np.count_nonzero(keep))
-    lists, rgb, soft = soft_view(model, camera, degree, model._room)
+    lists, rgb, soft = soft_view(model, camera, degree, model._room, model.table)
     refine = config.poses.refine and step >= config.poses.from_step
     found = soft_gradients(
         model.table, model.field.density, rgb, lists, crew(), model._room, soft,
@@ -79,10 +79,10 @@ def soft_step(model: SVRaster) -> StepReport:
 
 
 def soft_view(
-    model: SVRaster, camera: Camera, degree: int, room: Workspace
+    model: SVRaster, camera: Camera, degree: int, room: Workspace, table: VoxelTable
 ) -> tuple[ViewLists, np.ndarray, np.ndarray]:
     """Return the lists, colours and blurs with which a camera sees the voxels softly at the model's step."""
-    config, table = model.active, model.table
+    config = model.active
     sigma, temperature = schedule.softness(config.soft, model.step)
     lists = soft_lists(table, camera, sigma, crew(), room, keep_slots=True)
     rgb = room.take("rgb", (table.n_voxels, 1, 3), np.float32)
@@ -98,13 +98,13 @@ def soft_view(
 
 
 def soft_picture(
-    model: SVRaster, camera: Camera, rays: float, background: np.ndarray, room: Workspace
+    model: SVRaster, camera: Camera, rays: float, background: np.ndarray, room: Workspace, table: VoxelTable
 ) -> np.ndarray:
     """Return the softened picture float32 [H,W,3] that a camera sees at the model's step, `rays` rays a pixel side."""
     degree = schedule.sh_degree(model.active, model.step)
-    lists, rgb, soft = soft_view(model, camera if rays == 1.0 else camera.scaled(rays), degree, room)
+    lists, rgb, soft = soft_view(model, camera if rays == 1.0 else camera.scaled(rays), degree, room, table)
     samples = model.active.model.samples_per_voxel
-    image, _ = render_soft(model.table, model.field.density, rgb, lists, crew(), room, soft, samples)
+    image, _ = render_soft(table, model.field.density, rgb, lists, crew(), room, soft, samples)
     return box_downsample(image[..., 1:4] + image[..., :1] * background, camera.width, camera.height)
 
 

@@ -11,8 +11,10 @@ import numpy as np
 
 from engine.cpu.train_view import FieldArrays
 from engine.errors import CheckpointError
+from engine.methods.svraster.train_region import TrainRegion
 from engine.octree import Octree
 from engine.options import flatten, updated
+from engine.region import Region
 
 if TYPE_CHECKING:
     from engine.methods.svraster.model import SVRaster
@@ -29,6 +31,7 @@ def state_of(model: SVRaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         "octree.point_ijk": model.octree.point_ijk,
         "octree.corner_idx": model.octree.corner_idx,
         "heaviest_before": model.heaviest_before,
+        "born": model.born,
         "background": model.backdrop.rows(),
         "exposure": model.exposure.rows(),
         "poses": model.poses.rows(),
@@ -43,6 +46,7 @@ def state_of(model: SVRaster) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         "window_views": model.window_views,
         "root_size": float(model.octree.root_size),
         "rng": json.dumps(model.rng.bit_generator.state),
+        "train_region": None if model.region is None else model.region.region.as_json(),
     }
     return tensors, header
 
@@ -67,6 +71,14 @@ def load_into(model: SVRaster, tensors: dict[str, np.ndarray], header: dict[str,
         model.errors.load_rows(np.array(tensors["errors"]))
     model.field = FieldArrays(**{name: np.array(tensors[f"field.{name}"]) for name in _FIELDS})
     model.heaviest_before = np.array(tensors["heaviest_before"])
+    n = len(tensors["octree.path"])
+    # earlier versions did not count: every voxel is as old as the run
+    model.born = np.array(tensors["born"]) if "born" in tensors else np.zeros(n, dtype=np.int32)
+    # a card trains everything; SceneOpened says so
+    region = None if model.card else header.get("train_region")
+    cameras = [view.camera for view in model.scene.train.views]
+    model.region = None if region is None else TrainRegion(Region.from_json(region), cameras)
+    model.exposure.held = region is not None
     model.lay_out(
         Octree(
             np.array(tensors["octree.path"]),

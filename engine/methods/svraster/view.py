@@ -11,7 +11,7 @@ from numba import njit
 
 from engine.cameras import Camera
 from engine.cpu.crew import crew
-from engine.cpu.lists import VoxelTable, Workspace
+from engine.cpu.lists import VoxelTable, Workspace, build_lists
 from engine.cpu.raster import (
     PLANE_COUNT,
     PLANE_DEPTH,
@@ -23,11 +23,12 @@ from engine.cpu.raster import (
     WANT_NORMAL,
 )
 from engine.cpu.train_view import FieldArrays, render_lists, shaded_lists
-from engine.methods.common import Buffers, StructureStats
+from engine.methods.common import NO_COLOUR, Buffers, StructureStats
 from engine.octree import Octree
 from engine.render.resample import box_downsample
 
 _FLAGS = {"depth_z": WANT_DEPTH, "depth_median": WANT_MEDIAN, "normal": WANT_NORMAL, "count": WANT_COUNT}
+_SCALARS = frozenset({"level", "size"})
 _TINY = 1e-6  # smallest opacity and length that are divided by
 CLEAR = 0.999  # where more light than this is left, there is nothing to have a depth
 
@@ -50,26 +51,31 @@ def render_view(
     rays: float,
     background: np.ndarray,  # [3]
     room: Workspace,
+    value: np.ndarray | None = None,  # [V]
 ) -> Buffers:
-    """Return a view of the voxels; `rays` rays a pixel side are averaged."""
+    """Return a view of the voxels; `rays` rays a pixel side are averaged. Of `value`, the picture is Buffers.value."""
     table, field, samples = voxels.table, voxels.field, voxels.samples
     fine = camera if rays == 1.0 else camera.scaled(rays)
-    lists, rgb = shaded_lists(table, field.sh, voxels.degree, fine, crew(), room)
+    if scalars_alone(want, value):
+        lists, rgb = build_lists(table, fine, crew(), room), None
+    else:
+        lists, rgb = shaded_lists(table, field.sh, voxels.degree, fine, crew(), room)
 
     def raster(values: np.ndarray | None, bits: int) -> tuple[np.ndarray, np.ndarray]:
         values = rgb if values is None else values
         return render_lists(lists, table, field.density, values, crew(), room, samples, bits)
 
-    return buffers_of(raster, voxels.octree, camera, want, background, room)
+    return buffers_of(raster, voxels.octree, camera, want, background, room, value)
 
 
 def buffers_of(
     raster: Callable[[np.ndarray | None, int], tuple[np.ndarray, np.ndarray]],
-    octree: Octree,
+    octree: Octree | None,  # for levels and sizes
     camera: Camera,
     want: frozenset[str],
     background: np.ndarray,  # [3]
     room: Workspace,
+    value: np.ndarray | None = None,  # [V], of points [G] where colours are
 ) -> Buffers:
     """Return a view as it was asked for. `raster` makes image [H,W,4] and planes [n,H,W] at any size.
 
@@ -84,18 +90,35 @@ def buffers_of(
         small = [box_downsample(plane[..., None], *size)[..., 0] for plane in planes]
         return box_downsample(image, *size), np.stack(small) if small else planes
 
-    image, planes = picture_of(None, sum(flag for name, flag in _FLAGS.items() if name in want))
+    bits, alone = sum(flag for name, flag in _FLAGS.items() if name in want), scalars_alone(want, value)
+    scalars = _scalar_values(octree, value, room) if _SCALARS & want or value is not None else None
+    image, planes = picture_of(scalars if alone else None, bits)
     picture, trans = np.empty((*image.shape[:2], 3), np.float32), np.empty(image.shape[:2], np.float32)
     _put_before(image, np.asarray(background, dtype=np.float32), picture, trans)
     opacity = np.maximum(1.0 - trans, _TINY)
     fields = _fields(planes, trans, opacity, want)
-    if "level" in want or "size" in want:
-        values = room.take("values", (len(octree.path), 1, 3), np.float32)
-        values[:, 0, 0], values[:, 0, 1], values[:, 0, 2] = octree.level, octree.size, 0.0
-        scalars, _ = picture_of(values, 0)
-        fields |= {"level": scalars[..., 1] / opacity, "size": scalars[..., 2] / opacity}
+    if scalars is not None:
+        blended = image if alone else picture_of(scalars, 0)[0]
+        mean = blended[..., 1:] / opacity[..., None]
+        fields |= {"level": mean[..., 0], "size": mean[..., 1], "value": mean[..., 2]}
     fields["soft"] = picture
-    return Buffers(picture, trans, **{name: fields[name] for name in want if name in fields})
+    wanted = want | {"value"} if value is not None else want
+    return Buffers(picture, trans, **{name: fields[name] for name in wanted if name in fields})
+
+
+def scalars_alone(want: frozenset[str], value: np.ndarray | None) -> bool:
+    """Whether numbers of voxels are wanted and no colours: one picture then is enough."""
+    return NO_COLOUR in want and (bool(_SCALARS & want) or value is not None)
+
+
+def _scalar_values(octree: Octree | None, value: np.ndarray | None, room: Workspace) -> np.ndarray:
+    """Return level, size and value of voxels in the place of their colours [V,1,3]."""
+    values = room.take("values", (len(octree.path if value is None else value), 1, 3), np.float32)
+    values[:, 0, :2] = 0.0
+    if octree is not None:
+        values[:, 0, 0], values[:, 0, 1] = octree.level, octree.size
+    values[:, 0, 2] = 0.0 if value is None else value
+    return values
 
 
 @njit(cache=True, nogil=True)

@@ -64,7 +64,11 @@ def memory_of(model: SVRaster) -> dict[str, int]:
     octree, table = model.octree, model.table
     structure = (octree.path, octree.level, octree.point_ijk, octree.corner_idx)
     statistics = sum(arrays[name] for name in ("priority", "heaviest", "footprint"))
-    statistics += model.heaviest_before.nbytes + sum(a.nbytes for a in (*model._owners, *model._scratch))
+    statistics += (
+        model.heaviest_before.nbytes
+        + model.born.nbytes
+        + sum(a.nbytes for a in (*model._owners, *model._scratch))
+    )
     return {
         "parameters": arrays["density"] + arrays["sh"],
         "optimiser": sum(arrays[name] for name in _OPTIMISER),

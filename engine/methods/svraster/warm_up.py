@@ -13,6 +13,7 @@ from engine.methods.compiling import tiny_scene
 from engine.methods.svraster.config import SVRasterConfig
 from engine.options import updated
 from engine.parallel import Solo
+from engine.region import EVERYTHING
 
 if TYPE_CHECKING:
     from engine.methods.svraster.model import SVRaster
@@ -44,5 +45,8 @@ def stages(model: SVRaster, together: bool = False) -> Iterator[None]:
     twin.octree.subdivide(np.ones(8, dtype=bool))
     twin.move_to(*twin.octree.keep(np.arange(8) < 7))
     yield
-    twin.render(twin.scene.train.views[0].camera, frozenset({"depth_z"}))
+    camera = twin.scene.train.views[0].camera
+    twin.render(camera, frozenset({"depth_z", "density"}))
+    twin.inspection.pick(camera, 8.0, 8.0, EVERYTHING)
+    twin.inspection.details((1,))
     yield

@@ -73,12 +73,18 @@ class Hands:
         self.key(chord)
 
     def write(self, field: int | str, text: str) -> None:
-        """Click into a field and write, in place of what is there."""
-        self.click(field)
-        self._do("key", "ctrl+a")
-        self.rest(0.1)
-        self._do("type", "--delay", "20", text)
-        self.wait(f"the field says {text}", lambda: dpg.get_value(field) == text)
+        """Click into a field and write, in place of what is there; look, and write again if a letter was swallowed."""
+        for delay in (20, 60, 150):
+            self.click(field)
+            self._do("key", "ctrl+a")
+            self.rest(0.2)
+            self._do("type", "--delay", str(delay), text)
+            end = time.monotonic() + 8.0  # a letter a redraw, and a busy machine redraws slowly
+            while dpg.get_value(field) != text and time.monotonic() < end:
+                self._app.turn()
+            if dpg.get_value(field) == text:
+                return
+        raise AssertionError(f"The field says {dpg.get_value(field)!r} in place of {text!r}.")
 
     def click(self, item: int | str) -> None:
         """Click in the middle of a widget."""
@@ -113,7 +119,7 @@ class Hands:
         """Return the widget on the screen that says `label`."""
         for item in dpg.get_all_items():
             if dpg.get_item_label(item) == label and "Button" in dpg.get_item_info(item)["type"]:
-                if dpg.is_item_visible(item):
+                if dpg.is_item_visible(item) and _all_shown(item):
                     return item
         raise AssertionError(f"Nothing on the screen says {label!r}.")
 
@@ -155,3 +161,12 @@ class Hands:
 
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(self.look()).save(folder / f"{name}.png")
+
+
+def _all_shown(item: int) -> bool:
+    """Whether neither a widget nor anything around it is put away."""
+    while item:
+        if not dpg.is_item_shown(item):
+            return False
+        item = dpg.get_item_parent(item)
+    return True

@@ -62,3 +62,8 @@ def test_a_change_of_structure_is_told_in_a_line():
     assert formats.structure_change(report) == "1,200 voxels dropped, 300 split, 3,000 now"
     full = replace(report, reason="The budget is full.")
     assert formats.structure_change(full).endswith("now (The budget is full)")
+
+
+def test_a_range_of_colours_names_a_short_unit_only():
+    assert formats.legend_range((0.25, 1700.0, "m")) == "0.25 to 1,700 m"
+    assert formats.legend_range((0.3237, 0.9592, "greatest weight, log scale")) == "0.3237 to 0.9592"

@@ -83,3 +83,13 @@ def test_something_new_is_drawn_without_waiting_for_input():
 def test_giving_way_survives_a_thread_that_is_not_there():
     yield_to_window(None)
     yield_to_window(threading.Thread(target=lambda: None))
+
+
+def test_a_person_decides_how_often_a_window_in_use_is_drawn_at_most():
+    pacer, clock = rested(None)
+    pacer.active_s = 1 / 20
+    count = 0
+    for _ in range(10):
+        pacer.touch()
+        count += draws(pacer, clock, 0.1)
+    assert 18 <= count <= 21

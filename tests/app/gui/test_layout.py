@@ -15,19 +15,22 @@ def placed(
     height: int = 880,
     scale: float = 1.0,
     panels: bool = True,
+    timeline: bool = False,
 ):
-    return arrange(layout or Layout(), width, height, scale, MENU, STATUS, panels)
+    return arrange(layout or Layout(), width, height, scale, MENU, STATUS, panels, timeline)
 
 
 @pytest.mark.parametrize("size", [(640, 420), (800, 500), (1440, 880), (3000, 2000)])
 @pytest.mark.parametrize("scale", [0.7, 1.0, 2.0])
-def test_rectangles_stay_in_the_window_and_never_overlap(size, scale):
+@pytest.mark.parametrize("timeline", [False, True])
+def test_rectangles_stay_in_the_window_and_never_overlap(size, scale, timeline):
     width, height = size
-    places = placed(width=width, height=height, scale=scale)
+    places = placed(width=width, height=height, scale=scale, timeline=timeline)
     rects = [
         places.viewport,
         places.left,
         places.right,
+        places.timeline,
         places.bottom,
         places.status,
         *places.splitters.values(),
@@ -56,6 +59,34 @@ def test_a_folded_column_leaves_its_room_to_the_viewport():
     assert folded.viewport.width == open_.viewport.width + open_.left.width
 
 
+def test_the_timeline_leaves_the_viewport_half_the_height_and_the_strip_gives_way():
+    inner = 720 - MENU - STATUS
+    without, with_it = placed(height=720), placed(height=720, timeline=True)
+    assert without.timeline.height == 0 and without.bottom.height > 0
+    assert with_it.timeline.height == Layout().timeline and with_it.bottom.height == 0
+    assert with_it.viewport.height >= lay.VIEWPORT_SHARE * inner and "bottom" not in with_it.splitters
+    assert placed(height=880, timeline=True).bottom.height > 0
+
+
+@pytest.mark.parametrize("height", [720, 880])
+def test_the_timelines_splitter_follows_the_mouse_and_drops_no_strip(height):
+    layout = Layout()
+    for y in range(height - STATUS, 100, -20):
+        layout = dragged(layout, "timeline", 0, y, 1280, height, STATUS, MENU)
+        places = placed(layout, 1280, height, timeline=True)
+        assert (places.bottom.height > 0) == (height == 880)
+        assert lay.MIN_TIMELINE <= layout.timeline <= lay.MAX_TIMELINE
+        if lay.MIN_TIMELINE < layout.timeline < lay.MAX_TIMELINE and y > 0.6 * height:
+            assert abs(places.splitters["timeline"].y - y) <= 2 * lay.SPLITTER
+
+
+def test_the_strip_beside_a_timeline_grows_until_the_viewport_has_its_share_left():
+    layout = dragged(Layout(), "bottom", 0, 100, 1440, 880, STATUS, MENU)
+    places = placed(layout, timeline=True)
+    assert places.bottom.height == layout.bottom > Layout().bottom
+    assert places.viewport.height >= lay.VIEWPORT_SHARE * (880 - MENU - STATUS)
+
+
 def test_a_splitter_follows_the_mouse_within_limits_and_folds_when_pulled_shut():
     layout = dragged(Layout(), "left", 333, 0, 1440, 880, STATUS)
     assert layout.left == 333
@@ -70,7 +101,7 @@ def test_a_splitter_follows_the_mouse_within_limits_and_folds_when_pulled_shut()
 
 def test_a_layout_comes_back_as_it_was_saved(tmp_path):
     layout = (
-        Layout(left=321, folded=("view",), show_right=False, font_scale=1.3)
+        Layout(left=321, folded=("view",), show_right=False, hidden=("log",))
         .with_recent("/a")
         .with_recent("/b")
     )

@@ -78,6 +78,16 @@ def test_training_anew_starts_the_curves_anew():
     assert session.evaluated is None and session_feed.HELD_OUT_PSNR not in session.curves
 
 
+def test_an_undone_edit_cuts_the_curves_at_the_step_it_leads_back_to():
+    session = Session()
+    for step in (10, 20, 30):
+        apply_stats(session, replace(STATS, step=step))
+    apply_event(session, messages.Evaluated(25, 0.5, 20.0, 0.8, 40, ()))
+    apply_stats(session, replace(STATS, step=20))
+    assert [point.step for point in session.curves["psnr"]] == [10, 20]
+    assert session.evaluated is None and session_feed.HELD_OUT_PSNR not in session.curves
+
+
 def test_a_full_curve_is_thinned_to_the_mean_of_its_neighbours():
     session = Session()
     for step in range(1, CURVE_LIMIT + 2):

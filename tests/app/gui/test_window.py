@@ -86,6 +86,39 @@ def test_two_models_stand_side_by_side_at_the_split(environment, present):
     assert (seen["open"], seen["folded"], seen["asked"], seen["kind"]) == (True, True, False, "off")
 
 
+def test_a_camera_path_is_keyed_dragged_played_and_framed(environment):
+    seen = drive(environment, "copy", "camera_path")
+    np.testing.assert_allclose(seen.pop("corners"), CORNERS, atol=1)
+    assert seen == {
+        "keys": 3,
+        "through_views": [True, True, True],
+        "strip": True,
+        "viewport": True,
+        "dragged": [True, "Move in time"],
+        "plays": [True, True],
+        "bars": [True, True],
+        "hidden": True,
+    }
+
+
+def test_themes_sizes_palette_keys_and_layouts_work_while_the_window_is_open(environment, tmp_path):
+    seen = drive(environment, "copy", "comfort")
+    assert seen["silent"] == [], "every disabled control says why"
+    assert seen["left_dark"] == [] and seen["light_text"][:3] == [28, 31, 38] and seen["dark_again"]
+    assert seen["grown"] > 10 and seen["changed"] == [] and seen["other_font"] and seen["same_place"]
+    assert (seen["blocked"], seen["chosen"], seen["recent"], seen["closed"]) == (
+        True,
+        "depth",
+        "mode_depth",
+        True,
+    )
+    assert seen["waits"] and "fly" in seen["refused"] and "Train / pause" in seen["said"]
+    assert seen["swapped"] == ["T", "Ctrl+R"] and seen["shown"][0] == "T" and seen["shown"][1].endswith("(T)")
+    assert seen["bare"] == [1100 - 10, []] and seen["all"] == ["bottom", "left", "right"]
+    kept = json.loads((tmp_path / "config" / "settings.json").read_text())
+    assert kept["keys"] == {"reset": "T", "toggle_training": "Ctrl+R"}, "keys are kept between starts"
+
+
 def test_when_memory_runs_out_what_is_offered_is_done(environment):
     assert drive(environment, "copy", "no_memory") == {"scale": 0.5, "sent": ["Train"], "closed": True}
 
@@ -128,3 +161,10 @@ def test_without_a_display_that_answers_there_is_a_sentence_not_a_crash(monkeypa
         monkeypatch.setenv("DISPLAY", name)
     with pytest.raises(NoWindowError, match="DISPLAY" if name is None else name):
         window.run("demo", worker=object())
+
+
+def test_the_start_page_notices_errors_and_the_question_before_leaving(environment, tmp_path):
+    seen = drive({**environment, "NERFVIEWER_CACHE": str(tmp_path)}, "auto", "start_page")
+    assert seen.pop("recent") == ["demo"]
+    assert seen.pop("toasts") == 3
+    assert all(seen.values()), seen

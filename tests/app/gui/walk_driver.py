@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import dearpygui.dearpygui as dpg
+import numpy as np
 from hands import Hands
 
 from app.gui import theme
 from app.gui.application import App
-from engine.messages import TrainState
+from engine.messages import JobEnded, TrainState
 from engine.worker import Worker
 
-STEPS = 400
+STEPS = 470  # between two changes of the structure by schedule: there is something to drop
 
 
 class Walk:
@@ -70,6 +71,64 @@ class Walk:
         hands.wait("training pauses", lambda: session.state is TrainState.PAUSED)
         self.seen["steps"] = session.stats.step
 
+    def prune(self) -> None:
+        """Drop voxels by hand, and take that back."""
+        hands, session = self.hands, self.app.session
+        before = session.stats.structure.voxels
+        hands.command("command_palette")
+        hands.wait("the palette opens", lambda: self.app.dialogs.blocking)
+        hands._do("type", "--delay", "30", "structure panel")
+        hands.rest(0.5)
+        self.shot("3-palette")
+        hands.key("Return")
+        hands.rest(0.6)
+        slider = "structure/adapt.prune_threshold"
+        (x0, y0), (width, height) = dpg.get_item_rect_min(slider), dpg.get_item_rect_size(slider)
+        hands.click_at(x0 + 0.5 * width, y0 + 0.5 * height)
+        hands.wait("the threshold is higher", lambda: session.values["adapt.prune_threshold"] > 0.1)
+        hands.command("prune_now")
+        hands.wait("voxels are dropped", lambda: session.stats.structure.voxels < before)
+        pruned = session.stats.structure.voxels
+        self.shot("4-pruned")
+        hands.wait("that can be taken back", lambda: session.undo.undo_label)
+        hands.command("undo")
+        hands.wait("they come back", lambda: session.stats.structure.voxels > pruned)
+        self.seen |= {"before": before, "pruned": pruned, "undone": session.stats.structure.voxels}
+
+    def keys(self) -> None:
+        """Three keys of a camera path, from three places."""
+        hands, session = self.hands, self.app.session
+        for n in range(3):
+            hands.command("path_add_key")
+            hands.wait(f"key {n + 1} is there", lambda n=n: session.path and len(session.path.keys) == n + 1)
+            if n < 2:
+                hands.drag(hands.viewport_middle(), (90, -25))
+                hands.rest(0.8)  # the camera comes to rest
+        self.seen["places"] = [key.world_from_cam[:3, 3].tolist() for key in session.path.keys]
+        self.shot("5-keys")
+
+    def play(self) -> None:
+        """Fly along the path."""
+        hands, session, controller = self.hands, self.app.session, self.app.viewport.controller
+        hands.command("path_first_key")
+        hands.rest(0.5)
+        begin = controller.camera.engine_camera(64, 64).position
+        hands.command("path_play")
+        hands.wait("the head moves", lambda: session.playhead_s > session.path.start_s + 0.5)
+        self.seen["flown"] = float(np.linalg.norm(controller.camera.engine_camera(64, 64).position - begin))
+        hands.command("path_play")
+
+    def export(self) -> None:
+        """Write the path as a video."""
+        hands, session = self.hands, self.app.session
+        settings = session.export
+        settings.width, settings.height_px, settings.fps = 320, 180, 12
+        hands.command("export_path")
+        hands.wait("the export ends", lambda: self.last(JobEnded) is not None)
+        ended = self.last(JobEnded)
+        self.seen |= {"export": ended.outcome, "file": ended.detail, "seconds": session.path.duration_s}
+        self.shot("6-exported")
+
 
 def main() -> None:
     """Walk."""
@@ -91,6 +150,10 @@ def main() -> None:
     try:
         walk.open(scene)
         walk.train()
+        walk.prune()
+        walk.keys()
+        walk.play()
+        walk.export()
     finally:
         app.close()
         dpg.destroy_context()

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import comfort
 import dearpygui.dearpygui as dpg
 import fake_worker
 import moderngl
@@ -27,11 +28,14 @@ from app.gl import context, device_frames
 from app.gl.context import GLError
 from app.gui import application, panels, surfaces, theme
 from app.gui.application import App
+from app.gui.input import key_names
+from app.gui.start_desk import StartDesk
 from engine.cameras import Camera
 from engine.messages import (
     Beside,
     BesideChanged,
     DeviceFrame,
+    Failed,
     Frame,
     Offer,
     OpenRun,
@@ -164,7 +168,7 @@ def drop(app: App) -> dict[str, Any]:
     return {
         "watching": app.drops.watching,
         "opened": [[type(c).__name__, str(Path(c.path).relative_to(folder))] for c in opened],
-        "refused": app.dialogs._error is not None,
+        "refused": app.dialogs.error_window is not None,
     }
 
 
@@ -175,14 +179,14 @@ def no_memory(app: App) -> dict[str, Any]:
     sent = len(app.worker.sent)
     for label in ("Smaller", "Resume"):
         app._on_event(OutOfMemory("Training stopped", ("There is not enough memory.",), offers=offers))
-        shown = app.dialogs._error
+        shown = app.dialogs.error_window
         buttons = {dpg.get_item_label(item): item for item in dpg.get_item_children(shown, 1)}
         dpg.get_item_callback(buttons[label])()
         turn_for(app, 0.1)
     return {
         "scale": app.session.view.max_scale,
         "sent": [type(command).__name__ for command in app.worker.sent[sent:]],
-        "closed": app.dialogs._error is None,
+        "closed": app.dialogs.error_window is None,
     }
 
 
@@ -212,6 +216,57 @@ def compare(app: App) -> dict[str, Any]:
     turn_until(app, lambda: shows([255, 0, 0]))
     seen |= {"gone": shown_corners(app), "folded": not dpg.get_value(app.columns._headers["compare"])}
     return seen | {"asked": app.worker.requests[-1].beside, "kind": view.ground_truth}
+
+
+def camera_path(app: App) -> dict[str, Any]:
+    """Three keys from three views by the keyboard, a preview, a play, a key dragged in the timeline, undo."""
+    session, look = app.session, app.session.view
+    look.show_frusta = look.show_box = look.show_axes = False
+    (view,) = (panel.view for slot, panel in app.columns._panels if slot == "timeline")
+    codes = {name: code for code, name in key_names().items()}
+
+    def press(name: str) -> None:
+        app.input._held.clear()
+        app.input._key(codes[name])
+        turn_for(app, 0.1)
+
+    turn_for(app, 0.5)
+    tall = app.viewport.rect.height
+    for index in (3, 4, 5):
+        app.actions.do("goto_view", index)
+        turn_for(app, 0.1)
+        press("K")
+    turn_until(app, lambda: dpg.is_item_visible(view.strip.drawlist))
+    seen = {
+        "keys": len(session.path.keys),
+        "through_views": [
+            bool(np.allclose(key.world_from_cam, session.scene.views[i].camera.world_from_cam))
+            for i, key in zip((3, 4, 5), session.path.keys)
+        ],
+        "strip": dpg.get_item_rect_size(view.strip.drawlist)[0] > 0.6 * app.size()[0],
+        "viewport": app.viewport.rect.height >= 0.5 * tall,
+    }
+    x = view.strip.scale.x(float(session.path.key_times_s[1]))
+    view.mouse.press(0, x, view.strip.key_y, False, False)
+    view.mouse.move(x + 30, view.strip.key_y)
+    view.mouse.release()
+    moved = session.path.keys[1].time_s
+    app.actions.run("undo")
+    seen["dragged"] = [moved > session.path.keys[1].time_s, session.undo.redo_label]
+    press("Home")
+    press("Space")
+    turn_until(app, lambda: session.playhead_s > 0.3)
+    seen["plays"] = [session.timeline.playing, app.viewport.controller.camera.lens is not None]
+    press("Space")
+    press("M")
+    settled = session.export.width / session.export.height_px
+    turn_until(app, lambda: bool(np.abs(np.array(shown_corners(app))).max() < 120))
+    seen["bars"] = [int(np.abs(np.array(shown_corners(app))).max()) < 120, app.viewport.rect.width > settled]
+    press("M")
+    seen["corners"] = settled_corners(app)
+    press("J")
+    turn_until(app, lambda: app.viewport.rect.height == tall)
+    return seen | {"hidden": app.viewport.rect.height == tall}
 
 
 class OnTheCard:
@@ -245,6 +300,43 @@ class OnTheCard:
 
 
 ON_THE_CARD: dict[int, np.ndarray] = {}
+
+
+def start_page(app: App) -> dict[str, Any]:
+    """Look at the page without a scene, take a card off it, open a scene from it; then errors, notices and leaving."""
+    app.columns.layout = replace(app.columns.layout, recent=("demo", "gone/kitchen"))
+    turn_for(app, 0.6)
+    start = next(desk for desk in app.desks if isinstance(desk, StartDesk))
+    page, panels = start.welcome._page, app.columns.windows["left"]
+    seen: dict[str, Any] = {
+        "page": dpg.is_item_shown(page) and not dpg.is_item_shown(panels),
+        "cards": len(dpg.get_item_children(start.welcome._list, 1)) > 0,
+    }
+    app.actions.do("start.forget", "gone/kitchen")
+    turn_for(app, 0.3)
+    seen["recent"] = list(app.columns.layout.recent)
+    app.actions.run("open_demo")
+    turn_until(app, lambda: dpg.is_item_shown(panels))
+    seen["scene"] = app.session.scene is not None and not dpg.is_item_shown(page)
+    for number in range(5):
+        app.reports.tell(f"news {number}", "warning")
+    app.worker._events.append(
+        Failed("The checkpoint could not be saved", ("OSError: No space left on device",))
+    )
+    turn_for(app, 0.6)
+    seen["toasts"] = len(app.toasts._windows)
+    texts = dpg.get_item_children(app.dialogs.error_window, 1)
+    seen["advice"] = any("Make room" in str(dpg.get_value(item)) for item in texts)
+    drawn = app.toasts._windows[:]
+    turn_for(app, 0.4)
+    seen["toasts stay"] = drawn == app.toasts._windows
+    app.dialogs.escape()
+    app.close_button._heard(app.close_button._window)  # somebody closes the window
+    turn_for(app, 0.3)
+    seen["asks"], seen["open"] = app.dialogs.blocking, app.running
+    app.actions.leave()
+    seen["left"] = not app.running
+    return seen
 
 
 def kept_on_the_card(frame: Frame) -> Frame:
@@ -303,8 +395,9 @@ class BrokenPanel:
 
 
 def just_look(app: App) -> dict[str, Any]:
-    """Show the quadrants."""
+    """Show the quadrants, perhaps with lines over them."""
     turn_for(app, 0.6)
+    turn_until(app, lambda: bool(np.abs(np.array(shown_corners(app)) - CORNERS).max() <= 70))
     return {"present": app.session.present, "corners": shown_corners(app)}
 
 
@@ -329,7 +422,8 @@ def main() -> None:
 
         context.adopt_current = context.HiddenContext = refuse
     worker = fake_worker.FakeWorker()
-    worker.send(OpenScene("x"))
+    if scenario != "start_page":
+        worker.send(OpenScene("x"))
     dpg.create_context()
     dpg.configure_app(manual_callback_management=True)
     dpg.create_viewport(width=1100, height=700, x_pos=0, y_pos=0, vsync=False, clear_color=theme.BACKGROUND)
@@ -346,6 +440,9 @@ def main() -> None:
             "no_memory": no_memory,
             "interop": interop,
             "compare": compare,
+            "comfort": comfort.comfort,
+            "camera_path": camera_path,
+            "start_page": start_page,
         }.get(scenario, just_look)(app)
     finally:
         app.close()

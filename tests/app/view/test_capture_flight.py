@@ -63,6 +63,8 @@ def test_the_flight_stays_near_the_photos_upright_and_smooth() -> None:
     towards = -poses[:, :3, 3] / np.linalg.norm(poses[:, :3, 3], axis=1, keepdims=True)
     assert np.all((poses[:, :3, 2] * towards).sum(axis=1) > np.cos(np.radians(8)))
     assert np.abs(poses[:, 2, 0]).max() < 0.02, "level"
+    steps = np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1)
+    assert steps.max() < 1.35 * steps.min(), "at an even pace"
     assert _way(poses[:, :3, 3]) < 1.1 * np.pi * 1.5 and np.all(fovs == preset.fov_y_rad)
 
 

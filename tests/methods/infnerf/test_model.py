@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from engine.cpu.crew import crew, set_threads
-from engine.errors import CheckpointError, OptionError
+from engine.errors import CheckpointError, OptionError, UserError
 from engine.methods.common import create_method
 from engine.methods.infnerf import PRESETS, InfNeRF, InfNeRFConfig, preset
 from engine.metrics import psnr
 from engine.options import updated
+from engine.region import Region
 from engine.render.resample import box_downsample
 from tests.methods.infnerf.plane import plane_scene
 from tests.methods.plenoxels.boxes import boxes_scene
@@ -158,6 +159,14 @@ def test_pruning_drops_leaves_that_show_nothing(finished: InfNeRF) -> None:
     made.fields.mlp[empty, : made.fields.shape.matrices[0].end] = 1.0
     made.fields.tables[empty] = 0.1
     preview, nodes = made.preview_adapt(), made.tree.nodes
+    seen, gone, _ = made.inspection.preview(10, None)
+    assert seen == preview and gone.shape == (1, 4)
+    around = Region(gone[0, :3], np.full(3, 0.1 * gone[0, 3]))
+    assert made.inspection.preview(10, around)[0].pruned == 1
+    away = Region(-gone[0, :3], np.full(3, 0.1 * gone[0, 3]))
+    assert made.inspection.prune(away).pruned == 0
+    with pytest.raises(UserError, match="fields in a tree"):
+        made.inspection.details(())
     report = made.prune_now()
     assert report.pruned == preview.pruned == 1 and made.tree.nodes == nodes - 1 == report.after
     assert np.array_equal(made.fields.tables[-1], finished.fields.tables[-1]), "the others keep their fields"

@@ -143,3 +143,14 @@ def test_pruning_by_hand_carries_the_field() -> None:
     assert 0 < report.after < before and model.structure().voxels == report.after
     assert model.subdivide_now().after == model.there.n_voxels
     assert np.isfinite(model.train_step().psnr)
+
+
+def test_a_frozen_copy_shows_the_same_however_the_model_goes_on() -> None:
+    there, camera = made(PlenoxelsOnCuda), SCENE.test.views[0].camera.resized(12, 12)
+    there.train_step()
+    frozen, before = there.frozen(), there.render(camera).rgb
+    assert frozen.bytes > 0 and np.array_equal(frozen.method.render(camera).rgb, before)
+    for _ in range(7):
+        there.train_step()
+    assert not np.array_equal(there.render(camera).rgb, before)
+    assert np.array_equal(frozen.method.render(camera).rgb, before)

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from app import cli
+from engine.errors import UserError
 from engine.methods.plenoxels import Plenoxels, PlenoxelsConfig, npz
 from engine.methods.plenoxels.on_cuda import PlenoxelsOnCuda
 from engine.metrics import psnr
 from engine.options import updated
+from engine.region import Region, Shown
 from engine.runs import RunSpec, new_run
 from engine.training import Training
 from tests.cuda import host
@@ -33,6 +35,19 @@ def steps(made: Plenoxels, n: int) -> Plenoxels:
     for _ in range(n):
         made.train_step()
     return made
+
+
+def test_spheres_are_hidden_where_only_a_part_of_the_grid_is_shown() -> None:
+    made, camera = steps(model(), 8), SCENE.test.views[0].camera
+    box = Region((0.0, 0.0, 0.0), (0.2, 0.2, 0.2))
+    reach = 0.2 + made.cells().edge  # a cell counts by its centre
+    empty = ~Region(box.centre, (reach, reach, reach)).hit_by(*camera.rays())
+    inside, around = (
+        made.render(camera, shown=Shown(crop=box, crop_outside=out)).rgb for out in (False, True)
+    )
+    assert np.ptp(inside[empty]) == 0.0 < np.ptp(around[empty])
+    with pytest.raises(UserError, match="surroundings"):
+        made.inspection.set_train_region(box)
 
 
 def held_out(made: Plenoxels) -> float:

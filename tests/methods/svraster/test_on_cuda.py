@@ -17,6 +17,7 @@ from engine.methods.svraster import SVRaster, SVRasterConfig, on_cuda
 from engine.methods.svraster.on_cuda import SVRasterOnCuda
 from engine.methods.svraster.picture_terms import _similar_here
 from engine.options import updated
+from engine.region import Region, Shown
 from engine.worker_views import render_frame
 from tests.cuda import host
 from tests.cuda.on_host import launcher
@@ -113,6 +114,29 @@ def test_a_run_may_change_sides(on_device: type) -> None:
         back.render(scene.test.views[0].camera).rgb, cpu.render(scene.test.views[0].camera).rgb
     )
     assert back.train_step().psnr == cpu.train_step().psnr
+
+
+def test_structure_is_looked_into_and_changed_on_a_device_as_here(on_device: type) -> None:
+    scene = make_scene(4)
+    cpu, device = SVRaster(scene, CONFIG), on_device(scene, half_moments=False)
+    for _ in range(5):
+        cpu.train_step()
+    device.load_state(*cpu.state())
+    camera, box = (
+        scene.test.views[0].camera.resized(16, 16),
+        Region.between((-0.1, -0.5, -0.5), (0.5, 0.5, 0.5)),
+    )
+    for name, shown in (("age", Shown(crop=box)), ("weight", Shown((3,)))):
+        mine, its = (m.render(camera, frozenset({name}), shown=shown) for m in (device, cpu))
+        np.testing.assert_allclose(mine.rgb, its.rgb, atol=PICTURE)
+        np.testing.assert_allclose(mine.value, its.value, atol=1e-2 * its.value.max())
+    picks = [m.inspection.pick(camera, 8.5, 8.5, Shown()) for m in (device, cpu)]
+    assert picks[0] == picks[1] is not None
+    small = Region(picks[0].centre, (picks[0].edge, picks[0].edge, picks[0].edge))
+    for change in ("prune", "subdivide"):
+        reports = [getattr(m.inspection, change)(small) for m in (device, cpu)]
+        assert reports[0] == reports[1]
+    np.testing.assert_array_equal(device.born, cpu.born)
 
 
 def test_the_same_seed_gives_the_same_run_when_that_is_asked_for(on_device: type) -> None:
@@ -214,3 +238,15 @@ def test_a_step_that_fails_leaves_nothing_to_the_next(
         model.train_step()
     a, b = fields_of(failed), fields_of(other)
     assert [name for name in a if not np.array_equal(a[name], b[name])] == []
+
+
+def test_a_frozen_copy_shows_the_same_however_the_model_goes_on(on_device):
+    made = on_device(make_scene(n_train=3))
+    made.train_step()
+    camera = make_scene(n_train=1).train.views[0].camera
+    frozen, before = made.frozen(), made.render(camera, supersample=1.0).rgb
+    assert frozen.bytes > 0 and np.array_equal(frozen.method.render(camera, supersample=1.0).rgb, before)
+    for _ in range(5):
+        made.train_step()
+    assert not np.array_equal(made.render(camera, supersample=1.0).rgb, before)
+    assert np.array_equal(frozen.method.render(camera, supersample=1.0).rgb, before)

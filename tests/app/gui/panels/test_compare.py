@@ -8,7 +8,7 @@ from dataclasses import replace
 import dearpygui.dearpygui as dpg
 import pytest
 
-from app.gui.panels.compare import ComparePanel
+from app.gui.panels.compare import ComparePanel, checkpoint_line
 from engine import messages
 
 
@@ -65,3 +65,33 @@ def test_its_ticks_follow_the_session_and_its_buttons_ask(compare):
     assert compare.ran == ["train_both", "split_beside", "swap_beside", "close_beside"]
     compare.event(messages.BesideChanged(None))
     assert compare.shown("begin")
+
+
+def test_an_older_checkpoint_of_the_run_is_opened_beside(compare):
+    assert not compare.config("older", "enabled") and "no checkpoint yet" in compare.tip("older")
+    newest = messages.CheckpointInfo(1200, 9e8, 30.0, 29.5, 1200)
+    oldest = messages.CheckpointInfo(400, 8e8, 10.0, 24.1, 380)
+    compare.event(messages.CheckpointsListed("runs/lego", (newest, oldest)))
+    assert compare.text("checkpoint").startswith("step 400, ")  # it differs most
+    assert compare.text("checkpoint").endswith(", about 24.1 dB")
+    compare.press("older")
+    dpg.set_value(compare.tag("checkpoint"), checkpoint_line(newest))
+    compare.refresh()
+    compare.press("older")
+    run = compare.session.scene.run_folder
+    assert compare.sent == [messages.OpenBeside(run, 400), messages.OpenBeside(run, 1200)]
+
+
+def test_a_kept_moment_is_called_by_its_step_and_cannot_be_trained(compare):
+    compare.event(messages.BesideChanged(messages.Beside(7, "svraster", "runs/lego", moment=310)))
+    assert (compare.text("name-left"), compare.text("name-right")) == ("Step 310", "SVRaster")
+    assert not compare.config("train_both", "enabled") and "one moment" in compare.tip("train_both")
+
+
+def test_the_ends_of_colours_and_the_rate_of_blinking_are_set(compare):
+    compare.press("top", "0.1")
+    compare.press("rate", "4 /s")
+    view = compare.session.view
+    assert (view.error_top, view.blink_hz) == (0.1, 4.0)
+    compare.press("top", "by the picture")
+    assert view.error_top is None

@@ -9,7 +9,7 @@ import dearpygui.dearpygui as dpg
 import pytest
 
 from app.gui import theme
-from app.gui.curve_points import smoothed, ssim_limits
+from app.gui.curve_points import smoothed, ssim_limits, step_below
 from app.gui.panels.curves import DRAWN_POINTS, REDRAW_S, CurvesPanel
 from app.gui.session_feed import apply_event
 from app.session import BesideModel, CurvePoint
@@ -197,3 +197,23 @@ def test_two_models_of_one_method_are_told_apart(curves, lego):
     curves.session.beside.curves["psnr"] = line(20.0)
     curves.refresh()
     assert curves.config("series-beside psnr", "label") == "SVRaster, beside"
+
+
+def test_the_second_label_of_a_narrow_axis_is_a_round_number_within_it():
+    for value, label in (
+        (1.0, 1.0),
+        (4.9, 2.0),
+        (5.0, 5.0),
+        (99.0, 50.0),
+        (1000.0, 1000.0),
+        (7431.0, 5000.0),
+    ):
+        assert step_below(value) == label
+
+
+def test_each_loss_term_has_a_colour_of_the_theme_of_its_own(curves, lego):
+    apply_event(curves.session, lego)
+    curves.session.curves |= {name: line(0.5, 0.4) for name in ("mse", "ssim", "distortion")}
+    curves.refresh()
+    colours = [look(curves, name)[1] for name in ("mse", "ssim", "distortion")]
+    assert colours == [tuple(colour) for colour in theme.PLOT_COLOURS[:3]]

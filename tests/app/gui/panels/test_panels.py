@@ -20,7 +20,7 @@ ALL = pytest.mark.parametrize("make", [make for _, make in PANELS], ids=lambda m
 def test_ids_are_unique_and_slots_are_known():
     ids = [make.id for _, make in PANELS]
     assert len(set(ids)) == len(ids)
-    assert {slot for slot, _ in PANELS} == {"left", "right", "bottom"}
+    assert {slot for slot, _ in PANELS} == {"left", "right", "timeline", "bottom"}
     assert all(make.title for _, make in PANELS)
 
 

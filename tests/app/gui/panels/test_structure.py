@@ -59,6 +59,32 @@ def test_a_preview_tells_both_counts_until_the_structure_changes(bench, lego, st
     assert "4,210" not in bench.text("preview")
 
 
+def test_a_level_is_isolated_where_the_method_can_and_the_reason_is_told_where_not(bench, lego, stats):
+    bench.build(StructurePanel()).event(replace(lego, can=frozenset({"levels"})))
+    bench.stats(stats)
+    bench.press("level6-name", True)
+    bench.panel.isolate(7, True)
+    assert bench.done == [("inspect.level", (6, False)), ("inspect.level", (7, True))]
+    bench.refresh()
+    assert not bench.text("level6-name")  # until the level is drawn alone
+    assert not bench.config("all_levels", "enabled")
+    bench.session.inspect.look = replace(bench.session.inspect.look, levels=(6,))
+    bench.refresh()
+    assert bench.text("level6-name") and not bench.text("level7-name")
+    assert bench.config("all_levels", "enabled")
+    bench.event(replace(lego, cannot={"levels": "This method has one level."}))
+    bench.panel.isolate(6, False)
+    assert len(bench.done) == 2 and "has one level" in bench.tip("level6-name")
+    assert not bench.config("level6-name", "enabled")
+
+
+def test_a_slider_renews_the_boxes_of_a_preview_that_is_shown(bench, lego):
+    bench.build(StructurePanel()).event(lego)
+    bench.session.inspect.preview = True
+    bench.edit("adapt.prune_threshold", 0.125)
+    assert bench.sent[-1].limit > 0
+
+
 def test_buttons_run_commands_of_the_registry(bench, lego):
     bench.build(StructurePanel()).event(lego)
     for name in ("preview_adapt", "prune_now", "subdivide_now"):

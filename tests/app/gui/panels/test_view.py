@@ -10,7 +10,7 @@ import pytest
 
 from app.gui.panels.view import MODES, ViewPanel
 from engine import messages
-from engine.methods.common import VIEW_MODES
+from engine.methods.common import VALUE_MODES, VIEW_MODES
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def view(bench, lego):
 
 
 def test_modes_are_those_of_the_engine_with_their_keys(view):
-    assert tuple(MODES) == VIEW_MODES
-    assert [label[0] for label in MODES.values()] == list("1234567890")
+    assert tuple(MODES) == (*VIEW_MODES, *VALUE_MODES)
+    assert [label[0] for label in MODES.values()] == [*"1234567890", *" " * len(VALUE_MODES)]
     view.press("mode", MODES["depth"])
     assert view.ran == ["mode_depth"]
 
