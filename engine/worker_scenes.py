@@ -145,7 +145,7 @@ def export_scene(core: Core, command: m.ExportScene) -> None:
 
 def estimate_export(core: Core, command: m.EstimateExport) -> None:
     """Say what the open model would be in each format."""
-    from engine.export.estimate import estimate
+    from engine.export.estimate import estimates
     from engine.export.options import ExportOptions
     from engine.options import build
 
@@ -154,7 +154,10 @@ def estimate_export(core: Core, command: m.EstimateExport) -> None:
     core.scenes.cancel(m.ESTIMATE)
 
     def work(source: Source) -> Event:
-        return m.ExportEstimated(estimate(source, options), key, step)
+        found: tuple[m.FormatEstimate, ...] = ()
+        for found in estimates(source, options):
+            core.emit(m.ExportEstimated(found, key, step, complete=False))
+        return m.ExportEstimated(found, key, step)
 
     core.scenes.start(m.ESTIMATE, _source(core), work)
 

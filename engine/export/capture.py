@@ -86,6 +86,6 @@ def _camera(width: Any, height: Any, numbers: Any, pose: Any) -> Camera:
 
 
 def told_missing(path: str, why: Exception) -> str:
-    """Return the sentence that says that photos are missing."""
-    place = Path(path).name or path
-    return f"The photos of {place} are not here ({why}); the views show the voxels instead, so nothing new can be learned."
+    """Return the sentence that says that photos cannot be read."""
+    there = f"are not in {path}" if not Path(path).exists() else f"cannot be read ({str(why).rstrip('.')})"
+    return f"Its photos {there}; the views show the voxels in their place, so nothing new can be learned."

@@ -19,7 +19,7 @@ from engine.export.voxel_set import VoxelSet
 from engine.methods.infnerf.bake import weights_in
 from engine.sh import n_coefficients, rgb_from_sh, sh_basis, view_directions
 
-VIEWS = 48  # at most; more say nothing new
+VIEWS = 32  # at most; more say nothing new
 _PIXELS = 400  # longest side at which views are asked what they see
 _SEEN = 1e-3  # weight from which a view has a say
 _RIDGE = 0.02  # pulls coefficients that few directions determine to 0; of a voxel's whole weight

@@ -7,10 +7,12 @@ of points and meshes follow from how many cells a few views show, and are marked
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
+from engine.cameras import Camera
 from engine.errors import UserError
 from engine.export import compact, mesh, ply, webgl
 from engine.export.formats import FORMATS
@@ -19,6 +21,7 @@ from engine.export.pictures import PointCloud, cameras_for, drawn, half_edge
 from engine.export.voxel_set import VoxelSet
 from engine.export.write import Source, compact_bytes, of_degree
 from engine.messages import FormatEstimate
+from engine.methods.common import Buffers
 from engine.metrics import psnr
 
 VIEWS = 8  # that the loss is measured on
@@ -30,23 +33,37 @@ _LATER = "InfNeRF is baked into voxels when it is written, which takes a while; 
 
 def estimate(source: Source, options: ExportOptions | None = None) -> tuple[FormatEstimate, ...]:
     """Return an estimate for every format, in the order of FORMATS. Nothing is written."""
+    return list(estimates(source, options))[-1]
+
+
+def estimates(source: Source, options: ExportOptions | None = None) -> Iterator[tuple[FormatEstimate, ...]]:
+    """Yield what is known after each format, quick ones first: tuples in the order of FORMATS, the last with all of them."""
     options = options or ExportOptions()
-    found = []
-    for number, one in enumerate(FORMATS):
-        source.report("estimating", number, len(FORMATS))
+    found: dict[str, FormatEstimate] = {}
+    for number, name in enumerate(_ESTIMATES):
+        source.report("estimating", number, len(_ESTIMATES))
         try:
-            found.append(_ESTIMATES[one.id](source, options))
+            found[name] = _ESTIMATES[name](source, options)
         except UserError as error:
-            found.append(FormatEstimate(one.id, problem=str(error)))
-    return tuple(found)
+            found[name] = FormatEstimate(name, problem=str(error))
+        yield tuple(found[one.id] for one in FORMATS if one.id in found)
 
 
-def mean_psnr(source: Source, voxels: VoxelSet | None = None) -> float:
-    """Return the mean PSNR of voxels, or of the model itself, over a few held-out views, else training views."""
+def loss_of(source: Source, voxels: VoxelSet) -> float:
+    """Return how much the mean PSNR of a few held-out views, else training views, is below the model's own."""
     split = source.scene.test if len(source.scene.test) else source.scene.train
     chosen = range(0, len(split), max(1, len(split) // VIEWS))[:VIEWS]
-    draw = source.draw if voxels is None else voxels.picture
-    return float(np.mean([psnr(draw(split.views[i].camera).rgb, split.images.load(i)) for i in chosen]))
+
+    def quality(draw: Callable[[Camera], Buffers]) -> float:
+        found = []
+        for i in chosen:
+            source.report("comparing pictures", len(found) + 1, len(chosen))
+            found.append(psnr(draw(split.views[i].camera).rgb, split.images.load(i)))
+        return float(np.mean(found))
+
+    if source.psnr is None:
+        source.psnr = quality(source.draw)
+    return source.psnr - quality(lambda camera: source.rested(lambda: voxels.picture(camera)))
 
 
 def _compact(source: Source, options: ExportOptions) -> FormatEstimate:
@@ -55,17 +72,10 @@ def _compact(source: Source, options: ExportOptions) -> FormatEstimate:
     content = compact_bytes(source, options)
     voxels = source.voxels
     again = compact.decoded(content).voxels
-    again = VoxelSet(**{**vars_of(again), "engine_from_octree": voxels.engine_from_octree})
+    again = replace(again, engine_from_octree=voxels.engine_from_octree)
     each = f"{len(content) / len(voxels):.1f} bytes a voxel"
     note = f"{each}. {voxels.lost}" if voxels.lost else f"{each}."
-    return FormatEstimate(
-        "compact", len(content), loss_db=mean_psnr(source) - mean_psnr(source, again), note=note
-    )
-
-
-def vars_of(voxels: VoxelSet) -> dict[str, object]:
-    """Return the fields of voxels, without what is drawn of them."""
-    return {name: getattr(voxels, name) for name in VoxelSet.__dataclass_fields__}
+    return FormatEstimate("compact", len(content), loss_db=loss_of(source, again), note=note)
 
 
 def _webgl(source: Source, options: ExportOptions) -> FormatEstimate:
@@ -73,9 +83,7 @@ def _webgl(source: Source, options: ExportOptions) -> FormatEstimate:
         return FormatEstimate("webgl", note=_LATER)
     voxels = of_degree(source, webgl.DEGREE)
     size = ply.size_of(webgl.fields(voxels.degree), len(voxels))
-    return FormatEstimate(
-        "webgl", size, loss_db=mean_psnr(source) - mean_psnr(source, voxels), note=voxels.lost
-    )
+    return FormatEstimate("webgl", size, loss_db=loss_of(source, voxels), note=voxels.lost)
 
 
 def _chosen_voxels(source: Source, options: ExportOptions) -> int:
@@ -129,11 +137,11 @@ def _rounded(count: int) -> str:
     return f"{round(count, -digits):,}"
 
 
-_ESTIMATES: dict[str, Callable[[Source, ExportOptions], FormatEstimate]] = {
+_ESTIMATES: dict[str, Callable[[Source, ExportOptions], FormatEstimate]] = {  # the quick ones first
+    "voxels": _voxels,
+    "cubes": _cubes,
     "compact": _compact,
     "mesh": _mesh,
     "points": _points,
-    "voxels": _voxels,
-    "cubes": _cubes,
     "webgl": _webgl,
 }

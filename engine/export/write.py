@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ from engine.export.voxel_set import VoxelSet
 from engine.methods.common import Buffers, Method
 from engine.runs import RunSpec
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Written:
@@ -41,7 +43,8 @@ class Written:
 class Source:
     """What is exported: a model that nothing changes, its scene, the run it is of and how long that was trained.
 
-    `rest(seconds)` is called after each piece of work of so many seconds, so that others get their share of the time.
+    `rest(seconds)` is called after each piece of work of so many seconds, so that others get their share of the time. `psnr`
+    is the model's own over the views that losses are measured on, once it is known.
     """
 
     method: Method
@@ -51,6 +54,7 @@ class Source:
     bake_options: Any = None
     report: Progress = field(default=lambda stage, done, total: None)
     rest: Callable[[float], None] = field(default=lambda seconds: None)
+    psnr: float | None = None
 
     @cached_property
     def voxels(self) -> VoxelSet:
@@ -66,13 +70,16 @@ class Source:
         self, camera: Camera, want: frozenset[str] = frozenset(), supersample: float | None = None
     ) -> Buffers:
         """Return a view of the model; `supersample` rays a pixel side, None: as it is evaluated."""
-        begin = time.perf_counter()
         if self.method.name == "svraster":
-            seen = self.voxels.picture(camera, want, supersample)
-        else:
-            seen = self.method.render(camera, want, supersample=supersample)
+            return self.rested(lambda: self.voxels.picture(camera, want, supersample))
+        return self.rested(lambda: self.method.render(camera, want, supersample=supersample))
+
+    def rested(self, work: Callable[[], T]) -> T:
+        """Do a piece of work and rest as is due."""
+        begin = time.perf_counter()
+        found = work()
         self.rest(time.perf_counter() - begin)
-        return seen
+        return found
 
 
 def write_scene(
@@ -182,9 +189,7 @@ def fused(source: Source, options: FusionOptions, resolution: int, truncation: f
     volume.make()
     for number, picture in enumerate(pictures):
         source.report("fusing views", number + 1, len(pictures))
-        begin = time.perf_counter()
-        volume.add(picture)
-        source.rest(time.perf_counter() - begin)
+        source.rested(lambda picture=picture: volume.add(picture))
     return volume
 
 

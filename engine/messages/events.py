@@ -370,11 +370,15 @@ class JobEnded(Event):
 
 @dataclass(frozen=True)
 class ExportEstimated(Event):
-    """The answer to EstimateExport about the model `key` at a step: what each format would be."""
+    """The answer to EstimateExport about the model `key` at a step: what each format would be.
+
+    It comes again with each format that is known, until it is `complete`.
+    """
 
     formats: tuple[FormatEstimate, ...]
     key: int
     step: int
+    complete: bool = True
 
 
 @dataclass(frozen=True)

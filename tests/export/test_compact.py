@@ -130,7 +130,7 @@ def test_without_its_photos_the_voxels_stand_in_for_them(
     path = tmp_path / "a.voxels"
     compact.write(path, content)
     opened, log = _opened(path)
-    assert "not here (there is no folder demo)" in log[0] and opened.scene.warnings == (log[0],)
+    assert "photos are not in demo" in log[0] and opened.scene.warnings == (log[0],)
     np.testing.assert_array_equal(opened.scene.data_from_engine, scene.data_from_engine)
     assert [view.name for view in opened.scene.test.views] == [view.name for view in scene.test.views]
     assert psnr(opened.scene.train.images.load(2), scene.train.images.load(2)) > 45.0
