@@ -36,15 +36,17 @@ class Desk:
         self.errors: list[tuple[str, Any]] = []
         self.now = 0.0
         scene = SimpleNamespace(method="svraster", name="ball", run_folder=str(folder), key=7)
+        session = SimpleNamespace(scene=scene, output_folder=lambda: folder)
         dialogs = SimpleNamespace(
             look=theme.install(1.0),
+            escapes=[],
             size=lambda: (1280, 720),
             confirm=lambda question, button, then: self.asked.append((question, then)),
             save=lambda title, folder, name, suffix, then: self.asked.append(((folder, name, suffix), then)),
             error=lambda what, chain: self.errors.append((what, chain)),
         )
         parts: Any = SimpleNamespace(
-            session=SimpleNamespace(scene=scene), send=self.sent.append, dialogs=dialogs,
+            session=session, send=self.sent.append, dialogs=dialogs,
             reports=SimpleNamespace(note=self.noted.append),
         )  # fmt: skip
         self.desk = SceneExportDesk(parts, lambda: self.now)
@@ -188,6 +190,13 @@ def test_another_suffix_and_browsing_change_the_file(desk: Desk, tmp_path: Path)
     assert (folder, name, suffix) == (str(tmp_path), "ball", ".obj")
     then("/else/where.obj")
     assert desk.value("file") == "/else/where.obj"
+
+
+def test_escape_closes_it_once(desk: Desk) -> None:
+    (escape,) = desk.desk._parts.dialogs.escapes
+    desk.show()
+    assert escape() and not desk.dialog.shown
+    assert not escape()
 
 
 def test_nothing_happens_without_a_scene(desk: Desk) -> None:
