@@ -47,7 +47,7 @@ class Desk:
         )
         parts: Any = SimpleNamespace(
             session=session, send=self.sent.append, dialogs=dialogs,
-            reports=SimpleNamespace(note=self.noted.append),
+            reports=SimpleNamespace(note=self.noted.append, tell=lambda text, **more: self.noted.append(text)),
         )  # fmt: skip
         self.desk = SceneExportDesk(parts, lambda: self.now)
         self.dialog = self.desk.dialog
@@ -141,7 +141,7 @@ def test_an_export_goes_to_the_worker_shows_its_progress_and_its_end(desk: Desk,
     assert desk.sent[-1] == m.CancelJob(command.job_id)
     desk.desk.on_event(m.SceneExported(command.job_id, "finished", "9 voxels", command.path, 1_000_000))
     assert desk.shown("asking") and desk.value("done") == f"Wrote {command.path}: 9 voxels, 1.0 MB."
-    assert desk.noted == [f"wrote {command.path}"]
+    assert desk.noted == ["Scene written: ball.voxels"]
 
 
 def test_a_failure_is_told_also_when_the_window_is_closed(desk: Desk) -> None:
