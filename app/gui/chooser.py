@@ -150,7 +150,7 @@ class FolderChooser:
     def _clicked(self, row: int | str) -> None:
         path = self._rows[row]
         if path == self.path and path.is_file():
-            self._accept()
+            self.accept()
         elif path == self.path and not recognise(path).is_scene:
             self.show(path)
         else:

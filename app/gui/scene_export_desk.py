@@ -42,6 +42,8 @@ class SceneExportDesk:
             parts.dialogs.look, parts.dialogs.size, self._export, self._measure, self._cancel, self._browse
         )
 
+        parts.dialogs.escapes.append(self._escape)
+
     def actions(self) -> dict[str, Callable[[Any], None]]:
         """Return what it can do."""
         return {"scene_export.show": lambda _: self.show()}
@@ -81,6 +83,12 @@ class SceneExportDesk:
     def close(self) -> None:
         """The worker ends what it writes."""
         return None
+
+    def _escape(self) -> bool:
+        """Close the dialog, if it is there; what is being written goes on."""
+        shown = self.dialog.shown
+        self.dialog.close()
+        return shown
 
     def _ended(self, event: SceneExported) -> None:
         if event.job_id == ESTIMATE:

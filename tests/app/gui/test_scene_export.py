@@ -36,16 +36,18 @@ class Desk:
         self.errors: list[tuple[str, Any]] = []
         self.now = 0.0
         scene = SimpleNamespace(method="svraster", name="ball", run_folder=str(folder), key=7)
+        session = SimpleNamespace(scene=scene, output_folder=lambda: folder)
         dialogs = SimpleNamespace(
             look=theme.install(1.0),
+            escapes=[],
             size=lambda: (1280, 720),
             confirm=lambda question, button, then: self.asked.append((question, then)),
             save=lambda title, folder, name, suffix, then: self.asked.append(((folder, name, suffix), then)),
             error=lambda what, chain: self.errors.append((what, chain)),
         )
         parts: Any = SimpleNamespace(
-            session=SimpleNamespace(scene=scene), send=self.sent.append, dialogs=dialogs,
-            reports=SimpleNamespace(note=self.noted.append),
+            session=session, send=self.sent.append, dialogs=dialogs,
+            reports=SimpleNamespace(note=self.noted.append, tell=lambda text, **more: self.noted.append(text)),
         )  # fmt: skip
         self.desk = SceneExportDesk(parts, lambda: self.now)
         self.dialog = self.desk.dialog
@@ -139,7 +141,7 @@ def test_an_export_goes_to_the_worker_shows_its_progress_and_its_end(desk: Desk,
     assert desk.sent[-1] == m.CancelJob(command.job_id)
     desk.desk.on_event(m.SceneExported(command.job_id, "finished", "9 voxels", command.path, 1_000_000))
     assert desk.shown("asking") and desk.value("done") == f"Wrote {command.path}: 9 voxels, 1.0 MB."
-    assert desk.noted == [f"wrote {command.path}"]
+    assert desk.noted == ["Scene written: ball.voxels"]
 
 
 def test_a_failure_is_told_also_when_the_window_is_closed(desk: Desk) -> None:
@@ -188,6 +190,13 @@ def test_another_suffix_and_browsing_change_the_file(desk: Desk, tmp_path: Path)
     assert (folder, name, suffix) == (str(tmp_path), "ball", ".obj")
     then("/else/where.obj")
     assert desk.value("file") == "/else/where.obj"
+
+
+def test_escape_closes_it_once(desk: Desk) -> None:
+    (escape,) = desk.desk._parts.dialogs.escapes
+    desk.show()
+    assert escape() and not desk.dialog.shown
+    assert not escape()
 
 
 def test_nothing_happens_without_a_scene(desk: Desk) -> None:
