@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import dearpygui.dearpygui as dpg
 
 from app.advice import advise
-from app.gui import theme
+from app.gui import clipboard, theme
 
 WIDTH, TOP = 520, 110
 Offers = Sequence[tuple[str, Callable[[], None]]]
@@ -61,9 +61,7 @@ class ErrorCard:
             close = dpg.add_button(label="Close", width=px(100), callback=self.close)
             if not has_offers:
                 dpg.bind_item_theme(close, self._look.primary)
-            copy = dpg.add_button(
-                label="Copy details", width=px(120), callback=lambda: dpg.set_clipboard_text(text)
-            )
+            copy = dpg.add_button(label="Copy details", width=px(120), callback=lambda: clipboard.copy(text))
         theme.explain(copy, "Puts all of this, and where in the program it happened, on the clipboard.")
 
     def close(self) -> None:

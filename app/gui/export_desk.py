@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dearpygui.dearpygui as dpg
-
+from app.gui import clipboard
 from app.gui.show_folder import show_folder
 from app.gui.surfaces import SurfaceError
 from app.jobs import estimate, timelapse
@@ -182,7 +181,7 @@ class ExportDesk:
         reports.note(f"rendering {camera.width} x {camera.height} into {file}")
 
     def _copy(self, text_of: Callable[[ViewRecord], str], what: str) -> None:
-        dpg.set_clipboard_text(text_of(self.record()))
+        clipboard.copy(text_of(self.record()))
         self._parts.reports.note(f"copied the view as a {what}")
 
     def open_view(self, path: str) -> None:

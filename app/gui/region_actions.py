@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import dearpygui.dearpygui as dpg
-
+from app.gui import clipboard
 from app.gui.look_edits import LookEdits
 from app.undo import Edit
 from app.view import regions
@@ -96,7 +95,7 @@ class RegionActions:
         copy(self._parts, regions.text_of(look.region, scene.data_from_engine), "region")
 
     def _paste_region(self) -> None:
-        text = dpg.get_clipboard_text() or ""
+        text = clipboard.paste()
         try:
             region = regions.region_of_text(text, self._session.scene.data_from_engine)
         except UserError as error:
@@ -129,5 +128,5 @@ class RegionActions:
 
 def copy(parts: Parts, text: str, what: str) -> None:
     """Put a text on the clipboard and say so."""
-    dpg.set_clipboard_text(text)
+    clipboard.copy(text)
     parts.reports.note(f"copied: {what}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import dearpygui.dearpygui as dpg
 
-from app.gui import formats
+from app.gui import clipboard, formats
 from app.gui.panels.base import COLOURS, BasePanel
 from app.session import Session
 from engine.findings import Finding
@@ -99,7 +99,7 @@ class DiagnosisPanel(BasePanel):
             dpg.add_spacer(height=self.px(4))
 
     def _copy(self, sender: int | str, value: Any, flag: str) -> None:
-        dpg.set_clipboard_text(flag)
+        clipboard.copy(flag)
 
     def _apply(self, sender: int | str, value: Any, finding: Finding) -> None:
         """Set a live option, stage another one, or read the scene anew."""

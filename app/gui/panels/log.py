@@ -7,6 +7,7 @@ from collections import deque
 
 import dearpygui.dearpygui as dpg
 
+from app.gui import clipboard
 from app.gui.panels.base import COLOURS, BasePanel
 from app.session import Session
 from engine.messages import Event, Failed, JobEnded, Logged, StateChanged
@@ -87,4 +88,4 @@ class LogPanel(BasePanel):
         self._stale = True
 
     def _copy(self) -> None:
-        dpg.set_clipboard_text("\n".join(f"{level:8}{text}" for level, text in self.chosen()))
+        clipboard.copy("\n".join(f"{level:8}{text}" for level, text in self.chosen()))

@@ -126,7 +126,7 @@ def test_a_full_size_picture_is_rendered_by_the_worker_as_large_as_fits(
 
 def test_views_are_copied_as_text(window: Window, monkeypatch: pytest.MonkeyPatch) -> None:
     copied: list[str] = []
-    monkeypatch.setattr("app.gui.export_desk.dpg.set_clipboard_text", copied.append)
+    monkeypatch.setattr("app.gui.clipboard.copy", copied.append)
     window.do("export.copy_command")
     window.do("export.copy_python")
     assert copied[0].startswith(f"nerfviewer render {window.session.scene.run_folder} --view=")

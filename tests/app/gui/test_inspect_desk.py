@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import replace
 from types import SimpleNamespace
 
-import dearpygui.dearpygui as dpg
 import numpy as np
 import pytest
 
@@ -303,8 +302,8 @@ def test_the_region_can_be_put_round_a_voxel_and_what_is_seen(window):
 
 def test_a_region_is_copied_and_pasted_and_other_text_is_refused(window, monkeypatch):
     clipboard = [""]
-    monkeypatch.setattr(dpg, "set_clipboard_text", lambda text: clipboard.__setitem__(0, text))
-    monkeypatch.setattr(dpg, "get_clipboard_text", lambda: clipboard[0])
+    monkeypatch.setattr("app.gui.clipboard.copy", lambda text: clipboard.__setitem__(0, text))
+    monkeypatch.setattr("app.gui.clipboard.paste", lambda: clipboard[0])
     region = Region((0.1, 0.2, 0.3), (0.1, 0.1, 0.2))
     window.do("region.set", region)
     window.do("region.copy")

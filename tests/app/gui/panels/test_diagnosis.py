@@ -8,6 +8,7 @@ from dataclasses import replace
 import dearpygui.dearpygui as dpg
 import pytest
 
+from app.gui import clipboard
 from app.gui.panels.diagnosis import DiagnosisPanel
 from engine.findings import Finding
 from engine.messages import Diagnosed, OpenScene, OptionsChanged, SetOptions
@@ -100,7 +101,7 @@ def test_an_option_of_the_reader_opens_the_scene_anew_with_the_others_kept(bench
 
 def test_the_flag_goes_onto_the_clipboard(panel, monkeypatch):
     copied = []
-    monkeypatch.setattr(dpg, "set_clipboard_text", copied.append)
+    monkeypatch.setattr(clipboard, "copy", copied.append)
     panel.event(Diagnosed((ON,)))
     panel.press("copy-exposure_drift")
     assert copied == ["--exposure.on"]
