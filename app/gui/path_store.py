@@ -106,10 +106,22 @@ class PathStore:
         if not session.path_file:
             session.path_kept = session.path
         arguments = folder / NAME, session.path, scene.data_from_engine
-        self._writing = threading.Thread(target=_keep, args=arguments, name="path-keeper")
+        self._writing = threading.Thread(target=self._keep, args=arguments, name="path-keeper")
         self._writing.start()
         if wait:
             self._writing.join()
+
+    def _keep(self, file: Path, path: CameraPath | None, data_from_engine: np.ndarray) -> None:
+        """Write the file, on a thread of its own; what could not be written counts as unsaved."""
+        try:
+            if path is None:
+                file.unlink(missing_ok=True)
+            else:
+                write_path(file, path, data_from_engine)
+        except (UserError, OSError) as error:
+            log.warning("camera path not kept reason=%s", error)
+            if path is not None and self._session.path_kept is path:
+                self._session.path_kept = None
 
 
 def _folder_of(scene: SceneOpened | None) -> Path | None:
@@ -117,13 +129,3 @@ def _folder_of(scene: SceneOpened | None) -> Path | None:
         return None
     folder = Path(scene.run_folder)
     return folder if folder.is_dir() else None
-
-
-def _keep(file: Path, path: CameraPath | None, data_from_engine: np.ndarray) -> None:
-    try:
-        if path is None:
-            file.unlink(missing_ok=True)
-        else:
-            write_path(file, path, data_from_engine)
-    except (UserError, OSError) as error:
-        log.warning("camera path not kept reason=%s", error)

@@ -36,6 +36,13 @@ def test_an_edited_path_is_kept_in_the_run_folder_and_found_there(stored):
     assert (folder / NAME).is_file()
 
 
+def test_a_path_that_could_not_be_kept_is_unsaved(stored):
+    session, store, folder, _ = stored
+    (folder / NAME).mkdir()
+    rest(store)
+    assert session.path_unsaved
+
+
 def test_a_path_is_not_kept_while_it_is_being_edited(stored):
     session, store, _, _ = stored
     for n in range(5):
