@@ -90,7 +90,6 @@ class Inspection:
     details: StructureDetails | None = None  # how the numbers of voxels are distributed
     train_region: Region | None = None  # only this is trained
     undo_bytes: int = 0  # what the worker keeps to take edits of the structure back
-    undo_limit: int = 0
 
     def shown(self, scene: SceneOpened | None) -> Shown:
         """Return which voxels are drawn: of what is wanted, that which the open model can do."""
@@ -120,7 +119,7 @@ class Inspection:
         elif isinstance(event, TrainRegionChanged):
             self.train_region = event.region
         elif isinstance(event, UndoChanged):
-            self.undo_bytes, self.undo_limit = event.bytes, event.limit_bytes
+            self.undo_bytes = event.bytes
 
     def _open(self, scene: SceneOpened) -> None:
         self.picked, self.missed, self.preview, self.picking = None, False, False, False

@@ -96,10 +96,6 @@ class CameraPath:
         """Seconds from the first key to the last, and of a loop back to the first."""
         return self.end_s - self.start_s
 
-    def with_key(self, key: Key) -> CameraPath:
-        """Return the path with a key more, in place of one at the same time."""
-        return CameraPath([other for other in self.keys if other.time_s != key.time_s] + [key], self.style)
-
     def with_keys(self, keys: Sequence[Key]) -> CameraPath:
         """Return a path of other keys in this path's style."""
         return CameraPath(keys, self.style)

@@ -15,7 +15,6 @@ import numpy as np
 from app.view.path import CameraPath, Key
 from app.view.rotations import (
     aligned,
-    axis_angle_matrix,
     matrix_from_quaternion,
     quaternion_from_matrix,
     slerp,
@@ -169,17 +168,6 @@ def transformed(path: CameraPath, target_from_source: np.ndarray) -> CameraPath:
 def moved(path: CameraPath, offset: np.ndarray) -> CameraPath:
     """Return the whole path elsewhere, by `offset [3]`."""
     return transformed(path, similarity(1.0, offset))
-
-
-def rotated(
-    path: CameraPath, axis: np.ndarray, angle_rad: float, pivot: np.ndarray | None = None
-) -> CameraPath:
-    """Return the whole path turned about an `axis [3]` through `pivot [3]`, the middle of its keys if none is given."""
-    pivot = middle(path) if pivot is None else np.asarray(pivot, dtype=np.float64)
-    turn = np.eye(4)
-    turn[:3, :3] = axis_angle_matrix(np.asarray(axis) / np.linalg.norm(axis), angle_rad)
-    turn[:3, 3] = pivot - turn[:3, :3] @ pivot
-    return transformed(path, turn)
 
 
 def scaled(path: CameraPath, factor: float, pivot: np.ndarray | None = None) -> CameraPath:

@@ -23,22 +23,8 @@ def orthonormal(matrix: np.ndarray) -> np.ndarray:
 
 
 def quaternion_from_matrix(matrix: np.ndarray) -> np.ndarray:
-    """Return the unit quaternion of a rotation [3,3]; its sign is free.
-
-    Each row of `outer` is the quaternion times one of its own components; the largest such component divides
-    safely.
-    """
-    m = matrix
-    outer = np.array(
-        [
-            [1 + m[0, 0] + m[1, 1] + m[2, 2], m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]],
-            [m[2, 1] - m[1, 2], 1 + m[0, 0] - m[1, 1] - m[2, 2], m[1, 0] + m[0, 1], m[2, 0] + m[0, 2]],
-            [m[0, 2] - m[2, 0], m[1, 0] + m[0, 1], 1 - m[0, 0] + m[1, 1] - m[2, 2], m[2, 1] + m[1, 2]],
-            [m[1, 0] - m[0, 1], m[2, 0] + m[0, 2], m[2, 1] + m[1, 2], 1 - m[0, 0] - m[1, 1] + m[2, 2]],
-        ]
-    )
-    best = outer[np.argmax(np.diag(outer))]
-    return best / np.linalg.norm(best)
+    """Return the unit quaternion [4] of a rotation [3,3], with w >= 0."""
+    return quaternions_from_matrices(matrix[None])[0]
 
 
 def matrix_from_quaternion(quaternion: np.ndarray) -> np.ndarray:
@@ -70,13 +56,11 @@ def slerp(a: np.ndarray, b: np.ndarray, s: float) -> np.ndarray:
     return mixed / np.linalg.norm(mixed)
 
 
-def angle_between(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the angle in radians, 0..pi, of the rotation from unit quaternion `a` to `b`."""
-    return float(2.0 * np.arccos(min(1.0, abs(a @ b))))
-
-
 def quaternions_from_matrices(matrices: np.ndarray) -> np.ndarray:
-    """Return unit quaternions [n,4] of rotations [n,3,3], each with w >= 0: the turn the short way."""
+    """Return unit quaternions [n,4] of rotations [n,3,3], each with w >= 0: the turn the short way.
+
+    Each of `rows` is the quaternion times one of its own components; the largest such component divides safely.
+    """
     m = np.asarray(matrices, dtype=np.float64)
     (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = np.moveaxis(m, 0, 2)
     rows = (
@@ -84,7 +68,7 @@ def quaternions_from_matrices(matrices: np.ndarray) -> np.ndarray:
         (zy - yz, 1 + xx - yy - zz, yx + xy, xz + zx),
         (xz - zx, yx + xy, 1 - xx + yy - zz, zy + yz),
         (yx - xy, xz + zx, zy + yz, 1 - xx - yy + zz),
-    )  # as in `quaternion_from_matrix`
+    )
     outer = np.moveaxis(np.array(rows), 2, 0)
     best = np.argmax(np.diagonal(outer, axis1=1, axis2=2), axis=1)
     found = outer[np.arange(len(outer)), best]

@@ -8,7 +8,6 @@ import pytest
 
 from app.view.rotations import (
     aligned,
-    angle_between,
     axis_angle_matrix,
     matrix_from_quaternion,
     orthonormal,
@@ -48,12 +47,6 @@ def test_slerp_turns_evenly_along_the_short_way() -> None:
 def test_slerp_between_equal_rotations_stays() -> None:
     a = _random(3)
     assert np.allclose(slerp(a, a, 0.3), a)
-
-
-def test_angle_between_ignores_the_sign() -> None:
-    a = quaternion_from_matrix(np.eye(3))
-    b = quaternion_from_matrix(axis_angle_matrix(np.array([1.0, 0.0, 0.0]), 0.7))
-    assert angle_between(a, -b) == pytest.approx(0.7)
 
 
 def test_orthonormal_mends_a_drifted_rotation() -> None:
