@@ -135,6 +135,8 @@ class Core:
             self._view()
             return True
         self._viewed = False
+        if not self._beat():
+            return True
         trainee = next_to_train(self)
         if self.follower is not None and self.follower.due(self.clock()):
             self._follow(self.follower)
@@ -151,7 +153,6 @@ class Core:
         elif self.inbox.has_request:
             self._view()
         else:
-            self._beat()
             return False
         return True
 
@@ -214,11 +215,11 @@ class Core:
         except Exception as error:
             self.fail("The run could not be followed", error, once=True)
 
-    def _beat(self) -> None:
-        """Show now and then that the runs in hand are still trained here; whoever lost one stops writing it."""
-        now = self.clock()
+    def _beat(self) -> bool:
+        """Show now and then that the runs in hand are still trained here; return False if one was lost, and training paused."""
+        now, kept = self.clock(), True
         if now - self._beat_at < BEAT_S:
-            return
+            return kept
         self._beat_at = now
         for one in (self.training, self.beside.training):
             if one is None or not one.holds_run:
@@ -226,14 +227,14 @@ class Core:
             try:
                 run_lock.beat(one.run.path)
             except RunInUseError as error:
-                one.holds_run = False
+                one.holds_run = kept = False
                 stop_beside(self)
                 if self.state is TrainState.TRAINING:
                     self.pause("Another process trains this run.", look=False)
                 self.fail("This run was taken over", error)
+        return kept
 
     def _train(self, training: Training) -> None:
-        self._beat()
         begin, cpu, in_front = self.clock(), self.cpu_clock(), training is self.training
         try:
             report = training.method.train_step()
