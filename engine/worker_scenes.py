@@ -36,7 +36,9 @@ class _Task:
     """An export or an estimate under way."""
 
     def __init__(self, job_id: str, work: Callable[[Source], Event], source: Source) -> None:
-        self.job_id, self.work, self.source = job_id, work, source
+        self.job_id = job_id
+        self.work: Callable[[Source], Event] | None = work
+        self.source: Source | None = source
         self.cancelled = threading.Event()
         self.thread: threading.Thread | None = None
 
@@ -97,7 +99,9 @@ class SceneExports:
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         with self._one_at_a_time:
-            self._emit(self._outcome(task))
+            event = self._outcome(task)
+            task.work = task.source = None  # the copy of the model goes now, not when the next export begins
+            self._emit(event)
 
     def _outcome(self, task: _Task) -> Event:
         try:
