@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from engine.errors import CheckpointError
+
 TEMPORARY = ".tmp"  # ends the name of a file that is still being written
 _ON_WINDOWS = os.name == "nt"
 _PATIENCE_S = 2.0  # Windows: what a virus scanner or an indexer may take to look at a new file
@@ -29,6 +31,18 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def saved_file(path: Path) -> Iterator[Path]:
+    """As `whole_file`, for what a person asked to write: a disk that refuses is a CheckpointError that says what to do."""
+    try:
+        with whole_file(path) as temporary:
+            yield temporary
+    except OSError as error:
+        raise CheckpointError(
+            f"Cannot write {path}: {error.strerror or error}. Free some space or choose another folder."
+        ) from error
 
 
 def replace(source: Path, target: Path) -> None:

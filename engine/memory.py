@@ -91,6 +91,11 @@ def host_free_bytes() -> int:
     return _host_memory()[0]
 
 
+def spare_bytes() -> int:
+    """Return how much a file may unpack to, or a piece of work may take: what is free, less the copies that converting takes."""
+    return host_free_bytes() // 2
+
+
 def _give_back_pages() -> None:
     """Let glibc return free pages between its blocks to the system; other allocators do so by themselves or cannot be asked."""
     if not sys.platform.startswith("linux"):

@@ -34,8 +34,8 @@ from engine.errors import CheckpointError
 from engine.export.capture import capture_of, scene_of, told_missing
 from engine.export.options import CompactOptions
 from engine.export.voxel_set import VoxelSet
-from engine.files import whole_file
-from engine.methods.plenoxels.npz import free_bytes
+from engine.files import saved_file
+from engine.memory import spare_bytes
 from engine.octree import Octree
 from engine.runs import RunSpec
 from engine.sh import n_coefficients
@@ -103,14 +103,8 @@ def encoded(
 
 def write(path: str | Path, content: bytes) -> None:
     """Write a file that `encoded` made, whole or not at all."""
-    path = Path(path)
-    try:
-        with whole_file(path) as temporary:
-            temporary.write_bytes(content)
-    except OSError as error:
-        raise CheckpointError(
-            f"Cannot write {path}: {error.strerror or error}. Free some space or choose another folder."
-        ) from error
+    with saved_file(Path(path)) as temporary:
+        temporary.write_bytes(content)
 
 
 def is_compact(path: str | Path) -> bool:
@@ -140,7 +134,7 @@ def decoded(content: bytes) -> Stored:
     coefficients = n_coefficients(int(header["degree"]))
     if not 0 < voxels <= _MOST_VOXELS or not 0 < points <= 8 * voxels or coefficients > 16:
         raise ValueError(f"it says that it has {voxels:,} voxels and {points:,} points")
-    if voxels * (60 + 24 * coefficients) + 4 * points > free_bytes():
+    if voxels * (60 + 24 * coefficients) + 4 * points > spare_bytes():
         raise ValueError(f"its {voxels:,} voxels do not fit into the free memory")
     kinds = {name: np.dtype(kind) for name, kind in header["codes"].items()}
     if any(

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.errors import CheckpointError, UserError
+from engine.errors import UserError
 from engine.export import ply
 from engine.export.options import MeshOptions
 from engine.export.tsdf import Brick, Volume
-from engine.files import whole_file
+from engine.files import saved_file
 
 if TYPE_CHECKING:
     from engine.datasets.scene import Scene
@@ -175,13 +175,8 @@ def write(path: str | Path, mesh: Mesh, scene: Scene) -> int:
     if path.suffix.lower() == ".ply":
         return _write_ply(path, replace(mesh, vertices=places))
     content = _content(path.suffix.lower()[1:], replace(mesh, vertices=places), scene.up)
-    try:
-        with whole_file(path) as temporary:
-            temporary.write_bytes(content)
-    except OSError as error:
-        raise CheckpointError(
-            f"Cannot write {path}: {error.strerror or error}. Free some space or choose another folder."
-        ) from error
+    with saved_file(path) as temporary:
+        temporary.write_bytes(content)
     return len(content)
 
 

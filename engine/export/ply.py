@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.errors import CheckpointError
 from engine.export.voxel_set import VoxelSet, density_of
-from engine.files import whole_file
+from engine.files import saved_file
 from engine.sh import rgb_from_sh
 
 if TYPE_CHECKING:
@@ -47,20 +46,15 @@ def write(
 ) -> int:
     """Write `count` vertices in parts, and triangles int32 [n,3] in parts; return the bytes. Whole or not at all."""
     path = Path(path)
-    try:
-        with whole_file(path) as temporary, open(temporary, "wb") as file:
-            file.write(header(fields, count, n_triangles, comments).encode("ascii", "replace"))
-            for part in records:
-                file.write(part.tobytes())
-            for part in triangles:
-                rows = np.empty(len(part), _FACE)
-                rows["n"], rows["corners"] = 3, part
-                file.write(rows.tobytes())
-            size = file.tell()
-    except OSError as error:
-        raise CheckpointError(
-            f"Cannot write {path}: {error.strerror or error}. Free some space or choose another folder."
-        ) from error
+    with saved_file(path) as temporary, open(temporary, "wb") as file:
+        file.write(header(fields, count, n_triangles, comments).encode("ascii", "replace"))
+        for part in records:
+            file.write(part.tobytes())
+        for part in triangles:
+            rows = np.empty(len(part), _FACE)
+            rows["n"], rows["corners"] = 3, part
+            file.write(rows.tobytes())
+        size = file.tell()
     return size
 
 

@@ -17,7 +17,7 @@ from numba import njit
 from engine.cameras import Camera
 from engine.errors import UserError
 from engine.export.pictures import Picture
-from engine.methods.plenoxels.npz import free_bytes
+from engine.memory import spare_bytes
 
 BLOCK = 8  # cells of a block's edge
 BRICK = 6  # blocks of a brick's edge: what marching cubes gets at once
@@ -58,7 +58,7 @@ class Volume:
     def make(self) -> int:
         """Make the blocks that were reserved; return how many cells they have. Raises UserError if memory is short."""
         wanted = np.argwhere(self._table == _WANTED)
-        need, free = len(wanted) * BLOCK**3 * BYTES_A_CELL, free_bytes()
+        need, free = len(wanted) * BLOCK**3 * BYTES_A_CELL, spare_bytes()
         if need > free:
             raise UserError(
                 f"A mesh of {self.resolution} cells an edge needs {need / 2**30:.1f} GiB here and {free / 2**30:.1f} GiB are "

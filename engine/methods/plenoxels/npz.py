@@ -22,7 +22,8 @@ import numpy as np
 
 from engine.datasets.npy import read_npz
 from engine.errors import CheckpointError
-from engine.files import whole_file
+from engine.files import saved_file
+from engine.memory import spare_bytes
 from engine.voxel_grid import EMPTY, Grid, row_stride
 
 FILE_FROM_ENGINE = 2.0
@@ -80,7 +81,7 @@ def read(path: str | Path) -> StoredGrid:
     """Return the grid of a public .npz file in engine units, or raise CheckpointError in one sentence."""
     path = Path(path)
     try:
-        arrays = read_npz(path, free_bytes(), (*KEYS, *BACKGROUND_KEYS))
+        arrays = read_npz(path, spare_bytes(), (*KEYS, *BACKGROUND_KEYS))
         return checked(_grid(arrays)).scaled(1.0 / FILE_FROM_ENGINE)
     except OSError as error:
         raise cannot_read(
@@ -109,25 +110,13 @@ def write(path: str | Path, grid: StoredGrid) -> None:
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], compress: bool) -> None:
     """Write arrays as an .npz file under exactly this name, whole or not at all."""
-    try:
-        with whole_file(path) as temporary, open(temporary, "wb") as file:
-            (np.savez_compressed if compress else np.savez)(file, **arrays)
-    except OSError as error:
-        raise CheckpointError(
-            f"Cannot write {path}: {error.strerror or error}. Free some space or choose another folder."
-        ) from error
+    with saved_file(path) as temporary, open(temporary, "wb") as file:
+        (np.savez_compressed if compress else np.savez)(file, **arrays)
 
 
 def cannot_read(path: Path, problem: str, remedy: str) -> CheckpointError:
     """Return the error "Cannot read PATH: problem; remedy."."""
     return CheckpointError(f"Cannot read {path}: {problem}; {remedy}.")
-
-
-def free_bytes() -> int:
-    """Return how much a file may unpack to: what is free, less the copies that converting takes."""
-    import psutil
-
-    return psutil.virtual_memory().available // 2
 
 
 def _grid(arrays: dict[str, np.ndarray]) -> StoredGrid:

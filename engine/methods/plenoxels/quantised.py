@@ -15,6 +15,7 @@ import numpy as np
 
 from engine.datasets.npy import read_npz
 from engine.errors import OptionError
+from engine.memory import spare_bytes
 from engine.methods.plenoxels.npz import (
     BACKGROUND_KEYS,
     LARGEST_SIDE,
@@ -22,7 +23,6 @@ from engine.methods.plenoxels.npz import (
     background_of,
     cannot_read,
     checked,
-    free_bytes,
     write_arrays,
 )
 
@@ -75,7 +75,7 @@ def read(path: str | Path) -> StoredGrid:
     """Return the grid of a quantised file, or raise CheckpointError in one sentence."""
     path = Path(path)
     try:
-        arrays = read_npz(path, free_bytes(), (*_KEYS, *BACKGROUND_KEYS))
+        arrays = read_npz(path, spare_bytes(), (*_KEYS, *BACKGROUND_KEYS))
         return checked(_grid(arrays))
     except OSError as error:
         raise cannot_read(
@@ -134,7 +134,7 @@ def _links(resolution: np.ndarray, occupied: np.ndarray) -> tuple[np.ndarray, in
     if occupied.dtype != np.uint8 or occupied.shape != (-(-voxels // 8),):
         came = f"{occupied.dtype.name} {list(occupied.shape)}"
         raise ValueError(f"one bit for each of {voxels:,} voxels is wanted, got {came}")
-    if 4 * voxels > free_bytes():
+    if 4 * voxels > spare_bytes():
         raise ValueError(f"{voxels:,} voxels do not fit into the free memory")
     there = np.unpackbits(occupied, count=voxels).astype(bool)
     rows = int(np.count_nonzero(there))

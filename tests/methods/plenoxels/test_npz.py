@@ -159,7 +159,7 @@ def test_a_negative_size_in_a_header_is_refused(tmp_path):
 
 def test_a_file_that_unpacks_to_more_than_is_free_is_refused(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "a.npz", **public_arrays())
-    monkeypatch.setattr(npz, "free_bytes", lambda: 1000)
+    monkeypatch.setattr(npz, "spare_bytes", lambda: 1000)
     _assert_one_sentence(tmp_path / "a.npz", "1,000 are free")
 
 
