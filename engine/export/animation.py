@@ -58,15 +58,6 @@ class _Animation(PartialFile):
         self._file = None
         self.publish()
 
-    def stop(self) -> bool:
-        """End the animation with the pictures so far."""
-        if not self.written:
-            self.discard()
-            return False
-        self.step_aside()
-        self.finish()
-        return True
-
     def discard(self) -> None:
         """Delete the partial file."""
         if self._file is not None:

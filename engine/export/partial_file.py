@@ -18,6 +18,23 @@ class PartialFile:
         self.partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.partial{path.suffix}")
         self.written = 0
 
+    def finish(self) -> None:
+        """Close the file and give it its name."""
+        raise NotImplementedError
+
+    def discard(self) -> None:
+        """Delete the partial file."""
+        raise NotImplementedError
+
+    def stop(self) -> bool:
+        """End the file with the pictures so far, under another name if one is there already; return whether there are any."""
+        if not self.written:
+            self.discard()
+            return False
+        self.step_aside()
+        self.finish()
+        return True
+
     def publish(self) -> None:
         """Give the file its name."""
         files.replace(self.partial, self.path)

@@ -111,15 +111,6 @@ class VideoFile(PartialFile):
                 "Make room on the disk and export again."
             )
 
-    def stop(self) -> bool:
-        """End the video with the pictures so far."""
-        if not self.written:
-            self.discard()
-            return False
-        self.step_aside()
-        self.finish()
-        return True
-
     def discard(self) -> None:
         """End the encoder and delete the partial file."""
         encoder, self._encoder = self._encoder, None
