@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from app.view.regions import LEAST_HALF, MOST_HALF, turned
-from app.view.sight import across, along_line
-from app.view.sight import sight as sight_of
+from app.view.sight import across, along_line, distances_px, on_plane
 from engine.cameras import Camera
 from engine.region import Region
 
@@ -67,14 +66,9 @@ def pick(region: Region, up: np.ndarray, camera: Camera, x: float, y: float, rad
     if distance.min() <= radius_px:
         close = np.flatnonzero(distance <= distance.min() + 2.0)
         return DOTS[int(close[np.argmin(depth[close])])]
-    pixels, depth = camera.project(ring(region, up))
-    start, end = pixels, np.roll(pixels, -1, axis=0)
-    ahead = (depth > 0.01) & (np.roll(depth, -1) > 0.01)
-    along = end - start
-    share = np.sum(([x, y] - start) * along, axis=1) / np.maximum(np.sum(along**2, axis=1), 1e-12)
-    nearest = start + np.clip(share, 0.0, 1.0)[:, None] * along
-    off = np.where(ahead, np.hypot(nearest[:, 0] - x, nearest[:, 1] - y), np.inf)
-    return RING if off.min() <= 0.6 * radius_px else None
+    corners = ring(region, up)
+    pieces = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
+    return RING if distances_px(camera, pieces, x, y).min() <= 0.6 * radius_px else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,23 +111,14 @@ class RegionDrag:
         """Return how far the ring was turned; seen from its edge, a mouse across its width turns it by half a circle."""
         up = self.up / np.linalg.norm(self.up)
         centre, _, _ = _parts(self.start)
-        arms = [self._arm(camera, centre, up, *pixel) for pixel in ((self.x, self.y), (x, y))]
-        if arms[0] is not None and arms[1] is not None:
-            first, second = arms
+        before, now = (on_plane(centre, up, camera, *at, _EDGE_ON) for at in ((self.x, self.y), (x, y)))
+        if before is not None and now is not None:
+            first, second = before - centre, now - centre
             return float(np.arctan2(np.cross(first, second) @ up, first @ second))
         pixels, _ = camera.project(ring(self.start, up))
         width = np.ptp(pixels[:, 0])
         towards = -1.0 if camera.world_from_cam[:3, 1] @ up > 0.0 else 1.0  # the image may stand on its head
         return float(np.pi * towards * (x - self.x) / max(width, 1.0))
-
-    @staticmethod
-    def _arm(camera: Camera, centre: np.ndarray, up: np.ndarray, x: float, y: float) -> np.ndarray | None:
-        """Return from the middle to where the line of sight of a pixel meets the ring's plane; None if hardly anywhere."""
-        eye, sight = sight_of(camera, x, y)
-        if abs(sight @ up) < _EDGE_ON:
-            return None
-        away = ((centre - eye) @ up) / (sight @ up)
-        return eye + away * sight - centre if away > 0.0 else None
 
 
 def _parts(region: Region) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ import numpy as np
 from app.view.frusta import pick_camera
 from app.view.path import CameraPath
 from app.view.rotations import axis_angle_matrix
-from app.view.sight import across, along_line, on_plane
+from app.view.sight import across, along_line, distances_px, on_plane
 from engine.cameras import Camera
 
 AXES = ("x", "y", "z")
@@ -75,11 +75,11 @@ def pick_handle(gizmo: KeyGizmo, camera: Camera, x: float, y: float, radius_px: 
     """Return the handle under a pixel: the middle, else an arrow, else the nearest ring."""
     starts = gizmo.centre + _ARROW_FROM * gizmo.size * gizmo.axes
     arrows = np.stack([starts, gizmo.tips()], axis=1)  # [3,2,3]
-    middle = _distances(camera, gizmo.centre[None, None].repeat(2, axis=1), x, y)[0]
-    along = _distances(camera, arrows, x, y)
+    middle = distances_px(camera, gizmo.centre[None, None].repeat(2, axis=1), x, y)[0]
+    along = distances_px(camera, arrows, x, y)
     rings = gizmo.rings()
     pieces = np.stack([rings[:, :-1], rings[:, 1:]], axis=2).reshape(-1, 2, 3)
-    around = _distances(camera, pieces, x, y).reshape(3, -1).min(axis=1)
+    around = distances_px(camera, pieces, x, y).reshape(3, -1).min(axis=1)
     if middle <= radius_px:
         return "move"
     if along.min() <= radius_px:
@@ -132,14 +132,3 @@ class Drag:
         rate = (there - here) / 1e-3  # pixels per radian
         square = float(rate @ rate)
         return float(rate @ [x - self.x, y - self.y]) / square if square > 1.0 else 0.0
-
-
-def _distances(camera: Camera, segments: np.ndarray, x: float, y: float) -> np.ndarray:
-    """Return how many pixels [n] away segments [n,2,3] are drawn; those behind the camera are nowhere."""
-    pixels, depth = camera.project(segments.reshape(-1, 3))
-    a, b = pixels.reshape(-1, 2, 2).transpose(1, 0, 2)
-    line, to = b - a, np.array([x, y]) - a
-    square = np.maximum((line**2).sum(axis=1), 1e-12)
-    share = np.clip((line * to).sum(axis=1) / square, 0.0, 1.0)
-    distances = np.linalg.norm(to - share[:, None] * line, axis=1)
-    return np.where(depth.reshape(-1, 2).min(axis=1) > 0.0, distances, np.inf)

@@ -37,6 +37,17 @@ def across(point: np.ndarray, camera: Camera, dx: float, dy: float) -> np.ndarra
     return camera.world_from_cam[:3, :3] @ step
 
 
+def distances_px(camera: Camera, segments: np.ndarray, x: float, y: float) -> np.ndarray:
+    """Return how many pixels [n] away from (x, y) segments [n,2,3] are drawn; those behind the camera are nowhere."""
+    pixels, depth = camera.project(segments.reshape(-1, 3))
+    a, b = pixels.reshape(-1, 2, 2).transpose(1, 0, 2)
+    line, to = b - a, np.array([x, y]) - a
+    square = np.maximum((line**2).sum(axis=1), 1e-12)
+    share = np.clip((line * to).sum(axis=1) / square, 0.0, 1.0)
+    distances = np.linalg.norm(to - share[:, None] * line, axis=1)
+    return np.where(depth.reshape(-1, 2).min(axis=1) > 0.0, distances, np.inf)
+
+
 def on_plane(
     origin: np.ndarray, normal: np.ndarray, camera: Camera, x: float, y: float, least: float = 0.2
 ) -> np.ndarray | None:
