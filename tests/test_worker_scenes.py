@@ -71,6 +71,9 @@ def test_sizes_and_losses_of_all_formats_are_told(worker: Worker) -> None:
     assert all(row.bytes > 0 for row in told.formats if not row.problem)
     assert abs(by_format["compact"].loss_db) < 0.1 and by_format["webgl"].loss_db is not None
     assert by_format["points"].rough and not by_format["voxels"].rough
+    assert all(task.source is None for task in worker._core.scenes._tasks), (
+        "the copy of the model is given back"
+    )
 
 
 def test_what_is_written_is_the_model_of_the_moment_it_was_asked_for(worker: Worker, tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 
 import dearpygui.dearpygui as dpg
 
+from app.exporting import loss_text
 from app.gui import formats, theme
 from app.gui.scene_export_form import (
     LABEL_SHARE,
     OptionsForm,
     bar_theme,
     free_path,
-    loss_text,
     outcome_text,
     row_theme,
 )

@@ -76,11 +76,6 @@ class OptionsForm:
         self._changed(name.split(".")[0])
 
 
-def loss_text(loss_db: float) -> str:
-    """Return how much PSNR falls, for people."""
-    return "none" if loss_db < 0.005 else formats.decibels(loss_db)
-
-
 def outcome_text(event: SceneExported) -> tuple[str, theme.Colour]:
     """Return what became of an export, and the colour of that."""
     if event.outcome == "finished":
