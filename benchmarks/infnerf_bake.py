@@ -21,7 +21,8 @@ import numpy as np
 
 from app.bench import machine
 from engine import training
-from engine.export.voxels import voxels_of
+from engine.export.source import of_baked
+from engine.export.voxel_set import as_svraster
 from engine.messages import OpenRun
 from engine.methods.infnerf.bake import BakeOptions, bake
 from engine.metrics import psnr
@@ -48,7 +49,7 @@ def main() -> None:
     model, scene = opened.method, opened.scene
     options = BakeOptions(degree=arguments.degree, fineness=arguments.fineness)
     baked, bake_s = timed(bake, model, options)
-    voxels, rows = voxels_of(baked, scene), []
+    voxels, rows = as_svraster(of_baked(baked, scene), scene), []
     chosen = np.unique(np.linspace(0, len(scene.test) - 1, min(arguments.views, len(scene.test))).astype(int))
     for view in chosen:
         camera, photo = scene.test.views[view].camera, scene.test.images.load(int(view))

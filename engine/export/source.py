@@ -7,7 +7,7 @@ SVRaster is voxels already; a Plenoxels grid's cells become some (`cells.py`); I
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from engine.export.voxel_set import VoxelSet, plain_values
 from engine.methods.common import Method, method_class, method_title
 from engine.options import flatten
 from engine.sh import n_coefficients
+
+if TYPE_CHECKING:
+    from engine.datasets.scene import Scene
+    from engine.methods.infnerf.bake import Baked
 
 Progress = Callable[[str, int, int], None]  # (stage, done, total)
 
@@ -62,10 +66,15 @@ def _of_svraster(method: Any) -> VoxelSet:
 
 def _of_infnerf(method: Any, bake_options: Any, report: Progress | None) -> VoxelSet:
     from engine.methods.infnerf.bake import bake
+
+    return of_baked(bake(method, bake_options, report), method.scene)
+
+
+def of_baked(baked: Baked, scene: Scene) -> VoxelSet:
+    """Return what baking made of a tree of fields on a scene."""
     from engine.methods.svraster.background import Background
 
-    baked = bake(method, bake_options, report)
-    rgb = Background(method.scene.background).rgb
+    rgb = Background(scene.background).rgb
     return VoxelSet(
         baked.octree, baked.density, baked.sh, rgb, plain_values(round(baked.sh.shape[1] ** 0.5) - 1)
     )
