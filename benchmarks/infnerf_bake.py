@@ -21,7 +21,8 @@ import numpy as np
 
 from app.bench import machine
 from engine import training
-from engine.export.source import voxels_of_baked
+from engine.export.source import of_baked
+from engine.export.voxel_set import as_svraster
 from engine.messages import OpenRun
 from engine.methods.infnerf.bake import BakeOptions, bake
 from engine.metrics import psnr
@@ -48,12 +49,12 @@ def main() -> None:
     model, scene = opened.method, opened.scene
     options = BakeOptions(degree=arguments.degree, fineness=arguments.fineness)
     baked, bake_s = timed(bake, model, options)
-    voxels, rows = voxels_of_baked(baked, scene), []
+    voxels, rows = as_svraster(of_baked(baked, scene), scene), []
     chosen = np.unique(np.linspace(0, len(scene.test) - 1, min(arguments.views, len(scene.test))).astype(int))
     for view in chosen:
         camera, photo = scene.test.views[view].camera, scene.test.images.load(int(view))
         marched, march_s = timed(model.render, camera)
-        raster, raster_s = timed(voxels.picture, camera, supersample=1.0)
+        raster, raster_s = timed(voxels.render, camera, supersample=1.0)
         pictures = (raster.rgb, marched.rgb), (marched.rgb, photo), (raster.rgb, photo)
         rows.append([*(psnr(a, b) for a, b in pictures), march_s, raster_s])
     names = ("psnr_to_march", "psnr_march", "psnr_voxels", "march_cpu_s", "raster_cpu_s")

@@ -40,6 +40,9 @@ def edit(core: Core, label: str, change: Callable[[], AdaptReport | None]) -> Ad
     if report is None:
         _drop(core, kept)
         return None
+    if not report.pruned and not report.split and report.before == report.after:  # nothing to undo
+        _drop(core, kept)
+        return report
     if kept:
         after = flatten(method.config)
         ring.edited({name: value for name, value in before.items() if after[name] != value})

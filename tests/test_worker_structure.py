@@ -114,6 +114,13 @@ def test_an_edit_that_is_refused_leaves_nothing_to_undo(real: RealBench) -> None
     assert real.of(m.UndoChanged)[-1].undo_labels == ()
 
 
+def test_an_edit_that_changed_nothing_leaves_nothing_to_undo(real: RealBench) -> None:
+    real.do(m.SetOptions({"adapt.prune_threshold": 0.0}), m.PruneNow(), m.PruneNow())
+    first, second = (event.report for event in real.of(m.StructureChanged)[-2:])
+    assert first.after == second.before == second.after
+    assert real.of(m.UndoChanged)[-1].undo_labels == ("Prune",)
+
+
 def test_regions_previews_picks_and_details_are_answered(real: RealBench) -> None:
     opened = real.of(m.SceneOpened)[0]
     assert opened.can == frozenset(CAPABILITIES) and opened.why_not("pick") == ""

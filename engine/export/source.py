@@ -67,11 +67,11 @@ def _of_svraster(method: Any) -> VoxelSet:
 def _of_infnerf(method: Any, bake_options: Any, report: Progress | None) -> VoxelSet:
     from engine.methods.infnerf.bake import bake
 
-    return voxels_of_baked(bake(method, bake_options, report), method.scene)
+    return of_baked(bake(method, bake_options, report), method.scene)
 
 
-def voxels_of_baked(baked: Baked, scene: Scene) -> VoxelSet:
-    """Return what InfNeRF was baked into as voxels in front of the scene's background."""
+def of_baked(baked: Baked, scene: Scene) -> VoxelSet:
+    """Return what baking made of a tree of fields on a scene."""
     from engine.methods.svraster.background import Background
 
     rgb = Background(scene.background).rgb

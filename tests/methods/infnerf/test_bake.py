@@ -15,7 +15,8 @@ from engine.constants import DENSITY_SCALE
 from engine.cpu.crew import crew
 from engine.cpu.route import route
 from engine.datasets.scene import Scene, Split, View
-from engine.export.source import voxels_of_baked
+from engine.export.source import of_baked
+from engine.export.voxel_set import as_svraster
 from engine.methods.infnerf.bake import Baked, BakeOptions, bake, raw_density
 from engine.metrics import psnr
 from engine.node_occupancy import Occupancy
@@ -113,8 +114,8 @@ def baked(ball: Ball) -> Baked:
 
 def quality(ball: Ball, baked: Baked) -> float:
     """Return the PSNR of the worst held-out view."""
-    voxels = voxels_of_baked(baked, ball.scene)
-    shown = (voxels.picture(view.camera, supersample=2.0).rgb for view in ball.scene.test.views)
+    voxels = as_svraster(of_baked(baked, ball.scene), ball.scene)
+    shown = (voxels.render(view.camera, supersample=2.0).rgb for view in ball.scene.test.views)
     return min(psnr(rgb, photo) for rgb, photo in zip(shown, ball.marched, strict=True))
 
 
