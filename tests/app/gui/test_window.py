@@ -139,7 +139,7 @@ def test_the_window_starts_saves_its_picture_and_its_layout_and_exits(environmen
         "import sys\n"
         "from fake_worker import FakeWorker\n"
         "from app.gui.window import run\n"
-        "raise SystemExit(run('ball', worker=FakeWorker(), screenshot=sys.argv[1], exit_after=1.0))\n"
+        "raise SystemExit(run('ball', worker=FakeWorker(), screenshot=sys.argv[1], exit_after=2.0))\n"
     )
     command = [sys.executable, "-c", script, str(picture)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT_S)
