@@ -38,6 +38,7 @@ from app.gui.panels import PANELS
 from app.gui.photos import PhotoCache
 from app.gui.preferences import Preferences
 from app.gui.reports import Reports
+from app.gui.start_desk import place_of
 from app.gui.statusbar import StatusBar
 from app.gui.surfaces import CopySurface, SurfaceError, open_surface
 from app.gui.toasts import Toasts
@@ -45,7 +46,6 @@ from app.gui.viewport import Viewport
 from app.session import Session
 from app.settings import Settings, settings_file
 from engine import messages
-from engine.datasets.recognise import BUILT_IN
 from engine.messages import Event, Logged, TrainState
 
 log = logging.getLogger(__name__)
@@ -277,7 +277,10 @@ class App:
         elif isinstance(event, messages.CheckpointSaved):
             self.reports.tell(f"Saved step {event.step:,}", key="saved")
         for desk in self.desks:
-            desk.on_event(event)
+            try:
+                desk.on_event(event)
+            except Exception as error:
+                self.reports.failed_once(f"{type(desk).__name__} failed", error)
         self.columns.on_event(event)
 
     def _take_offer(self, offer: messages.Offer) -> None:
@@ -297,8 +300,7 @@ class App:
             self._capture = capture
             self.actions.send(messages.SurveyCapture())
             self.columns.fold("capture", False)
-        path = scene.path if scene.path in BUILT_IN or Path(scene.path).exists() else "demo"
-        self.columns.layout = self.columns.layout.with_recent(path)
+        self.columns.layout = self.columns.layout.with_recent(place_of(scene))
         self._show_recent()
         dpg.set_viewport_title(f"{scene.name} – nerfviewer")
 
@@ -400,7 +402,10 @@ class App:
             layout = replace(layout, width=width, height=height)
         lay.save(layout, self.layout_path)
         for desk in self.desks:
-            desk.close()
+            try:
+                desk.close()
+            except Exception as error:  # the others have something to keep as well
+                log.warning("%s not closed reason=%s", type(desk).__name__, error)
         self.exports.stop_all()
         self.imports.stop()
         self.drops.stop()
