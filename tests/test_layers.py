@@ -236,31 +236,36 @@ import importlib, json, os, sys, threading
 import engine
 import numba, numpy, torch
 from numba.core import event
-modules, forbidden = json.loads(sys.argv[1])
 writes, cache = [], os.environ["NUMBA_CACHE_DIR"]
 sys.dont_write_bytecode = True
 def hook(name, args):
     if name == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+") and not str(args[0]).startswith(cache):
         writes.append(str(args[0]))
 sys.addaudithook(hook)
-with event.install_recorder("numba:compile") as compiled:
-    for module in modules:
-        importlib.import_module(module)
-print(json.dumps({
-    "loaded": [name for name in forbidden if name in sys.modules],
-    "threads": threading.active_count(),
-    "compiled": len(compiled.buffer),
-    "cuda": torch.cuda.is_initialized(),
-    "writes": writes,
-}))
+found = []
+for modules, forbidden in json.loads(sys.argv[1]):
+    with event.install_recorder("numba:compile") as compiled:
+        for module in modules:
+            importlib.import_module(module)
+    found.append({
+        "loaded": [name for name in forbidden if name in sys.modules],
+        "threads": threading.active_count(),
+        "compiled": len(compiled.buffer),
+        "cuda": torch.cuda.is_initialized(),
+        "writes": [*writes],
+    })
+print(json.dumps(found))
 """
 
 
-def _import_in_a_fresh_interpreter(modules: list[str], forbidden: tuple[str, ...]) -> dict[str, object]:
+def _import_in_a_fresh_interpreter(
+    stages: list[tuple[list[str], tuple[str, ...]]],
+) -> list[dict[str, object]]:
+    """Import modules stage by stage; return what each stage did, with what it loaded of the packages named beside it."""
     import json
 
     done = subprocess.run(
-        [sys.executable, "-c", _IMPORT_ALL, json.dumps([modules, forbidden])],
+        [sys.executable, "-c", _IMPORT_ALL, json.dumps(stages)],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -274,25 +279,19 @@ def _import_in_a_fresh_interpreter(modules: list[str], forbidden: tuple[str, ...
 FREE = {"loaded": [], "threads": 1, "compiled": 0, "cuda": False, "writes": []}
 
 
-def test_importing_the_engine_and_the_library_is_free_and_loads_no_window():
-    assert _import_in_a_fresh_interpreter([*_sources("engine"), "nerfviewer"], WINDOW) == FREE
-
-
-def test_importing_the_command_line_loads_no_window():
-    """A machine without OpenGL cannot even import Dear PyGui, and must still train in the terminal."""
-    windowed = ("app.gl", "app.gui", "app.__main__")
-    modules = [name for name in _sources("app") if not name.startswith(windowed)]
-    assert _import_in_a_fresh_interpreter(modules, WINDOW) == FREE
-
-
-def test_importing_the_window_is_free_too():
-    modules = [name for name in _sources("app") if name.startswith(("app.gl", "app.gui"))]
-    assert _import_in_a_fresh_interpreter(modules, ()) == FREE
-
-
-def test_importing_everything_loads_nothing_of_cuda():
-    """Without a card nobody pays for it: neither the packages nor their compiler are looked for at start."""
-    assert _import_in_a_fresh_interpreter([*_sources("engine"), *_sources("app")], CUDA) == FREE
+def test_importing_is_free_and_loads_neither_a_window_before_its_modules_nor_anything_of_cuda():
+    """A machine without OpenGL cannot even import Dear PyGui, and must still train in the terminal. Without a card nobody pays
+    for it: neither the packages nor their compiler are looked for at start.
+    """
+    app = list(_sources("app"))
+    terminal = [name for name in app if not name.startswith(("app.gl", "app.gui", "app.__main__"))]
+    stages = {
+        "the engine and the library": ([*_sources("engine"), "nerfviewer"], (*WINDOW, *CUDA)),
+        "the command line": (terminal, (*WINDOW, *CUDA)),
+        "the window": (app, CUDA),
+    }
+    for what, found in zip(stages, _import_in_a_fresh_interpreter(list(stages.values())), strict=True):
+        assert found == FREE, what
 
 
 def _declares_all(path: Path) -> bool:
@@ -347,10 +346,12 @@ def test_every_message_is_frozen():
 
 
 def _configurations() -> list[type]:
+    from app.settings import Settings
     from engine.datasets.options import SceneOptions
+    from engine.export.options import ExportOptions
     from engine.methods.common import method_class, method_names
 
-    return [SceneOptions, *(method_class(name).Config for name in method_names())]
+    return [SceneOptions, ExportOptions, Settings, *(method_class(name).Config for name in method_names())]
 
 
 def test_every_option_has_help_and_every_number_a_range():

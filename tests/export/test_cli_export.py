@@ -13,7 +13,16 @@ from engine import training
 from engine.datasets.ply import read_ply
 from tests.export.toy import MIDDLE, RADIUS, ball, ball_run, ball_scene, in_engine
 
-SMALL = ["--fusion.picture", "48", "--mesh.resolution", "32", "--points.resolution", "64"]
+SMALL = [
+    "--fusion.picture",
+    "48",
+    "--fusion.views",
+    "30",
+    "--mesh.resolution",
+    "32",
+    "--points.resolution",
+    "64",
+]
 
 
 @pytest.fixture
