@@ -166,7 +166,9 @@ class ExportDesk:
         )
 
     def _full_screenshot(self) -> None:
-        view, file = self.session.view, self._exports.free_name("picture", ".png")
+        view = self.session.view
+        self._stills = [still for still in self._stills if not still.wait(0.0)]
+        file = self._exports.free_name("picture", ".png", [still.file for still in self._stills])
         camera = full_size(self._camera(), *FULL_SIZE)
         look = {"mode": view.mode, "colour_map": view.colour_map, "background": view.background}
         look["shown"] = self.session.inspect.shown(self.session.scene)
@@ -176,7 +178,7 @@ class ExportDesk:
             emit(Logged("error" if failed else "info", text[:1].upper() + text[1:]))
 
         still = Still(file, camera, self.record(camera), self._parts.send, told, **look)
-        self._stills = [*(s for s in self._stills if not s.wait(0.0)), still]
+        self._stills.append(still)
         still.start()
         reports.note(f"rendering {camera.width} x {camera.height} into {file}")
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,10 +89,11 @@ class Exports:
         """Return the jobs as people are shown them."""
         return self._session.jobs
 
-    def free_name(self, stem: str, suffix: str) -> Path:
-        """Return a file or folder in the run folder that nobody has."""
+    def free_name(self, stem: str, suffix: str, others: Collection[Path] = ()) -> Path:
+        """Return a file or folder in the run folder that nobody has; `others` are taken as well."""
         folder = self._session.output_folder()
-        path, n, taken = folder / f"{stem}{suffix}", 1, self._under_way()
+        path, n = folder / f"{stem}{suffix}", 1
+        taken = self._under_way() | {other.absolute() for other in others}
         while path.exists() or path.absolute() in taken:
             n += 1
             path = folder / f"{stem}-{n}{suffix}"

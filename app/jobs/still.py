@@ -50,7 +50,7 @@ class Still:
     ) -> None:
         job_id = uuid.uuid4().hex[:8]
         self._job = RenderJob(job_id, (Shot.of(camera),), live=True, share=1.0, **look)
-        self._file, self._record, self._send, self._told = file, record, send, told
+        self.file, self._record, self._send, self._told = file, record, send, told
         self._thread = threading.Thread(target=self._run, name=f"still {file.name}", daemon=True)
 
     def start(self) -> None:
@@ -76,11 +76,11 @@ class Still:
                 if isinstance(item, Began):
                     self._record = replace(self._record, method=item.method, step=item.step)
                 else:
-                    save_png(self._file, item[1].rgb, self._record)
-                    self._told(f"saved {self._file}", False)
+                    save_png(self.file, item[1].rgb, self._record)
+                    self._told(f"saved {self.file}", False)
         except Exception as error:  # a thread that dies unheard would leave a promise
             text = str(error) if isinstance(error, UserError) else " / ".join(cause_chain(error))
-            self._told(f"{self._file.name} could not be made: {text}", True)
+            self._told(f"{self.file.name} could not be made: {text}", True)
 
     def _next(self) -> Any:
         while not self._job.cancelled.is_set():

@@ -115,6 +115,9 @@ def test_a_full_size_picture_is_rendered_by_the_worker_as_large_as_fits(
     (command,) = window.sent
     job = command.job
     assert job.shots[0].size == (3456, 2160) and (job.mode, job.live) == ("depth", True)
+    window.do("export.full_screenshot")
+    assert [still.file.name for still in window.desk._stills] == ["picture.png", "picture-2.png"]
+    window.desk._stills[1].cancel()
     job.frames.put(messages.Began("fake", 41, 0))
     job.frames.put((0, Developed(np.zeros((4, 6, 3), np.uint8))))
     job.frames.put(None)
