@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine import (
+    memory,
+    worker_beside,
+    worker_follow,
+    worker_modes,
+    worker_moments,
+    worker_scenes,
+    worker_structure,
+)
 from engine import messages as m
-from engine import worker_beside, worker_follow, worker_modes, worker_moments, worker_scenes, worker_structure
 from engine.errors import UserError
 from engine.messages import TrainState
 from engine.methods.inspection import inspection_of
@@ -72,7 +80,10 @@ def _open(core: Core, make: Callable[[Any], tuple[Training, list[m.Logged]]], st
         else:
             core.enter(back_to, "Opening failed.")
         return
+    replaced = core.training is not None
     core.install(training)
+    if replaced:  # what was open may have been large, and fragments of it stay with the allocator
+        memory.free_caches()
     core.emit(core.opened())
     if training.method.step > 0:
         if not training.followed:  # else it is told as it grows

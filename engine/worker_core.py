@@ -505,10 +505,7 @@ class Core:
             self.forget_evaluation(self.training)
             if self.training is not training:
                 self.training.let_go()
-        replaced = self.training is not None
         self.training, self.save_due = training, False
-        if replaced:  # the model before may have been large, and fragments of it stay with the allocator
-            memory.free_caches()
         self.survey = None
         self._told.clear()
         self._cannot_save = False

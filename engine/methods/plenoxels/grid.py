@@ -47,8 +47,8 @@ def dense_grid(
         density=np.full(n, density, dtype=np.float32),
         sh=np.zeros((n, row_stride(degree)), dtype=np.float32),
         degree=degree,
-        center=np.asarray(center, dtype=np.float64),
-        radius=np.asarray(radius, dtype=np.float64),
+        center=np.array(center, dtype=np.float64),
+        radius=np.array(radius, dtype=np.float64),
     )
 
 

@@ -108,8 +108,7 @@ def test_the_copied_command_and_program_make_the_picture_that_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = boxes_scene()
-    monkeypatch.setattr("engine.training.load_scene", lambda path, values, report: scene)
-    monkeypatch.setattr("engine.worker.load_scene", lambda path, values, report: scene, raising=False)
+    monkeypatch.setattr("engine.datasets.load_scene", lambda *arguments, **options: scene)
     method = SVRaster(scene, updated(SVRasterConfig(), QUICK), 1)
     for _ in range(30):
         method.train_step()
