@@ -68,6 +68,8 @@ class Welcome:
     def _ways(self) -> None:
         """The commands that one can begin with."""
         px = self._look.sizes.px
+        with dpg.theme() as tip, dpg.theme_component(dpg.mvTooltip):  # else they have the page's wide margin
+            dpg.add_theme_style(dpg.mvStyleVar_WindowPadding, px(12), px(10))
         self._bold("See a scene come into focus")
         text = "Open a folder of posed photos and fly through it while it trains."
         dpg.add_text(text, color=theme.MUTED, wrap=px(SIDE + MARGIN))
@@ -78,7 +80,8 @@ class Welcome:
                 label="Try the demo" if number == 0 else command.label, width=px(SIDE), height=px(BUTTON),
                 callback=lambda s, a, name: self._run(name), user_data=command_id,
             )  # fmt: skip
-            theme.explain(button, commands.tooltip(command))
+            told = theme.explain(button, commands.tooltip(command))
+            dpg.bind_item_theme(dpg.get_item_parent(told), tip)
             if number == 0:
                 self._first = button
                 dpg.bind_item_theme(button, self._look.primary)
