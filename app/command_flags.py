@@ -192,7 +192,7 @@ class RenderFlags(OutputFlags, DeviceFlags, PathFrameFlags):
     ] = None
     size: Annotated[str, Help(metavar="WxH", help="Size of the pictures.")] = "960x540"
     fps: Annotated[float, Help(help="Frames per second.")] = 30.0
-    frames: Annotated[int, Help(help="How many frames there are, but of --path.")] = 120
+    frames: Annotated[int, Help(help="Number of frames; a --path has as many as its seconds ask for.")] = 120
     output: Annotated[
         Path, Help(aliases=["-o"], metavar="FILE.mp4|DIR/", help="A video, or a folder of pictures.")
     ] = tyro.MISSING

@@ -17,6 +17,7 @@ from app.session import Session
 from engine.messages import TrainState
 
 SIDE, MARGIN, BUTTON = 250, 44, 36
+ALONE = SIDE + 3 * MARGIN, 460  # the page without recent scenes
 LOADING = 440, 122
 WAYS = ("open_demo", "open_scene", "import_photos", "open_run", "follow_run")
 _FRAMELESS = dict(
@@ -45,8 +46,8 @@ class Welcome:
         with dpg.group(horizontal=True, horizontal_spacing=px(MARGIN), parent=self._page):
             with dpg.group():
                 self._ways()
-            with dpg.group():
-                self._title = self._bold("Recent")
+            with dpg.group() as self._later:
+                self._bold("Recent")
                 dpg.add_spacer(height=px(4))
                 self._list = dpg.add_child_window(border=False)
         self._window = dpg.add_window(no_scrollbar=True, no_background=True, **_FRAMELESS)
@@ -67,6 +68,8 @@ class Welcome:
     def _ways(self) -> None:
         """The commands that one can begin with."""
         px = self._look.sizes.px
+        with dpg.theme() as tip, dpg.theme_component(dpg.mvTooltip):  # else they have the page's wide margin
+            dpg.add_theme_style(dpg.mvStyleVar_WindowPadding, px(12), px(10))
         self._bold("See a scene come into focus")
         text = "Open a folder of posed photos and fly through it while it trains."
         dpg.add_text(text, color=theme.MUTED, wrap=px(SIDE + MARGIN))
@@ -77,7 +80,8 @@ class Welcome:
                 label="Try the demo" if number == 0 else command.label, width=px(SIDE), height=px(BUTTON),
                 callback=lambda s, a, name: self._run(name), user_data=command_id,
             )  # fmt: skip
-            theme.explain(button, commands.tooltip(command))
+            told = theme.explain(button, commands.tooltip(command))
+            dpg.bind_item_theme(dpg.get_item_parent(told), tip)
             if number == 0:
                 self._first = button
                 dpg.bind_item_theme(button, self._look.primary)
@@ -114,18 +118,20 @@ class Welcome:
 
     def _fill(self, area: Rect) -> None:
         px = self._look.sizes.px
+        dpg.configure_item(self._later, show=bool(self._recent))
+        if not self._recent:
+            area = centred(area, px(ALONE[0]), px(ALONE[1]))
         dpg.configure_item(self._page, pos=[area.x, area.y], width=area.width, height=area.height)
         width = area.width - px(SIDE + 3 * MARGIN) - px(12)
         height = max(px(80), area.height - 2 * px(MARGIN) - px(16))
         dpg.configure_item(self._list, width=max(px(80), width), height=height)
-        dpg.configure_item(self._title, show=bool(self._recent))
         self._cards.fill(self._list, self._recent, width - px(14))
 
     def _tell(self, session: Session, middle: Rect) -> None:
         px, progress = self._look.sizes.px, session.progress
-        width, height = (min(px(n), room - px(16)) for n, room in zip(LOADING, (middle.width, middle.height)))
-        place = [middle.x + (middle.width - width) // 2, middle.y + (middle.height - height) // 2]
-        dpg.configure_item(self._window, pos=place, width=width, height=height)
+        inner = centred(middle, middle.width - px(16), middle.height - px(16))
+        card = centred(inner, px(LOADING[0]), px(LOADING[1]))
+        dpg.configure_item(self._window, pos=[card.x, card.y], width=card.width, height=card.height)
         total, done = (progress.total, progress.done) if progress else (0, 0)
         stage = progress.stage if progress else "loading"
         dpg.set_value(self._stage, f"{stage[:1].upper()}{stage[1:]}")
@@ -133,6 +139,12 @@ class Welcome:
         dpg.set_value(self._bar, done / total if total else 0.0)
         counted = f"{formats.count(done)} of {formats.count(total)}" if total else _patience(stage)
         dpg.set_value(self._detail, session.state_reason or counted)
+
+
+def centred(area: Rect, width: int, height: int) -> Rect:
+    """Return a rectangle of a size in the middle of an area, no larger than it."""
+    width, height = min(width, area.width), min(height, area.height)
+    return Rect(area.x + (area.width - width) // 2, area.y + (area.height - height) // 2, width, height)
 
 
 def _patience(stage: str) -> str:
