@@ -20,6 +20,7 @@ from hands import Hands
 
 from app.gui import theme
 from app.gui.application import App
+from app.gui.palette import Palette
 from engine.messages import JobEnded, TrainState
 from engine.worker import Worker
 
@@ -76,9 +77,12 @@ class Walk:
         hands, session = self.hands, self.app.session
         before = session.stats.structure.voxels
         hands.command("command_palette")
-        hands.wait("the palette opens", lambda: self.app.dialogs.blocking)
-        hands._do("type", "--delay", "30", "structure panel")
-        hands.rest(0.5)
+        palette = next(desk for desk in self.app.desks if isinstance(desk, Palette))
+        hands.wait("the palette opens", lambda: palette.shown)
+        hands.wait("its field has the keyboard", lambda: dpg.is_item_active(palette._field))
+        hands._do("type", "--delay", "60", "structure panel")
+        hands.wait("it is written", lambda: dpg.get_value(palette._field) == "structure panel")
+        hands.rest(0.3)
         self.shot("3-palette")
         hands.key("Return")
         hands.rest(0.6)
