@@ -76,8 +76,7 @@ class Hands:
         """Click into a field and write, in place of what is there; look, and write again if a letter was swallowed."""
         for delay in (20, 60, 150):
             self.click(field)
-            self._do("key", "ctrl+a")
-            self.rest(0.2)
+            self._select_all()
             self._do("type", "--delay", str(delay), text)
             end = time.monotonic() + 8.0  # a letter a redraw, and a busy machine redraws slowly
             while dpg.get_value(field) != text and time.monotonic() < end:
@@ -85,6 +84,12 @@ class Hands:
             if dpg.get_value(field) == text:
                 return
         raise AssertionError(f"The field says {dpg.get_value(field)!r} in place of {text!r}.")
+
+    def _select_all(self) -> None:
+        """Ctrl+A as slowly as fingers: a field that is drawn seldom must see both keys down."""
+        for word, key in (("keydown", "ctrl"), ("keydown", "a"), ("keyup", "a"), ("keyup", "ctrl")):
+            self._do(word, key)
+            self.rest(0.12)
 
     def click(self, item: int | str) -> None:
         """Click in the middle of a widget."""
