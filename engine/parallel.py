@@ -172,6 +172,7 @@ class Ranks:
 
         with contextlib.suppress(RuntimeError):
             dist.destroy_process_group()
+        self._control = None  # the last reference: its threads end here, not as the interpreter is taken down
 
 
 def join(place: Place, *, nccl: bool = False) -> Ranks:
