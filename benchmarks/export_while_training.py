@@ -97,33 +97,15 @@ def export(bench: Bench, frames: int, size: tuple[int, int], folder: Path, cance
 
 def measure(scene: str, downscale: int, voxels: int, frames: int, size: tuple[int, int]) -> dict[str, Any]:
     """Return all measures."""
-    import dearpygui.dearpygui as dpg
-
     from app.gui import layout as lay
-    from app.gui import theme
-    from app.gui.application import App
+    from app.gui.window import opened
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NERFVIEWER_CONFIG"] = folder
-        worker = make_worker(folder, scene, downscale)
-        dpg.create_context()
-        dpg.configure_app(manual_callback_management=True)
         layout = lay.Layout()
-        dpg.create_viewport(
-            width=layout.width,
-            height=layout.height,
-            x_pos=0,
-            y_pos=0,
-            vsync=False,
-            clear_color=theme.BACKGROUND,
-        )
-        dpg.setup_dearpygui()
-        app = App(worker)
-        dpg.show_viewport()
-        dpg.render_dearpygui_frame()
-        app.open_surface()
-        bench = Bench(app, worker)
-        try:
+        place = {"width": layout.width, "height": layout.height, "x_pos": 0, "y_pos": 0}
+        with make_worker(folder, scene, downscale) as worker, opened(worker, place) as app:
+            bench = Bench(app, worker)
             grown = lambda: (s := worker.stats()) is not None and s.structure.voxels >= voxels  # noqa: E731
             bench.until(grown)
             bench.rate(3.0)
@@ -142,10 +124,6 @@ def measure(scene: str, downscale: int, voxels: int, frames: int, size: tuple[in
                 "whole": {key: whole[key] for key in ("written", "readable", "bytes")},
                 "cancelled": cut,
             }
-        finally:
-            app.close()
-            dpg.destroy_context()
-            worker.stop(60)
 
 
 def main() -> int:

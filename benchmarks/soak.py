@@ -212,10 +212,7 @@ class Person:
 
 def soak(minutes: float, scene: str) -> dict[str, Any]:
     """Use the window for so long; return what was counted."""
-    import dearpygui.dearpygui as dpg
-
-    from app.gui import theme
-    from app.gui.application import App
+    from app.gui.window import opened
     from engine.worker import Worker
 
     faults = Faults()
@@ -223,28 +220,16 @@ def soak(minutes: float, scene: str) -> dict[str, Any]:
         os.environ["NERFVIEWER_CONFIG"] = folder
         worker = Worker(runs_dir=Path(folder) / "runs", evaluate_every_s=20.0, evaluate_share=0.03)
         worker.start()
-        dpg.create_context()
-        dpg.configure_app(manual_callback_management=True)
-        dpg.create_viewport(
-            width=1280, height=720, x_pos=0, y_pos=0, vsync=False, clear_color=theme.BACKGROUND
-        )
-        dpg.setup_dearpygui()
-        app = App(worker)
-        dpg.show_viewport()
-        dpg.render_dearpygui_frame()
-        app.open_surface()
-        person, began = Person(app, Path(folder), scene, faults), time.monotonic()
         samples: list[tuple[float, int]] = []
         try:
-            while time.monotonic() - began < 60.0 * minutes:
-                rss = person.round()
-                samples.append((time.monotonic() - began, rss))
-                print(
-                    f"{samples[-1][0]:7.0f} s  {rss / 2**20:7.0f} MB  faults {len(faults.said)}", flush=True
-                )
+            with opened(worker, {"width": 1280, "height": 720, "x_pos": 0, "y_pos": 0}) as app:
+                person, began = Person(app, Path(folder), scene, faults), time.monotonic()
+                while time.monotonic() - began < 60.0 * minutes:
+                    rss = person.round()
+                    samples.append((time.monotonic() - began, rss))
+                    said = f"{samples[-1][0]:7.0f} s  {rss / 2**20:7.0f} MB  faults {len(faults.said)}"
+                    print(said, flush=True)
         finally:
-            app.close()
-            dpg.destroy_context()
             worker.stop(60)
     return report(samples, person, faults.said)
 

@@ -19,6 +19,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +43,9 @@ def start_display() -> subprocess.Popen[bytes]:
     return server
 
 
-def make_worker(folder: str, scene: str, downscale: int) -> Any:
-    """Return a worker that trains on a scene."""
+@contextmanager
+def make_worker(folder: str, scene: str, downscale: int) -> Iterator[Any]:
+    """Let a worker train on a scene while the block lasts."""
     from engine.messages import OpenScene
     from engine.worker import Worker
 
@@ -50,7 +53,10 @@ def make_worker(folder: str, scene: str, downscale: int) -> Any:
     worker.start()
     options = {"downscale": downscale} if downscale > 1 else {}
     worker.send(OpenScene(scene, options=options, start=True))
-    return worker
+    try:
+        yield worker
+    finally:
+        worker.stop(60)
 
 
 def step_of(worker: Any) -> int:
@@ -77,12 +83,8 @@ def time_between(worker: Any, first: int, last: int, pump: Any = None) -> float:
 
 def headless(scene: str, downscale: int) -> float:
     """Return the seconds between the two steps without a window."""
-    with tempfile.TemporaryDirectory() as folder:
-        worker = make_worker(folder, scene, downscale)
-        try:
-            return time_between(worker, FIRST, LAST)
-        finally:
-            worker.stop(60)
+    with tempfile.TemporaryDirectory() as folder, make_worker(folder, scene, downscale) as worker:
+        return time_between(worker, FIRST, LAST)
 
 
 class MoveWatch:
@@ -126,28 +128,18 @@ def orbit_with_mouse(seconds: float) -> None:
 
 def windowed(scene: str, downscale: int, present: str) -> dict[str, Any]:
     """Return the measures of a window: untouched first, then with the mouse."""
-    import dearpygui.dearpygui as dpg
-
     from app.gui import layout as lay
-    from app.gui import theme
-    from app.gui.application import App
+    from app.gui.window import opened
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NERFVIEWER_CONFIG"] = folder
-        worker = make_worker(folder, scene, downscale)
-        watch = MoveWatch(worker)
-        dpg.create_context()
-        dpg.configure_app(manual_callback_management=True)
         size = lay.Layout()
-        dpg.create_viewport(
-            width=size.width, height=size.height, x_pos=0, y_pos=0, vsync=False, clear_color=theme.BACKGROUND
-        )
-        dpg.setup_dearpygui()
-        app = App(worker, present=present)
-        dpg.show_viewport()
-        dpg.render_dearpygui_frame()
-        app.open_surface()
-        try:
+        place = {"width": size.width, "height": size.height, "x_pos": 0, "y_pos": 0}
+        with (
+            make_worker(folder, scene, downscale) as worker,
+            opened(worker, place, present=present) as app,
+        ):
+            watch = MoveWatch(worker)
             untouched_s = time_between(worker, FIRST, LAST, app.turn)
             idle_fps, idle = app.session.ui_fps, worker.stats()
             app.intervals.clear()
@@ -174,10 +166,6 @@ def windowed(scene: str, downscale: int, present: str) -> dict[str, Any]:
                 "viewport": [app.viewport.rect.width, app.viewport.rect.height],
                 "present": app.session.present,
             }
-        finally:
-            app.close()
-            dpg.destroy_context()
-            worker.stop(60)
 
 
 def main() -> int:

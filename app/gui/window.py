@@ -6,7 +6,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,24 +84,12 @@ def _run_window(
     ui_scale: float | None,
 ) -> int:
     present, interop = presenting
-    layout = lay.load(lay.layout_file())
-    dpg.create_context()
-    try:
-        dpg.configure_app(manual_callback_management=True, keyboard_navigation=True)
-        icon, area = str(icon_path()), free_area()
-        place = {"width": layout.width, "height": layout.height}
-        if area is not None:
-            sides = placed(layout.width, layout.height, area)
-            place = dict(zip(("x_pos", "y_pos", "width", "height"), sides, strict=True))
-        dpg.create_viewport(
-            title="nerfviewer", vsync=False, min_width=640, min_height=420, clear_color=theme.BACKGROUND, small_icon=icon,
-            large_icon=icon, **place,
-        )  # fmt: skip
-        dpg.setup_dearpygui()
-        app = App(worker, present=present, interop=interop, ui_scale=ui_scale)
-        dpg.show_viewport()
-        dpg.render_dearpygui_frame()
-        app.open_surface()
+    layout, area = lay.load(lay.layout_file()), free_area()
+    place = {"width": layout.width, "height": layout.height}
+    if area is not None:
+        sides = placed(layout.width, layout.height, area)
+        place = dict(zip(("x_pos", "y_pos", "width", "height"), sides, strict=True))
+    with opened(worker, place, present=present, interop=interop, ui_scale=ui_scale) as app:
         stop = _stop_on_signals(app)
         began = time.monotonic()
         try:
@@ -112,10 +101,34 @@ def _run_window(
                 _save_window(app, Path(screenshot))
         finally:
             stop()
+    return 1 if app.session.state is TrainState.FAILED else 0
+
+
+@contextmanager
+def opened(worker: Any, place: dict[str, int], **how: Any) -> Iterator[App]:
+    """Open the window, as everybody gets it, while the block lasts: whoever drives it calls `turn`.
+
+    `place` is its width, height, x_pos and y_pos in pixels, `how` goes to `App`. Raises SurfaceError without OpenGL.
+    """
+    icon = str(icon_path())
+    dpg.create_context()
+    try:
+        dpg.configure_app(manual_callback_management=True, keyboard_navigation=True)
+        dpg.create_viewport(
+            title="nerfviewer", vsync=False, min_width=640, min_height=420, clear_color=theme.BACKGROUND, small_icon=icon,
+            large_icon=icon, **place,
+        )  # fmt: skip
+        dpg.setup_dearpygui()
+        app = App(worker, **how)
+        dpg.show_viewport()
+        dpg.render_dearpygui_frame()
+        app.open_surface()
+        try:
+            yield app
+        finally:
             app.close()
     finally:
         dpg.destroy_context()
-    return 1 if app.session.state is TrainState.FAILED else 0
 
 
 def _stop_on_signals(app: App) -> Callable[[], None]:

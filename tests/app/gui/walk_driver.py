@@ -18,9 +18,9 @@ import dearpygui.dearpygui as dpg
 import numpy as np
 from hands import Hands
 
-from app.gui import theme
 from app.gui.application import App
 from app.gui.palette import Palette
+from app.gui.window import opened
 from engine.messages import JobEnded, TrainState
 from engine.worker import Worker
 
@@ -140,27 +140,17 @@ def main() -> None:
     out = Path(folder)
     worker = Worker(runs_dir=out / "runs", evaluate_every_s=None)
     worker.start()
-    dpg.create_context()
-    dpg.configure_app(manual_callback_management=True)
-    dpg.create_viewport(
-        width=int(width), height=int(height), x_pos=0, y_pos=0, vsync=False, clear_color=theme.BACKGROUND
-    )
-    dpg.setup_dearpygui()
-    app = App(worker, ui_scale=float(scale))
-    dpg.show_viewport()
-    dpg.render_dearpygui_frame()
-    app.open_surface()
-    walk = Walk(app, out)
+    place = {"width": int(width), "height": int(height), "x_pos": 0, "y_pos": 0}
     try:
-        walk.open(scene)
-        walk.train()
-        walk.prune()
-        walk.keys()
-        walk.play()
-        walk.export()
+        with opened(worker, place, ui_scale=float(scale)) as app:
+            walk = Walk(app, out)
+            walk.open(scene)
+            walk.train()
+            walk.prune()
+            walk.keys()
+            walk.play()
+            walk.export()
     finally:
-        app.close()
-        dpg.destroy_context()
         worker.stop(60)
     print(json.dumps(walk.seen))
 

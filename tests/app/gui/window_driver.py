@@ -26,10 +26,11 @@ import numpy as np
 
 from app.gl import context, device_frames
 from app.gl.context import GLError
-from app.gui import application, panels, surfaces, theme
+from app.gui import application, panels, surfaces
 from app.gui.application import App
 from app.gui.input import key_names
 from app.gui.start_desk import StartDesk
+from app.gui.window import opened
 from engine.cameras import Camera
 from engine.messages import (
     Beside,
@@ -424,15 +425,7 @@ def main() -> None:
     worker = fake_worker.FakeWorker()
     if scenario != "start_page":
         worker.send(OpenScene("x"))
-    dpg.create_context()
-    dpg.configure_app(manual_callback_management=True)
-    dpg.create_viewport(width=1100, height=700, x_pos=0, y_pos=0, vsync=False, clear_color=theme.BACKGROUND)
-    dpg.setup_dearpygui()
-    app = App(worker, present=present)
-    dpg.show_viewport()
-    dpg.render_dearpygui_frame()
-    app.open_surface()
-    try:
+    with opened(worker, {"width": 1100, "height": 700, "x_pos": 0, "y_pos": 0}, present=present) as app:
         result = {
             "corners": corners,
             "faults": faults,
@@ -444,9 +437,6 @@ def main() -> None:
             "camera_path": camera_path,
             "start_page": start_page,
         }.get(scenario, just_look)(app)
-    finally:
-        app.close()
-        dpg.destroy_context()
     print(json.dumps(result))
 
 
