@@ -12,11 +12,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from engine import files
+from engine import ffmpeg, files
 from engine.errors import UserError
 from engine.export.animation import animation_of
 from engine.export.partial_file import PartialFile
 from engine.export.quality import DEFAULT_QUALITY, QUALITIES
+from engine.ffmpeg import Encoder
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")
 ANIMATION_SUFFIXES = (".gif", ".webp")
@@ -49,14 +50,14 @@ class VideoFile(PartialFile):
     def __init__(self, path: Path, fps: float, quality: str = DEFAULT_QUALITY, threads: int = 1) -> None:
         super().__init__(path)
         self._fps, self._quality, self._threads = fps, QUALITIES[quality], threads
-        self._encoder: Any = None
+        self._encoder: Encoder | None = None
 
     def write(self, index: int, rgb: np.ndarray) -> None:
-        """Encode a picture; the first one starts the encoder."""
+        """Encode a picture; the first one starts the encoder, and all have its size."""
         if self._encoder is None:
-            self._encoder = self._open()
+            self._encoder = self._open(rgb.shape[1], rgb.shape[0])
         try:
-            self._encoder.append_data(rgb)
+            self._encoder.write(np.ascontiguousarray(rgb))
         except OSError as error:
             raise UserError(
                 f"The video encoder ended unexpectedly while it wrote {self.path}. "
@@ -64,46 +65,31 @@ class VideoFile(PartialFile):
             ) from error
         self.written += 1
 
-    def _open(self) -> Any:
-        import imageio.v2 as imageio  # takes a while, and only exports need it
-
+    def _open(self, width: int, height: int) -> Encoder:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        options = {"-crf": self._quality.crf, "-preset": self._quality.preset, "-threads": self._threads}
-        return imageio.get_writer(
-            self.partial,
-            format="FFMPEG",
-            fps=self._fps,
-            codec="libx264",
-            pixelformat="yuv420p",
-            macro_block_size=1,  # larger values make it rescale the picture; the sizes are even already
-            quality=None,
-            ffmpeg_log_level="error",
-            output_params=[
-                *(str(part) for option in options.items() for part in option),
-                "-movflags",
-                "+faststart",
-                *_COLOURS,
-            ],
-        )
+        chosen = {
+            "-vcodec": "libx264",
+            "-pix_fmt": "yuv420p",
+            "-crf": self._quality.crf,
+            "-preset": self._quality.preset,
+            "-threads": self._threads,
+            "-movflags": "+faststart",
+        }
+        output = [*(str(part) for option in chosen.items() for part in option), *_COLOURS]
+        return Encoder(self.partial, width, height, self._fps, output)
 
     def finish(self) -> None:
         """Close the file and give it its name."""
         self.refuse_nothing()
         encoder, self._encoder = self._encoder, None
-        encoder.close()
+        with contextlib.suppress(OSError):  # the check says what there is
+            encoder.close()
         self._check()
         self.publish()
 
     def _check(self) -> None:
         """Read the file's head: an encoder that ran out of disk space ends without saying so."""
-        import imageio_ffmpeg
-
-        try:
-            frames = imageio_ffmpeg.read_frames(self.partial)
-            seconds = next(frames)["duration"]
-            frames.close()
-        except (OSError, RuntimeError, StopIteration):
-            seconds = 0.0
+        seconds, _ = ffmpeg.head(self.partial)
         wanted = self.written / self._fps
         if abs(seconds - wanted) > 1.5 / self._fps + 0.02:  # heads round to hundredths of a second
             raise UserError(
@@ -114,13 +100,9 @@ class VideoFile(PartialFile):
     def discard(self) -> None:
         """End the encoder and delete the partial file."""
         encoder, self._encoder = self._encoder, None
-        try:
-            if encoder is not None:
-                encoder.close()
-        except (OSError, RuntimeError):
-            pass  # an encoder that died cannot say goodbye; the file goes in any case
-        finally:
-            self.partial.unlink(missing_ok=True)
+        if encoder is not None:
+            encoder.kill()
+        self.partial.unlink(missing_ok=True)
 
 
 class PngFolder:

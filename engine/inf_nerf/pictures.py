@@ -56,7 +56,7 @@ def video_writer(path: str | Path, fps: float) -> FrameWriter:
     Without imageio a video becomes a folder of PNG files of its name, and the log says so.
     """
     path = Path(path)
-    if path.suffix and importlib.util.find_spec("imageio") is None:
+    if path.suffix and importlib.util.find_spec("imageio_ffmpeg") is None:
         folder = path.with_suffix("")
         log.warning("%s becomes the folder %s: pip install 'imageio[ffmpeg]' for videos.", path, folder)
         return PngFolder(folder)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine import ffmpeg
 from engine.errors import SceneError
 
 SIDE_PX = 512  # frames are judged at this size: blur of a few pixels of an HD frame is still seen
@@ -95,19 +96,13 @@ def _small_frames(video: Path) -> Iterator[np.ndarray]:
 
 
 def _ffmpeg(video: Path, arguments: list[str]) -> subprocess.Popen[bytes]:
-    import imageio_ffmpeg
-
-    command = [
-        imageio_ffmpeg.get_ffmpeg_exe(),
-        "-v",
-        "error",
-        "-nostdin",
-        "-i",
-        str(video.resolve()),
-        *arguments,
-    ]
     # What ffmpeg has to say is little with "-v error", so the pipe cannot fill up before the end.
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return ffmpeg.start(
+        ["-v", "error", "-nostdin", "-i", str(video.resolve()), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def _ended(process: subprocess.Popen[bytes], video: Path) -> None:
@@ -123,12 +118,5 @@ def _ended(process: subprocess.Popen[bytes], video: Path) -> None:
 
 def _expected_frames(video: Path) -> int:
     """Return about how many frames a video has, 0 where its head does not say."""
-    import imageio_ffmpeg
-
-    try:
-        reader = imageio_ffmpeg.read_frames(str(video))
-        meta = next(reader)
-        reader.close()
-        return round(meta.get("duration", 0.0) * meta.get("fps", 0.0))
-    except (OSError, RuntimeError, StopIteration, ValueError, IndexError):
-        return 0
+    seconds, fps = ffmpeg.head(video)
+    return round(seconds * fps)

@@ -106,7 +106,9 @@ def test_videos_are_written_whole_and_without_imageio_become_folders(tmp_path, m
     assert len(frames) == 3 and frames[0].shape == (24, 32, 3)  # a last odd column is lost
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        pictures_module.importlib.util, "find_spec", lambda name: None if name == "imageio" else find(name)
+        pictures_module.importlib.util,
+        "find_spec",
+        lambda name: None if name == "imageio_ffmpeg" else find(name),
     )
     folder = draws.render_video(orbit([0, 0, 0], 3.0, 2), LENS, tmp_path / "b.mp4")
     assert folder == tmp_path / "b"
