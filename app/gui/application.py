@@ -312,6 +312,7 @@ class App:
                 f"Export written: {Path(event.detail).name}",
                 button="Open folder",
                 act=lambda: self.actions.do("export.open_folder", event.detail),
+                line=f"Export written: {event.detail}",
             )
         else:
             self.reports.tell(event.detail)

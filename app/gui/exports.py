@@ -16,6 +16,7 @@ from engine.export import resume
 from engine.messages import Command, Event, OrderJobs
 
 OVER = ("finished", "cancelled", "failed")
+KEPT_OVER = 12  # exports that are over and still listed
 
 
 class Exports:
@@ -51,6 +52,7 @@ class Exports:
         with self._lock:
             self._jobs[job.job_id] = job
         self._session.jobs.append(job.row)
+        self._forget_old()
         return job.path
 
     def cancel(self, job_id: str) -> None:
@@ -75,6 +77,12 @@ class Exports:
     def clear(self) -> None:
         """Forget the jobs that are over; their files stay."""
         self._session.jobs[:] = [row for row in self._session.jobs if row.state not in OVER]
+
+    def _forget_old(self) -> None:
+        """Keep the list short: of the exports that are over, the newest stay."""
+        over = [row.job_id for row in self._session.jobs if row.state in OVER]
+        old = set(over[:-KEPT_OVER])
+        self._session.jobs[:] = [row for row in self._session.jobs if row.job_id not in old]
 
     def stop_all(self, timeout_s: float = 3.0) -> None:
         """Cancel what still runs and wait a little, so that what is there is whole."""

@@ -187,8 +187,9 @@ class Input:
         command = commands.by_shortcut(chord(name, ctrl, shift))
         if ctrl:
             self._held.discard(code) if code in self._fly_codes else None
-        if command is not None:
-            self._run(command.id)
+        if command is None or (name == "Esc" and command.enabled_when(self._viewport.session) is not None):
+            return  # Escape with nothing to leave is no mistake that wants a word
+        self._run(command.id)
 
     def _new_turn(self) -> None:
         self._fresh.clear()

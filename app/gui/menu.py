@@ -132,19 +132,19 @@ class MenuBar:
             for item, (text, colour) in zip(self._status, texts):
                 dpg.configure_item(item, color=colour, show=bool(text))
                 dpg.set_value(item, text)
-        self._push_right(width)
+        self._push_right(width, [text for text, _ in texts])
 
-    def _push_right(self, width: int) -> None:
-        """Make the gap before the status so wide that the status ends at the window's edge, as it was drawn last."""
-        drawn = [item for item in self._status if dpg.is_item_shown(item)]
-        if not drawn:
+    def _push_right(self, width: int, texts: list[str]) -> None:
+        """Make the gap before the status so wide that the status ends at the window's edge."""
+        begin = dpg.get_item_state(self._gap).get("rect_min", (0, 0))[0]
+        if begin <= 0:  # not drawn yet
             return
-        state = dpg.get_item_state(drawn[-1])
-        end = state["rect_max"][0] if "rect_max" in state else 0
-        missing = width - self._look.sizes.px(14) - end
-        if end > 0 and abs(missing) > 1:
-            self._gap_width = max(1, self._gap_width + int(missing))
-            dpg.configure_item(self._gap, width=self._gap_width)
+        px, fonts = self._look.sizes.px, (self._look.bold or 0, 0, 0, 0, 0, 0)
+        sizes = [dpg.get_text_size(text, font=font) or (0, 0) for text, font in zip(texts, fonts) if text]
+        gap = max(1, int(width - px(14) - begin - sum(size[0] + px(theme.SPACING_PX) for size in sizes)))
+        if gap != self._gap_width:
+            self._gap_width = gap
+            dpg.configure_item(self._gap, width=gap)
 
 
 def _methods(session: Session) -> str:

@@ -63,10 +63,14 @@ class Reports:
         button: str = "",
         act: Callable[[], None] | None = None,
         key: str = "",
+        line: str = "",
     ) -> None:
-        """Show a message over the viewport, with a button for what one may do about it, and keep it in the log panel."""
+        """Show a message over the viewport, with a button for what one may do about it, and keep it in the log panel.
+
+        `line` is what the log keeps where that is longer.
+        """
         self.notices.add(text, kind, button, act, key)
-        self.emit(Told(kind, text))
+        self.emit(Told(kind, line or text))
         self._wake()
 
     def current_note(self) -> str:

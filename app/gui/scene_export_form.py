@@ -10,6 +10,7 @@ from typing import Any
 import dearpygui.dearpygui as dpg
 
 from app.gui import formats, theme
+from app.gui.edit_handlers import EditHandlers
 from engine.export.formats import Format
 from engine.export.options import ExportOptions
 from engine.messages import SceneExported
@@ -36,6 +37,7 @@ class OptionsForm:
         self._changed = changed
         self.values: dict[str, Any] = {}
         self.items: dict[str, int | str] = {}  # of the format that is shown
+        self._handlers = EditHandlers()
 
     def show(self, parent: int | str, chosen: Format) -> None:
         """Show the options of a format under `parent`, in place of what is there."""
@@ -64,9 +66,7 @@ class OptionsForm:
                 default_value=value, min_value=info.minimum, max_value=info.maximum, min_clamped=True,
                 max_clamped=True, step=0, width=-1, **more,
             )  # fmt: skip
-            with dpg.item_handler_registry() as registry:
-                dpg.add_item_deactivated_after_edit_handler(callback=lambda: self.take(info.name))
-            dpg.bind_item_handler_registry(item, registry)
+            self._handlers.add(item, lambda _: self.take(info.name))
         self.items[info.name] = item
         return item
 

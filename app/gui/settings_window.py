@@ -13,6 +13,7 @@ import dearpygui.dearpygui as dpg
 
 from app import settings
 from app.gui import theme
+from app.gui.edit_handlers import EditHandlers
 from app.gui.settings_keys import KeysPage
 from app.settings import Settings
 from engine.errors import OptionError
@@ -36,7 +37,7 @@ class SettingsWindow:
         self._infos: dict[str, OptionInfo] = {info.name: info for info in describe(Settings)}
         self._controls: dict[str, int | str] = {}
         self._tabs: dict[str, int | str] = {}
-        self._handlers: list[int | str] = []  # they do not go with the window
+        self._handlers = EditHandlers()
         self._shown: Settings | None = None
         self._page, self._made_for = "appearance", 0.0  # what is shown, the scale it was made for
         self._keys = KeysPage(parts, lambda: self.shown)
@@ -171,12 +172,7 @@ class SettingsWindow:
                 width=-1, min_value=info.type(info.minimum), max_value=info.type(info.maximum), format=form, clamped=True,
                 **common,
             )  # fmt: skip
-        with dpg.item_handler_registry() as registry:
-            dpg.add_item_deactivated_after_edit_handler(
-                callback=lambda: self._set(info.name, dpg.get_value(item))
-            )
-        dpg.bind_item_handler_registry(item, registry)
-        self._handlers.append(registry)
+        self._handlers.add(item, lambda value: self._set(info.name, value))
         return item
 
     # --- what a person does -----------------------------------------------------------------------------------
@@ -213,9 +209,7 @@ class SettingsWindow:
         self._keys.stop()
         if self._window is not None and dpg.does_item_exist(self._window):
             dpg.delete_item(self._window)
-        for registry in self._handlers:
-            dpg.delete_item(registry)
-        self._handlers.clear()
+        self._handlers.sweep()
         self._window = None
 
 

@@ -42,7 +42,7 @@ POINTED_AT = NOW["POINTED_AT"]  # in the scene, under the mouse
 CLEAR = (0, 0, 0, 0)
 PLOT_COLOURS: tuple[Colour, ...] = (ACCENT, *(NOW[f"PLOT_{n}"] for n in range(1, 8)))
 
-FONT_PX = 15
+FONT_PX, SPACING_PX = 15, 8
 TIP_WRAP = 330
 _FALLBACK_FONTS = {
     "Regular": ("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "C:/Windows/Fonts/segoeui.ttf"),
@@ -225,7 +225,7 @@ def _styles(sizes: Sizes) -> None:
     for target, x, y in (
         (dpg.mvStyleVar_WindowPadding, px(12), px(10)),
         (dpg.mvStyleVar_FramePadding, px(8), px(4)),
-        (dpg.mvStyleVar_ItemSpacing, px(8), px(6)),
+        (dpg.mvStyleVar_ItemSpacing, px(SPACING_PX), px(6)),
         (dpg.mvStyleVar_ItemInnerSpacing, px(7), px(5)),
         (dpg.mvStyleVar_CellPadding, px(5), px(2)),
         (dpg.mvStyleVar_WindowTitleAlign, 0.0, 0.5),

@@ -9,6 +9,7 @@ from typing import Any
 import dearpygui.dearpygui as dpg
 
 from app.gui.path_tool import pressed_modifiers
+from app.gui.time_scale import MARGIN
 from app.gui.timeline_mouse import REACH_PX, TimelineMouse
 from app.gui.timeline_strip import TimelineStrip
 from app.session import Session
@@ -47,7 +48,7 @@ class TimelineView:
         """Whether a path that has become another one still ends where it can be seen, or nobody asked for more."""
         before, scale = self._fitted, self.strip.scale
         same_end = before is path or (before is not None and before.end_s == path.end_s)
-        return same_end or scale.x(path.end_s) <= scale.width
+        return same_end or scale.x(path.end_s) <= scale.width * (1.0 - 0.5 * MARGIN)
 
     # --- the mouse --------------------------------------------------------------------------------------------
 

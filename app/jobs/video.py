@@ -90,7 +90,7 @@ class ExportJob:
             ended = JobEnded(self.job_id, "failed", self._sentence(error))
             self._clean_up()
         row = self.row
-        row.path = str(self.path)
+        row.path, row.picture = str(self.path), None
         row.state, row.detail, row.done, row.eta_s, row.bytes = (
             ended.outcome,
             ended.detail,

@@ -12,6 +12,7 @@ import dearpygui.dearpygui as dpg
 
 from app import commands
 from app.gui import theme
+from app.gui.edit_handlers import EditHandlers
 from app.gui.panel import PanelContext
 from app.session import Session
 from engine.messages import Event
@@ -38,6 +39,7 @@ class BasePanel(ABC):
     def __init__(self) -> None:
         self.context: PanelContext
         self._shown: dict[tuple[str, str], Any] = {}  # (widget, property) -> what was set last
+        self._edit_handlers = EditHandlers()
 
     def build(self, parent: int | str, context: PanelContext) -> None:
         """Create the widgets under `parent`. Called once."""
@@ -166,10 +168,7 @@ class BasePanel(ABC):
 
     def edited(self, name: str, callback: Callable[[Any], None]) -> None:
         """Call back with the widget's value once the person has finished changing it."""
-        tag = self.tag(name)
-        with dpg.item_handler_registry() as registry:
-            dpg.add_item_deactivated_after_edit_handler(callback=lambda: callback(dpg.get_value(tag)))
-        dpg.bind_item_handler_registry(tag, registry)
+        self._edit_handlers.add(self.tag(name), callback)
 
     def forget(self, name: str) -> None:
         """Set the widget anew at the next refresh, whatever was shown: a value that was typed in was refused."""

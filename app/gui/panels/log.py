@@ -44,7 +44,7 @@ class LogPanel(BasePanel):
             dpg.add_group(tag=self.tag("lines"))
 
     def on_event(self, event: Event) -> None:
-        """Take down log lines, errors and what became of exports."""
+        """Take down log lines, errors, and exports that failed."""
         if isinstance(event, Logged):
             self._add(event.level, event.text)
         elif isinstance(event, Failed):
@@ -53,10 +53,8 @@ class LogPanel(BasePanel):
             self._add(
                 "info", f"{event.state.value}. {event.reason}" if event.reason else f"{event.state.value}."
             )
-        elif isinstance(event, JobEnded):
-            level = "error" if event.outcome == "failed" else "info"
-            cancelled = event.outcome == "cancelled"  # the detail is a sentence that says so
-            self._add(level, event.detail if cancelled else f"export {event.outcome}: {event.detail}")
+        elif isinstance(event, JobEnded) and event.outcome == "failed":  # other ends come as notices
+            self._add("error", f"export failed: {event.detail}")
 
     def refresh(self, session: Session) -> None:
         """Draw the lines if some were added."""

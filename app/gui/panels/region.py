@@ -50,7 +50,7 @@ class RegionPanel(BasePanel):
                 self.edited(name, lambda values, name=name: self._set(name, values))
             with self.field("Angle", "angle", "Turn about the scene's up, in degrees."):
                 dpg.add_slider_float(
-                    tag=self.tag("angle"), min_value=-180.0, max_value=180.0, format="%.1f deg", width=-1,
+                    tag=self.tag("angle"), min_value=-180.0, max_value=180.0, format="%.1f°", width=-1,
                     clamped=True, callback=lambda: self._turn(dpg.get_value(self.tag("angle"))),
                 )  # fmt: skip
             self.edited("angle", lambda value: self.context.do("inspect.seal", None))

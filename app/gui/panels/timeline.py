@@ -67,9 +67,9 @@ class TimelinePanel(BasePanel):
             [LABEL_OF[name] for name in LABELS], default_value=PRESETS, tag=self.tag("preset"), width=px(104),
             callback=self._choose_preset,
         )  # fmt: skip
-        tips = "\n".join(f"{LABEL_OF[name]}: {text}" for name, text in LABELS.items())
         self.explain(
-            "preset", f"Begin with a ready-made path; its size is that of the Export panel.\n\n{tips}"
+            "preset",
+            "Begin with a ready-made path; its size is that of the Export panel. The Path menu says what each does.",
         )
         self.button("path_record", "Record", px(64))
         for command_id, label in (

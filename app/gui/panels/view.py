@@ -38,7 +38,7 @@ OVERLAYS = (
 LEVELS_PER_ROW = 5
 # Field of ViewSettings -> (label, lowest, highest, format, help).
 SLIDERS = {
-    "fov_y_deg": ("Field of view", 10.0, 120.0, "%.0f deg", "Vertical angle of the view."),
+    "fov_y_deg": ("Field of view", 10.0, 120.0, "%.0f°", "Vertical angle of the view."),
     "fly_speed": ("Fly speed", 0.02, 5.0, "%.2f /s", "Scene cubes per second; hold Shift to go faster."),
     "max_scale": ("Resolution", 0.25, 1.0, "%.2f x", "Largest size of a still picture, per screen pixel."),
     "utilisation": (

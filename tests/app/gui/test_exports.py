@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from app.gui.exports import Exports
+from app.gui.exports import KEPT_OVER, Exports
 from app.jobs import estimate, timelapse
 from app.jobs.orders import order_of
 from app.session import ExportSettings, Session
@@ -85,6 +85,16 @@ def test_what_is_over_can_be_forgotten(exports: Exports) -> None:
     exports.rows()[0].state = "failed"
     exports.clear()
     assert _waiting(exports) == ["orbit"]
+
+
+def test_the_list_keeps_what_is_under_way_and_the_newest_of_what_is_over(exports: Exports) -> None:
+    for n in range(KEPT_OVER + 3):
+        exports.start(ExportSettings(kind="spiral"))
+        exports.rows()[-1].state = "finished" if n else "rendering"
+    rows = list(exports.rows())
+    assert [row.state for row in rows] == ["rendering", *["finished"] * (KEPT_OVER + 1)]
+    exports.start(ExportSettings(kind="spiral"))
+    assert [row.path for row in exports.rows()[1:-1]] == [row.path for row in rows[2:]]
 
 
 def test_a_path_is_exported_at_its_own_pace(exports: Exports) -> None:

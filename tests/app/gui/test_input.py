@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
+from types import SimpleNamespace
+
 import dearpygui.dearpygui as dpg
 import pytest
 
 from app import commands
 from app.gui import input as inputs
 from app.gui.input import FLY_KEYS, chord, key_names
+from app.session import Session
 
 
 def test_a_chord_is_spelt_as_in_the_registry():
@@ -41,7 +44,8 @@ class Keyboard:
         self.down: set[int] = set()
         monkeypatch.setattr(inputs.dpg, "is_key_down", lambda code: code in self.down)
         monkeypatch.setattr(inputs, "typing", lambda: False)
-        self.listening = inputs.Input(None, self.ran.append, lambda: False)
+        viewport = SimpleNamespace(session=Session())
+        self.listening = inputs.Input(viewport, self.ran.append, lambda: False)
 
 
 @pytest.fixture
@@ -71,3 +75,12 @@ def test_a_modifier_that_went_up_a_turn_ago_does_not_count(keyboard):
     keyboard.listening._new_turn()
     keyboard.listening._key(CODES["T"])
     assert keyboard.ran == ["toggle_training"]
+
+
+def test_escape_with_nothing_to_leave_is_not_answered(keyboard):
+    keyboard.listening._key(CODES["Esc"])
+    assert keyboard.ran == []
+    keyboard.listening._viewport.session.inspect.picking = True
+    keyboard.listening._held.clear()
+    keyboard.listening._key(CODES["Esc"])
+    assert keyboard.ran == ["put_away"]

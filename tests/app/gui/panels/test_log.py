@@ -28,18 +28,18 @@ def test_the_filter_shows_a_level_and_all_above(bench):
         assert len(dpg.get_item_children(bench.tag("lines"), 1)) == expected
 
 
-def test_errors_states_and_exports_are_taken_down(bench):
+def test_errors_states_and_failed_exports_are_taken_down_and_other_ends_are_left_to_the_notices(bench):
     bench.build(LogPanel()).event(
         Failed("The export could not start", ("disk full", "OSError")),
         StateChanged(TrainState.PAUSED, "As asked."),
         JobEnded("a", "finished", "spiral.mp4"),
         JobEnded("b", "cancelled", "Export of orbit.mp4 was cancelled."),
+        JobEnded("c", "failed", "Cannot write zoom.mp4."),
     )
     assert list(bench.panel.lines) == [
         ("error", "The export could not start: disk full: OSError"),
         ("info", "paused. As asked."),
-        ("info", "export finished: spiral.mp4"),
-        ("info", "Export of orbit.mp4 was cancelled."),
+        ("error", "export failed: Cannot write zoom.mp4."),
     ]
 
 
