@@ -61,7 +61,7 @@ def test_an_encoder_that_is_gone_is_said_in_a_sentence_and_leaves_nothing(tmp_pa
     writer.write(0, np.zeros((32, 48, 3), np.uint8))
     writer._encoder._process.kill()
     writer._encoder._process.wait()
-    with pytest.raises(UserError, match="ended unexpectedly while it wrote .*a.mp4"):
+    with pytest.raises(UserError, match=r"ended unexpectedly while it wrote .*a\.mp4"):
         for i in range(1, 400):  # more than a pipe holds
             writer.write(i, np.zeros((32, 48, 3), np.uint8))
     writer.discard()
