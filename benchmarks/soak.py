@@ -4,7 +4,8 @@
     python benchmarks/soak.py [--minutes 30] [--json FILE] [--scene demo]
 
 Counts everything that went wrong (exceptions in any thread, failures that the worker or the window told, errors in the log),
-and compares the memory at the same point of each round: the largest after the first five minutes with that at five minutes.
+and compares the memory at the same point of each round: the largest after the first five minutes with the largest until
+then. Three sizes of the window take turns, so the memory goes up and down by their pictures.
 Needs Xvfb.
 """
 
@@ -58,6 +59,7 @@ class Person:
         self.rounds = 0
         self.ended: list[str] = []
         self.deeds: dict[str, int] = {}
+        self.widgets: list[int] = []
         on_event = app._on_event
         app._on_event = lambda event: (self._hear(event), on_event(event))
 
@@ -191,6 +193,8 @@ class Person:
 
     def round(self) -> int:
         """Do everything once; return the memory afterwards, in bytes, on the freshly opened scene."""
+        import dearpygui.dearpygui as dpg
+
         self.open()
         self.train(6.0)
         self.structure()
@@ -206,6 +210,7 @@ class Person:
         self.fly(1.0)
         self.open()
         self.rounds += 1
+        self.widgets.append(len(dpg.get_all_items()))
         gc.collect()
         return psutil.Process().memory_info().rss
 
@@ -244,6 +249,7 @@ def report(samples: list[tuple[float, int]], person: Person, faults: list[str]) 
         "faults": faults,
         "exports": {outcome: person.ended.count(outcome) for outcome in sorted(set(person.ended))},
         "commands": person.deeds,
+        "widgets": person.widgets,
         "memory_mb": [round(rss / 2**20) for _, rss in samples],
         "growth": round(max(late) / max(early) - 1.0, 4),
     }

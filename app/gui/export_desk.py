@@ -14,6 +14,7 @@ from app.gui.surfaces import SurfaceError
 from app.jobs import estimate, timelapse
 from app.jobs.orders import scene_name
 from app.jobs.still import Still, full_size, save_png
+from app.session import ExportSettings
 from app.view.view_record import ViewRecord, view_from_screenshot
 from engine.cameras import Camera
 from engine.errors import UserError
@@ -36,6 +37,7 @@ class ExportDesk:
         self._place: tuple[str, bytes] | None = None  # the scene, and its units
         self._estimated_s = -1e9
         self._shown: tuple[Any, ...] = ()
+        self._had_path = False
 
     def actions(self) -> dict[str, Callable[[Any], None]]:
         """Return what it can do."""
@@ -72,6 +74,7 @@ class ExportDesk:
         if now - self._estimated_s >= ESTIMATE_S:
             self._estimated_s = now
             self._estimate()
+        self._follow_path()
         shown = tuple((row.job_id, row.state, row.serial) for row in self.session.jobs)
         changed, self._shown = shown != self._shown, shown
         return changed
@@ -93,6 +96,14 @@ class ExportDesk:
             )
         except Exception as error:
             reports.failed("The export did not start", error)
+
+    def _follow_path(self) -> None:
+        """Who begins a camera path wants to export that, until a person chooses something else."""
+        had, self._had_path = self._had_path, self.session.path is not None
+        if self._had_path and not had:
+            self.session.export.kind = "path"
+        elif had and not self._had_path and self.session.export.kind == "path":
+            self.session.export.kind = ExportSettings().kind
 
     def _preset(self, kind: str) -> None:
         self.session.export.kind = kind

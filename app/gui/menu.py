@@ -33,6 +33,7 @@ class MenuBar:
         self._last: object = None
         self._gap_width = 1
         self._gap: int | str = 0
+        self._last_menu: int | str = 0
         self.bar: int | str = 0
         self.window: int | str = 0
         self._placed: tuple[bool, int, int] | None = None
@@ -48,7 +49,7 @@ class MenuBar:
         with dpg.menu_bar(parent=self.window) as self.bar:
             for menu in commands.MENUS:
                 groups: dict[str, int | str] = {}
-                with dpg.menu(label=menu):
+                with dpg.menu(label=menu) as self._last_menu:
                     for command in commands.COMMANDS:
                         if command.menu == menu:
                             if command.group and command.group not in groups:
@@ -136,12 +137,15 @@ class MenuBar:
 
     def _push_right(self, width: int, texts: list[str]) -> None:
         """Make the gap before the status so wide that the status ends at the window's edge."""
-        begin = dpg.get_item_state(self._gap).get("rect_min", (0, 0))[0]
-        if begin <= 0:  # not drawn yet
+        menu, label = self._last_menu, commands.MENUS[-1]
+        left = dpg.get_item_state(menu)["pos"][0]
+        if left <= 0:  # not drawn yet
             return
         px, fonts = self._look.sizes.px, (self._look.bold or 0, 0, 0, 0, 0, 0)
+        space, (label_width, _) = px(theme.SPACING_PX), dpg.get_text_size(label) or (0, 0)
         sizes = [dpg.get_text_size(text, font=font) or (0, 0) for text, font in zip(texts, fonts) if text]
-        gap = max(1, int(width - px(14) - begin - sum(size[0] + px(theme.SPACING_PX) for size in sizes)))
+        begin = left + label_width + 2 * space  # a menu has half a space more on either side
+        gap = max(1, int(width - px(14) - begin - sum(size[0] + space for size in sizes)))
         if gap != self._gap_width:
             self._gap_width = gap
             dpg.configure_item(self._gap, width=gap)

@@ -100,6 +100,24 @@ def test_a_screenshot_leads_back_to_its_view(window: Window, tmp_path: Path) -> 
     assert (camera.fx, camera.cy) == pytest.approx((wanted.fx, wanted.cy))
 
 
+def test_who_begins_a_camera_path_exports_that_until_something_else_is_chosen(window: Window) -> None:
+    export = window.session.export
+    window.desk.update(0.0)
+    assert export.kind == "spiral"
+    window.session.path = SimpleNamespace(duration_s=2.0)
+    window.desk.update(0.0)
+    assert export.kind == "path"
+    export.kind = "orbit"
+    window.desk.update(0.0)
+    window.session.path = None
+    window.desk.update(0.0)
+    assert export.kind == "orbit"
+    for path, kind in ((SimpleNamespace(duration_s=2.0), "path"), (None, "spiral")):
+        window.session.path = path
+        window.desk.update(0.0)
+        assert export.kind == kind
+
+
 def test_a_screenshot_of_another_scene_is_not_jumped_to(window: Window, tmp_path: Path) -> None:
     window.do("export.screenshot")
     window.session.scene = replace(window.session.scene, path="city")

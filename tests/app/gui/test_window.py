@@ -52,6 +52,7 @@ def test_a_texture_that_cannot_be_found_falls_back_to_copies(environment):
     seen = drive(environment, "auto", "lost_texture")
     assert seen["present"] == "copy"
     np.testing.assert_allclose(seen["corners"], CORNERS, atol=70)  # the lines of the overlays are on
+    assert seen["window_ends"] - seen["status_ends"] == pytest.approx(14, abs=2), "the menu bar's right end"
 
 
 def test_without_opengl_of_our_own_pictures_are_shown_all_the_same(environment):

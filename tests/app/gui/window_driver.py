@@ -399,7 +399,9 @@ def just_look(app: App) -> dict[str, Any]:
     """Show the quadrants, perhaps with lines over them."""
     turn_for(app, 0.6)
     turn_until(app, lambda: bool(np.abs(np.array(shown_corners(app)) - CORNERS).max() <= 70))
-    return {"present": app.session.present, "corners": shown_corners(app)}
+    drawn = [dpg.get_item_state(item) for item in app.menu._status if dpg.is_item_shown(item)]
+    ends = {"window_ends": app.size()[0], "status_ends": max(state["rect_max"][0] for state in drawn)}
+    return {"present": app.session.present, "corners": shown_corners(app), **ends}
 
 
 def main() -> None:
