@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from engine.errors import CheckpointError
@@ -22,7 +23,7 @@ _PATIENCE_S = 2.0  # Windows: what a virus scanner or an indexer may take to loo
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a name to write to; when the block ends well, that file takes the place of `path`, else it is deleted."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}{TEMPORARY}")
     try:
         yield temporary
         _sync(temporary)
@@ -43,6 +44,15 @@ def saved_file(path: Path) -> Iterator[Path]:
         raise CheckpointError(
             f"Cannot write {path}: {error.strerror or error}. Free some space or choose another folder."
         ) from error
+
+
+def free_path(path: Path, taken: Collection[Path] = ()) -> Path:
+    """Return a path that nothing has and that is not in `taken` (absolute): this one, or `name-2`, `name-3` and so on."""
+    free, n = path, 1
+    while free.exists() or free.absolute() in taken:
+        n += 1
+        free = path.with_name(f"{path.stem}-{n}{path.suffix}")
+    return free
 
 
 def replace(source: Path, target: Path) -> None:

@@ -38,7 +38,6 @@ from app.gui.panels import PANELS
 from app.gui.photos import PhotoCache
 from app.gui.preferences import Preferences
 from app.gui.reports import Reports
-from app.gui.start_desk import place_of
 from app.gui.statusbar import StatusBar
 from app.gui.surfaces import CopySurface, SurfaceError, open_surface
 from app.gui.toasts import Toasts
@@ -300,7 +299,7 @@ class App:
             self._capture = capture
             self.actions.send(messages.SurveyCapture())
             self.columns.fold("capture", False)
-        self.columns.layout = self.columns.layout.with_recent(place_of(scene))
+        self.columns.layout = self.columns.layout.with_recent(scene.path)
         self._show_recent()
         dpg.set_viewport_title(f"{scene.name} – nerfviewer")
 

@@ -13,6 +13,7 @@ from app.jobs.video import ExportJob, start_export
 from app.session import ExportSettings, JobRow, Session
 from engine.errors import UserError
 from engine.export import resume
+from engine.files import free_path
 from engine.messages import Command, Event, OrderJobs
 
 OVER = ("finished", "cancelled", "failed")
@@ -99,13 +100,8 @@ class Exports:
 
     def free_name(self, stem: str, suffix: str, others: Collection[Path] = ()) -> Path:
         """Return a file or folder in the run folder that nobody has; `others` are taken as well."""
-        folder = self._session.output_folder()
-        path, n = folder / f"{stem}{suffix}", 1
         taken = self._under_way() | {other.absolute() for other in others}
-        while path.exists() or path.absolute() in taken:
-            n += 1
-            path = folder / f"{stem}-{n}{suffix}"
-        return path
+        return free_path(self._session.output_folder() / f"{stem}{suffix}", taken)
 
     def _under_way(self) -> set[Path]:
         """Return the places of the exports that still run; forget those that ended."""

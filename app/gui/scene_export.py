@@ -15,11 +15,11 @@ from app.gui.scene_export_form import (
     LABEL_SHARE,
     OptionsForm,
     bar_theme,
-    free_path,
     outcome_text,
     row_theme,
 )
 from engine.export.formats import FORMATS, Format, find
+from engine.files import free_path
 from engine.messages import FormatEstimate, SceneExported, SceneExportProgress
 
 WIDTH = 600

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import dearpygui.dearpygui as dpg
@@ -83,15 +82,6 @@ def outcome_text(event: SceneExported) -> tuple[str, theme.Colour]:
     if event.outcome == "cancelled":
         return "The export was cancelled; nothing was written.", theme.MUTED
     return event.detail, theme.BAD
-
-
-def free_path(path: Path) -> Path:
-    """Return the path, or one beside it with a number that nothing has."""
-    free, n = path, 1
-    while free.exists():
-        n += 1
-        free = path.with_stem(f"{path.stem}-{n}")
-    return free
 
 
 def row_theme() -> int | str:

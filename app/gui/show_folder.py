@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from engine.errors import UserError
@@ -20,12 +21,13 @@ def show_folder(folder: Path) -> None:
             os.startfile(folder)
         else:
             program = "open" if sys.platform == "darwin" else "xdg-open"
-            subprocess.Popen(
+            process = subprocess.Popen(
                 [program, str(folder)],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
+            threading.Thread(target=process.wait, name="file manager", daemon=True).start()  # no zombie stays
     except OSError as error:
         raise UserError(
             f"No file manager could be started ({error.strerror}); the folder is {folder}."

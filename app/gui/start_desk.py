@@ -14,7 +14,6 @@ from app.gui.recent_cards import RecentCards
 from app.gui.thumbnails import Thumbnails
 from app.gui.welcome import Welcome
 from app.recent import RecentList
-from engine.datasets.recognise import BUILT_IN
 from engine.messages import CheckpointSaved, Evaluated, Event, SceneOpened, StateChanged, TrainState
 
 if TYPE_CHECKING:
@@ -71,20 +70,20 @@ class StartDesk:
             return
         found = self._session.evaluated
         self.recent.note(
-            place_of(scene), run=str(Path(scene.run_folder).absolute()), method=scene.method, step=stats.step,
+            scene.path, run=str(Path(scene.run_folder).absolute()), method=scene.method, step=stats.step,
             psnr=None if found is None else round(found.psnr, 2),
         )  # fmt: skip
         if frame is not None and frame.step > 0 and frame.request.mode == "colour" and frame.heat_of is None:
-            self._thumbnails.save(place_of(scene), frame.on_host().rgba, wait)
+            self._thumbnails.save(scene.path, frame.on_host().rgba, wait)
 
     def _opened(self, scene: SceneOpened) -> None:
-        place = place_of(scene)
+        place = scene.path
         self.recent.note(place, name=scene.name, opened_at=time.time())
         self._photo_due = "" if self._thumbnails.has(place) or not scene.views else place
 
     def _keep_photo(self) -> None:
         """Keep the first photo, once it is decoded."""
-        if self._session.scene is None or place_of(self._session.scene) != self._photo_due:
+        if self._session.scene is None or self._session.scene.path != self._photo_due:
             self._photo_due = ""
             return
         photo = self._parts.viewport.photos.get(0)
@@ -105,11 +104,6 @@ class StartDesk:
         self._thumbnails.forget(path)
         self.welcome.set_recent(self.recent.of(columns.layout.recent))
         self._parts.wake()
-
-
-def place_of(scene: SceneOpened) -> str:
-    """Return what opens a scene again: its path, or the name of one that is made here."""
-    return scene.path if scene.path in BUILT_IN or Path(scene.path).exists() else "demo"
 
 
 def _whole(places: Places) -> Rect:
