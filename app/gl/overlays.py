@@ -145,10 +145,12 @@ class OverlayPass:
         depth: moderngl.Texture,
         names: list[str],
         left: int = 0,
+        scale: float = 1.0,
     ) -> None:
         """Draw layers, in this order, over the target's top left `width x height` pixels, seen by `camera`.
 
-        Pixels left of column `left` stay as they are: the photo is there.
+        Pixels left of column `left` stay as they are: the photo is there. Lines and points are `scale` times as wide as they
+        were set, but for the edges of boxes.
         """
         layers = [self._layers[name] for name in names if name in self._layers]
         if not layers:
@@ -169,10 +171,10 @@ class OverlayPass:
             program["u_hidden"] = layer.hidden
             program["u_opacity"] = layer.opacity
             if program is self._lines:
-                program["u_width_px"] = layer.width_px
+                program["u_width_px"] = scale * layer.width_px
                 layer.array.render(moderngl.TRIANGLE_STRIP, vertices=4, instances=layer.instances)
             elif program is self._points:
-                program["u_width_px"] = layer.width_px
+                program["u_width_px"] = scale * layer.width_px
                 program["u_shrinks"] = float(layer.shrinks)
                 layer.array.render(moderngl.POINTS, vertices=layer.instances)
             else:

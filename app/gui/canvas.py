@@ -257,7 +257,9 @@ class Canvas:
             shown = self.frame.request.camera
             left = round(split * width) if mode == "split" and not self.blinking else 0
             names = self._layers.names()
-            self._overlays.draw(target, width, height, shown, self._picture.depth, names, left)
+            self._overlays.draw(
+                target, width, height, shown, self._picture.depth, names, left, theme.SIZES.scale
+            )
 
     def _show_image(self, surface: Surface) -> None:
         corner, uv = list(self._image_size), list(surface.uv_max)

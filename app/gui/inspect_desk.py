@@ -167,7 +167,7 @@ class InspectDesk:
         inspect.picked = None
 
     def _reach_px(self) -> float:
-        return GRAB_PX * self._parts.viewport.pixel_scale
+        return self._parts.viewport.reach(GRAB_PX)
 
     # --- the slice ----------------------------------------------------------------------------------------
 

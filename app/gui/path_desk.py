@@ -51,6 +51,7 @@ class PathDesk:
             self._look_through,
             self._looks_along,
             lambda: viewport.layers.frustum_size,
+            reach=viewport.reach,
         )
         self._bars = FrameBars(viewport)
         self._scene: SceneOpened | None = None

@@ -35,7 +35,8 @@ def pressed_modifiers() -> tuple[bool, bool]:
 
 
 class PathTool:
-    """A `Tool` and a `LayerSource`. `hidden` says that the path is not to be seen now, `size` how deep frusta are."""
+    """A `Tool` and a `LayerSource`. `hidden` says that the path is not to be seen now, `size` how deep frusta are, `reach` how
+    far from a handle the mouse still means it, in pixels of the camera."""
 
     def __init__(
         self,
@@ -46,9 +47,10 @@ class PathTool:
         size: Callable[[], float],
         modifiers: Callable[[], tuple[bool, bool]] = pressed_modifiers,
         clock: Callable[[], float] = time.monotonic,
+        reach: Callable[[float], float] = lambda length: length,
     ) -> None:
         self._session, self._editor = session, editor
-        self._look_through, self._hidden, self._size = look_through, hidden, size
+        self._look_through, self._hidden, self._size, self._reach = look_through, hidden, size, reach
         self._modifiers, self._clock = modifiers, clock
         self._hovered: int | None = None
         self._handle: str | None = None
@@ -71,9 +73,11 @@ class PathTool:
             return False
         gizmo = self._gizmo(camera.position)
         if gizmo is not None:
-            self._handle = pick_handle(gizmo, camera, x, y, GRAB_PX)
+            self._handle = pick_handle(gizmo, camera, x, y, self._reach(GRAB_PX))
         if self._handle is None:
-            self._hovered = pick_key(self._session.path, self._aspect(), self._size(), camera, x, y, KEY_PX)
+            self._hovered = pick_key(
+                self._session.path, self._aspect(), self._size(), camera, x, y, self._reach(KEY_PX)
+            )
         return self._handle is not None or self._hovered is not None
 
     def unhover(self) -> None:

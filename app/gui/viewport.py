@@ -236,7 +236,7 @@ class Viewport:
         scale = camera.width / self.rect.width
         if view.edit_box:
             self.layers.handle = pick_handle(
-                self._wanted_box(), camera, x * scale, y * scale, HANDLE_GRAB_PX * scale
+                self._wanted_box(), camera, x * scale, y * scale, self.reach(HANDLE_GRAB_PX)
             )
         taken = self.layers.handle is not None or self._hover_tools(camera, x * scale, y * scale)
         if not view.show_frusta or taken or self.session.timeline.preview:
@@ -245,6 +245,11 @@ class Viewport:
         self.hovered = pick_camera(
             self.layers.cameras, self.layers.frustum_size, camera, x * scale, y * scale
         )
+
+    def reach(self, length: float) -> float:
+        """Return a length on an ordinary screen in pixels of the picture that is shown."""
+        shown = self.rect.width if self.frame is None else self.frame.request.camera.width
+        return length * self._look.sizes.scale * shown / max(1, self.rect.width)
 
     def unhover(self) -> None:
         """The mouse is elsewhere."""

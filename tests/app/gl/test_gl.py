@@ -140,6 +140,18 @@ def test_a_line_lies_where_the_camera_projects_it(ctx, picture, target):
     assert abs(bright.mean() - (H / 2 - 0.5)) <= 0.5
 
 
+def test_lines_are_as_much_wider_as_the_interface_is_larger(ctx, picture, target):
+    picture.clear()
+    overlays, wide = OverlayPass(ctx), []
+    overlays.set_lines("x", np.array([[[-1, 0, 0], [1, 0, 0]]]), np.array([1, 0, 0, 1]), width_px=3)
+    for scale in (1.0, 2.0):
+        picture.draw(target, W, H)
+        overlays.draw(target, W, H, camera(), picture.depth, ["x"], scale=scale)
+        wide.append(target.read(W, H)[:, W // 2, 0].sum() / 255.0)
+    overlays.release()
+    assert wide[1] == pytest.approx(wide[0] + 3.0, abs=0.5)
+
+
 def test_overlays_leave_the_photo_left_of_the_split_alone(ctx, picture, target):
     picture.clear()
     picture.draw(target, W, H)

@@ -58,7 +58,7 @@ class Window:
         viewport = SimpleNamespace(
             tools=[],
             layers=SimpleNamespace(sources=[]),
-            pixel_scale=1.0,
+            reach=lambda length: length,
             canvas=SimpleNamespace(software=True),
             frame=None,
             controller=SimpleNamespace(camera=SimpleNamespace(engine_camera=lambda w, h: self.camera)),

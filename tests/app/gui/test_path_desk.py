@@ -31,6 +31,7 @@ class Window:
         viewport = SimpleNamespace(
             controller=self.controller, tools=[], layers=layers, rect=Rect(0, 0, 800, 400),
             canvas=SimpleNamespace(changed=False),
+            reach=lambda length: length,
         )  # fmt: skip
         reports = SimpleNamespace(
             note=self.notes.append,
