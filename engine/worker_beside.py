@@ -93,7 +93,7 @@ def put_beside(core: Core, training: Training | None, trains: bool = False) -> N
     stop_beside(core)
     before = core.beside.training
     if before is not None and before is not core.training:
-        core.forget_evaluation(before)
+        core.evaluations.forget(before)
         before.let_go()
     core.beside = BesideSlot(training, trains and training is not None)
 

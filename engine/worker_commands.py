@@ -14,6 +14,7 @@ from engine import (
     worker_follow,
     worker_modes,
     worker_moments,
+    worker_records,
     worker_scenes,
     worker_structure,
 )
@@ -88,7 +89,7 @@ def _open(core: Core, make: Callable[[Any], tuple[Training, list[m.Logged]]], st
     if training.method.step > 0:
         if not training.followed:  # else it is told as it grows
             core.emit(training.history())
-        core.diagnose(training)
+        worker_records.diagnose(core, training)
     for line in log:
         core.emit(line)
     core.enter(TrainState.PAUSED)
@@ -131,7 +132,7 @@ def _reset(core: Core, command: m.Reset) -> None:
     core.install(training)
     core.emit(m.OptionsChanged(training.opened().values))
     if had_moved:
-        core.tell_cameras()
+        worker_records.tell_cameras(core)
     if ring.undo_labels or ring.redo_labels:
         core.emit(worker_structure.undo_changed(training))
     if region is not None:
@@ -179,7 +180,7 @@ def _set_options(core: Core, command: m.SetOptions) -> None:
 
 def _evaluate(core: Core, command: m.Evaluate) -> None:
     beside = core.beside.training
-    core.start_evaluation(core.training, *([] if beside is None else [beside]))
+    core.evaluations.start(core.training, *([] if beside is None else [beside]))
 
 
 def _save(core: Core, command: m.SaveCheckpoint) -> None:

@@ -13,22 +13,23 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from engine import memory, options, run_lock, worker_commands, worker_memory, worker_modes, worker_structure
-from engine.cpu.crew import spent_and_waited_s
-from engine.diagnosis import diagnose
+from engine import (
+    memory,
+    run_lock,
+    worker_commands,
+    worker_memory,
+    worker_modes,
+    worker_records,
+    worker_structure,
+)
 from engine.errors import Interrupted, RunInUseError, UserError, cause_chain
-from engine.evaluation import Evaluation
 from engine.messages import (
-    CamerasMoved,
     CheckpointSaved,
-    Diagnosed,
-    Evaluated,
     Event,
     Failed,
     Frame,
     Offer,
     OpenRun,
-    Progress,
     RunFolderChanged,
     SceneOpened,
     StateChanged,
@@ -50,9 +51,11 @@ from engine.worker_beside import (
     took_time,
     with_beside,
 )
+from engine.worker_evaluation import Evaluations
 from engine.worker_follow import LOOK_S, Follower
 from engine.worker_jobs import JobRunner
 from engine.worker_meter import Meter, resident_bytes
+from engine.worker_records import Records
 from engine.worker_scenes import SceneExports, training_now
 from engine.worker_survey import Survey
 from engine.worker_views import render_frame
@@ -94,14 +97,12 @@ class Core:
         self.clock = clock
         self.cpu_clock = cpu_clock
         self.autosave_s = autosave_s
-        self.evaluate_every_s = evaluate_every_s
-        self.evaluate_share = evaluate_share
         self.state = TrainState.EMPTY
         self.reason = ""
         self.training: Training | None = None
         self.beside = BesideSlot()
-        self.evaluation: Evaluation | None = None
-        self._evaluated: list[Training] = []  # the model under evaluation, then those that wait for theirs
+        self.evaluations = Evaluations(self, evaluate_every_s, evaluate_share)
+        self.records = Records(self)
         self.survey: Survey | None = None
         self.jobs = JobRunner(clock, self._job_failed)
         self.scenes = SceneExports(outputs.events.put, lambda: training_now(self))
@@ -117,7 +118,6 @@ class Core:
         self._saved_at = clock()
         self._moved_at = -math.inf
         self._published_at = -math.inf
-        self._kernels_s = (0.0, 0.0)  # spent and waited, at the last record
         self._told: set[tuple[str, ...]] = set()
         self._beat_at = -math.inf
 
@@ -142,8 +142,8 @@ class Core:
             self._follow(self.follower)
         elif self.save_due:  # before an evaluation, which may take longer than whoever ends us waits
             self.save()
-        elif self.evaluation is not None:
-            self._evaluate_one(self.evaluation)
+        elif self.evaluations.under_way:
+            self.evaluations.advance()
         elif (seconds := self.jobs.turn(trainee is not None)) > 0.0:
             self.meter.record("job", self.clock(), seconds)
         elif self.survey is not None and self.survey.due(trainee is not None):
@@ -260,13 +260,13 @@ class Core:
         took_time(self, training, now - begin)
         self.jobs.spent_elsewhere(now - begin)
         if training.monitor.due(training.seconds):
-            self._record(training)
+            self.records.take(training)
         if training.target_reached() and in_front:
             self.end_training()
         elif training.target_reached():
             stop_beside(self)
         elif training.seconds >= training.evaluate_at:
-            self.start_evaluation(training)
+            self.evaluations.start(training)
         elif now - self._published_at >= STATS_EVERY_S:
             self.publish(now)
 
@@ -292,7 +292,7 @@ class Core:
     def end_training(self) -> None:
         """End training because its target is reached: the run is finished, or only the steps that were asked for."""
         training = self.training
-        self._record(training, LAST_LOOKS)
+        self.records.take(training, LAST_LOOKS)
         reached = f"Trained to step {training.method.step:,}."
         if training.target_finishes:
             self.save_due = training.unsaved
@@ -304,7 +304,7 @@ class Core:
         """Stop training, and save if there are more than `worth_s` seconds of it to lose."""
         training = self.training
         if look:
-            self._record(training, LAST_LOOKS)
+            self.records.take(training, LAST_LOOKS)
         self.save_due = training.unsaved and training.seconds - training.saved_seconds >= worth_s
         training.set_target()  # whoever goes on from here has no end in mind
         self.enter(TrainState.PAUSED, reason)
@@ -358,68 +358,6 @@ class Core:
         if memory.ran_out(error) is not None:  # the job ends by itself, the training would go on
             self.fail("The export stopped", error)
 
-    def start_evaluation(self, *trainings: Training) -> None:
-        """Begin to compare the held-out views with their photos, model by model; training waits until that is done."""
-        if self.evaluation is not None:
-            return
-        if len(self.training.scene.test) == 0:
-            raise UserError(
-                f"{self.training.scene.name} has no held-out views, so its quality cannot be measured."
-            )
-        self._evaluated = list(trainings)
-        self._next_evaluation()
-
-    def _next_evaluation(self) -> None:
-        """Begin the evaluation of the first model that waits for it."""
-        training = self._evaluated[0]
-        self.evaluation = Evaluation(training.scene, training.method)
-        training.evaluated_s = 0.0
-        self._schedule_evaluation(training)
-        self.emit(Progress("evaluating", 0, self.evaluation.total))
-
-    def forget_evaluation(self, training: Training) -> None:
-        """Drop the evaluation of a model that has changed or is gone: it would mix two models."""
-        if training not in self._evaluated:
-            return
-        under_way = self._evaluated[0] is training
-        self._evaluated.remove(training)
-        if under_way:
-            self._end_evaluation()
-
-    def _end_evaluation(self) -> None:
-        self.evaluation = None
-        if self._evaluated:
-            self._next_evaluation()
-
-    def _schedule_evaluation(self, training: Training) -> None:
-        """Set when the next automatic evaluation is due: not so soon that all of them take more than their share."""
-        if self.evaluate_every_s is None or len(training.scene.test) == 0:
-            return
-        rest = self.evaluate_every_s
-        if self.evaluate_share is not None:
-            rest = max(rest, training.evaluated_s / self.evaluate_share)
-        training.evaluate_at = training.seconds + rest
-
-    def _evaluate_one(self, evaluation: Evaluation) -> None:
-        begin, training = self.clock(), self._evaluated[0]
-        try:
-            evaluation.advance()
-        except Exception as error:
-            self.evaluation = None
-            self._evaluated.clear()
-            self.fail("The evaluation stopped", error, once=True)
-            return
-        finally:
-            now = self.clock()
-            training.evaluated_s += now - begin
-            self._schedule_evaluation(training)
-            self.timings["evaluate"] += now - begin
-            self.meter.record("evaluate", now, now - begin)
-        self.emit(Progress("evaluating", len(evaluation.per_view), evaluation.total))
-        if evaluation.done:
-            self._report_quality(evaluation, self._evaluated.pop(0))
-            self._end_evaluation()
-
     def _survey_one(self, survey: Survey) -> None:
         try:
             survey.advance()
@@ -431,15 +369,6 @@ class Core:
             self.survey = None
             self.emit(survey.result())
 
-    def _report_quality(self, evaluation: Evaluation, training: Training) -> None:
-        voxels = training.method.structure().voxels
-        record = {"seconds": training.seconds, "step": training.method.step, "psnr": evaluation.psnr}
-        record |= {"ssim": evaluation.ssim, "voxels": voxels}
-        self.emit(Evaluated(per_view=tuple(evaluation.per_view), key=training.key, **record))
-        self._log(training, {"kind": "evaluated", **record})
-        training.monitor.add({"kind": "evaluated", **record})
-        self.diagnose(training)
-
     def structure_changed(self, report: AdaptReport) -> None:
         """Tell that voxels were pruned or split."""
         self.emit(StructureChanged(report, self.training.method.structure()))
@@ -447,19 +376,7 @@ class Core:
     def changed_by_hand(self, report: AdaptReport) -> None:
         """Tell, and write down, that a person had voxels dropped or split: what quality falls by then is no fault."""
         self.structure_changed(report)
-        self.note_change(report.after)
-
-    def note_change(self, voxels: int) -> None:
-        """Write down that the structure was changed by hand, to so many voxels."""
-        training = self.training
-        record = {
-            "kind": "changed",
-            "step": training.method.step,
-            "seconds": training.seconds,
-            "voxels": voxels,
-        }
-        training.monitor.add(record)
-        self._log(training, record)
+        worker_records.note_change(self, report.after)
 
     def save(self, training: Training | None = None, asked: bool = False) -> None:
         """Write a checkpoint of the open model, or of another. A failure is told, if somebody asked or the last save went
@@ -502,7 +419,7 @@ class Core:
         if self.training is None or training.key != self.training.key:
             self._run_folder = str(training.run.path)  # SceneOpened says so
         if self.training is not None and self.training is not self.beside.training:
-            self.forget_evaluation(self.training)
+            self.evaluations.forget(self.training)
             if self.training is not training:
                 self.training.let_go()
         self.training, self.save_due = training, False
@@ -524,7 +441,7 @@ class Core:
         self.meter.restart(now)
         self._saved_at = now
         if training.evaluate_at == math.inf:
-            self._schedule_evaluation(training)
+            self.evaluations.schedule(training)
 
     def start_training(
         self, steps: int | None = None, seconds: float | None = None, finish: bool = True
@@ -587,42 +504,3 @@ class Core:
         )
         self.outputs.stats.put(stats)
         self._published_at = now
-
-    def _record(self, training: Training, looks: int = 1) -> None:
-        """Write down how a model is, if it took steps since the last time."""
-        if not training.monitor.pending:
-            return
-        spent, waited = (now - before for now, before in zip(spent_and_waited_s(), self._kernels_s))
-        self._kernels_s = spent_and_waited_s()
-        facts = {"memory_mb": resident_bytes() / 2**20, "waiting": waited / spent if spent > 0.0 else 0.0}
-        method, losses = training.method, training.losses
-        try:
-            record = training.monitor.record(
-                method, training.scene_now(), training.seconds, losses, training.psnr, facts, looks
-            )
-        except Exception as error:  # a view that cannot be drawn; training itself may go on
-            self.fail("The training could not be looked at", error, once=True)
-            return
-        self._log(training, record)
-        self.diagnose(training)
-        if training is self.training and training.scene_now() is not training.scene:
-            self.tell_cameras()
-
-    def tell_cameras(self) -> None:
-        """Tell where the training cameras of the open model are by now."""
-        self.emit(CamerasMoved(tuple(view.camera for view in self.training.scene_now().train.views)))
-
-    def diagnose(self, training: Training) -> None:
-        """Tell what is found to go wrong with the open model, whenever that has changed."""
-        config = training.method.config
-        defaults = {info.name: info.default for info in options.describe(config)}
-        findings = tuple(diagnose(training.monitor.records, options.flatten(config), defaults))
-        if training is self.training and findings != training.findings:
-            self.emit(Diagnosed(findings, training.key))
-        training.findings = findings
-
-    def _log(self, training: Training, record: dict[str, object]) -> None:
-        # an evaluation of a model that was never trained makes no run folder
-        if training.run.exists and not training.only_shown:
-            with contextlib.suppress(OSError):  # a full disk is told when a checkpoint fails
-                training.run.log(record)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine import messages as m
-from engine import run_lock
+from engine import run_lock, worker_records
 from engine.errors import CheckpointError, UserError
 from engine.messages import TrainState
 from engine.options import flatten
@@ -52,7 +52,7 @@ class Follower:
         if points:
             self.log_step = max(self.log_step, points[-1].step)
             core.emit(m.HistoryRead(training.key, points, more=True))
-        busy = core.jobs.active or core.evaluation is not None  # these show one model to their end
+        busy = core.jobs.active or core.evaluations.under_way  # these show one model to their end
         reloaded = not busy and self._reload(core)
         event = m.Followed(training.key, training.method.step, self.saved_at, self.log_step, self.trainer)
         if event != self._told:
@@ -82,10 +82,10 @@ class Follower:
     def _take(self, core: Core, resumed: Resumed) -> None:
         training = self.training
         before = training.method.config, training.excluded
-        core.forget_evaluation(training)
+        core.evaluations.forget(training)
         core.opener.newer(training, resumed)
         _last_numbers(training)
-        core.diagnose(training)
+        worker_records.diagnose(core, training)
         if training is core.training:
             core.timings["train"], core.timings["cpu"] = training.seconds, training.cpu_seconds
             if flatten(training.method.config) != flatten(before[0]):
@@ -93,7 +93,7 @@ class Follower:
             if training.excluded != before[1]:
                 core.emit(m.ViewsExcluded(tuple(sorted(training.excluded))))
             if training.scene_now() is not training.scene:
-                core.tell_cameras()
+                worker_records.tell_cameras(core)
         core.publish()
 
     def _new_points(self) -> tuple[m.HistoryPoint, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from engine import messages as m
+from engine import worker_records
 from engine.errors import UserError
 from engine.methods.common import AdaptReport
 from engine.methods.inspection import inspection_of
@@ -84,7 +85,7 @@ def forget(core: Core) -> None:
 def changed(core: Core, report: AdaptReport) -> None:
     """Tell everybody of a change by hand."""
     core.training.unsaved = True
-    core.forget_evaluation(core.training)
+    core.evaluations.forget(core.training)
     core.changed_by_hand(report)
     core.publish()
 
@@ -160,9 +161,9 @@ def _travel(core: Core, back: bool) -> None:
         kept["options"] = kept["options"] | snapshot.reverts
     method.load_state(snapshot.tensors, snapshot.header | kept)
     training.came_back()
-    core.forget_evaluation(training)
+    core.evaluations.forget(training)
     stats = method.structure()
-    core.note_change(stats.voxels)
+    worker_records.note_change(core, stats.voxels)
     lost = step - method.step
     core.emit(m.StructureUndone(snapshot.label, method.step, lost, not back, stats, training.key))
     if snapshot.reverts:

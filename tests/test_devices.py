@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
@@ -82,7 +83,8 @@ def test_a_method_is_made_on_the_chosen_device(monkeypatch: pytest.MonkeyPatch) 
         def __init__(self, scene: Scene, config: object, seed: int, *, device: str) -> None:
             self.made_with = type(config), seed, device
 
-    monkeypatch.setattr(sys.modules["engine.methods.svraster.on_cuda"], "SVRasterOnCuda", OnCard)
+    on_cuda = importlib.import_module("engine.methods.svraster.on_cuda")
+    monkeypatch.setattr(on_cuda, "SVRasterOnCuda", OnCard)
     scene = make_scene(4)
     monkeypatch.setattr(devices, "chosen", lambda: "cuda:1")
     assert common.create_method("svraster", scene, seed=3).made_with == (SVRaster.Config, 3, "cuda:1")

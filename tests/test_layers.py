@@ -30,6 +30,7 @@ FLOORS = (
         "constants",
         "conventions",
         "errors",
+        "ffmpeg",
         "files",
         "memory",
         "options",

@@ -171,7 +171,7 @@ def test_a_survey_names_the_odd_views_and_estimates(tmp_path: Path) -> None:
 def test_a_survey_gives_way_to_training_yet_ends(tmp_path: Path) -> None:
     bench = Bench(tmp_path, scene_loader=strange_scene).open()
     bench.do(m.SurveyCapture(), m.Train())
-    bench.worker._core._record = lambda *_: None  # looks at a photo of its own now and then
+    bench.worker._core.records.take = lambda *_: None  # looks at a photo of its own now and then
     load = SomeDark.load
     steps = []
 
