@@ -245,7 +245,10 @@ class ExportFlags(CommonFlags):
     ] = None
     format: Annotated[
         Literal["compact", "mesh", "points", "voxels", "cubes", "webgl"] | None,
-        Help(help="What to write into a .ply: voxels otherwise."),
+        Help(
+            metavar="{compact,mesh,points,voxels,cubes,webgl}",
+            help="What to write into a .ply: voxels otherwise.",
+        ),
     ] = None
     estimate: Annotated[
         tyro.conf.FlagCreatePairsOff[bool],
