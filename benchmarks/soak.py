@@ -16,6 +16,7 @@ import gc
 import json
 import logging
 import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -191,6 +192,12 @@ class Person:
             self.run("toggle_wireframe")
             self.run("toggle_panels")
 
+    def clean_up(self) -> None:
+        """Delete the runs of before: sixty rounds would fill a disk."""
+        for run in (self.folder / "runs").iterdir():
+            if run != Path(self.app.session.scene.run_folder):
+                shutil.rmtree(run, ignore_errors=True)
+
     def round(self) -> int:
         """Do everything once; return the memory afterwards, in bytes, on the freshly opened scene."""
         import dearpygui.dearpygui as dpg
@@ -209,6 +216,7 @@ class Person:
         self.switch()
         self.fly(1.0)
         self.open()
+        self.clean_up()
         self.rounds += 1
         self.widgets.append(len(dpg.get_all_items()))
         gc.collect()
