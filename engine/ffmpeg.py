@@ -16,24 +16,26 @@ from typing import Any
 
 _HEAD_S = 20.0  # the head of a file is read within that time, or not at all
 _DURATION = re.compile(r"Duration: (\d+):(\d+):([\d.]+)")
-_RATE = re.compile(r"Video:.* ([\d.]+) (?:fps|tbr)")
+_RATES = tuple(re.compile(rf"Video:.*? ([\d.]+) {unit}") for unit in ("fps", "tbr"))  # the better one first
 
 
-def start(arguments: Sequence[str], **pipes: Any) -> subprocess.Popen[bytes]:
+def start(arguments: Sequence[str], apart: bool = False, **pipes: Any) -> subprocess.Popen[bytes]:
     """Start ffmpeg; `pipes` are stdin, stdout and stderr as Popen takes them.
 
-    It is out of reach of a Ctrl+C in the terminal: whoever started it decides how it ends. Raises RuntimeError if imageio
-    came without it.
+    `apart` puts it out of reach of a Ctrl+C in the terminal: whoever started it decides how it ends. Otherwise it belongs to
+    the caller's process group, and ends with that. Raises RuntimeError if imageio came without it.
     """
     import imageio_ffmpeg
 
+    more: dict[str, Any] = {}
     if sys.platform == "win32":
-        apart: dict[str, Any] = {
-            "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
-        }
-    else:
-        apart = {"start_new_session": True}
-    return subprocess.Popen([imageio_ffmpeg.get_ffmpeg_exe(), *arguments], **pipes, **apart)
+        group = subprocess.CREATE_NEW_PROCESS_GROUP if apart else 0
+        more = {"creationflags": subprocess.CREATE_NO_WINDOW | group}
+    elif apart and sys.version_info >= (3, 11):
+        more = {"process_group": 0}  # in the same session: Linux weighs nice values within a session only
+    elif apart:
+        more = {"start_new_session": True}
+    return subprocess.Popen([imageio_ffmpeg.get_ffmpeg_exe(), *arguments], **pipes, **more)
 
 
 def head(path: Path) -> tuple[float, float]:
@@ -50,7 +52,13 @@ def head(path: Path) -> tuple[float, float]:
         process.kill()
         process.communicate()
         return 0.0, 0.0
-    duration, rate = _DURATION.search(words), _RATE.search(words)
+    return parse_head(words)
+
+
+def parse_head(words: str) -> tuple[float, float]:
+    """Return the seconds and the frames a second that ffmpeg tells of a file, 0 for what it does not tell."""
+    duration = _DURATION.search(words)
+    rate = next((found for pattern in _RATES if (found := pattern.search(words))), None)
     seconds = 0.0
     if duration is not None:
         hours, minutes, rest = duration.groups()
@@ -79,6 +87,7 @@ class Encoder:
                 ),
                 *("-pix_fmt", "rgb24", "-r", f"{fps:.6g}", "-i", "-", "-an", *output, str(path.resolve())),
             ],
+            apart=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

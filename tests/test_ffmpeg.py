@@ -31,6 +31,14 @@ def test_a_head_says_how_long_a_video_is_and_how_fast(tmp_path: Path) -> None:
     assert ffmpeg.head(_film(tmp_path / "b.mkv", 45, 30.0)) == (1.5, 30.0)
 
 
+@pytest.mark.parametrize(
+    ("rates", "fps"), [("29.58 fps, 120 tbr, 600 tbn", 29.58), ("25 tbr, 600 tbn", 25.0), ("600 tbn", 0.0)]
+)
+def test_frames_are_counted_by_their_mean_rate(rates: str, fps: float) -> None:
+    words = f"  Duration: 00:01:02.50, start: 0.0\n  Stream #0:0: Video: h264, yuv420p, 9 kb/s, {rates} (default)\n"
+    assert ffmpeg.parse_head(words) == (62.5, fps)
+
+
 def test_what_is_no_video_has_no_head(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("no video")
     assert ffmpeg.head(tmp_path / "a.mp4") == (0.0, 0.0)
@@ -48,12 +56,18 @@ def test_no_python_runs_between_fork_and_exec(tmp_path: Path, monkeypatch: pytes
     assert all(more.get("preexec_fn") is None for more in given)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sessions are of POSIX")
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups are of POSIX")
 def test_an_interrupt_in_the_terminal_does_not_reach_the_encoder(tmp_path: Path) -> None:
     encoder = Encoder(tmp_path / "a.mp4", 48, 32, 24.0, ())
-    assert os.getsid(encoder._process.pid) != os.getsid(0)
+    assert os.getpgid(encoder._process.pid) != os.getpgid(0)
     encoder.kill()
     assert encoder._process.returncode is not None
+    reader = ffmpeg.start(["-f", "rawvideo", "-i", "-", "-f", "null", "-"], stdin=subprocess.PIPE)
+    assert os.getpgid(reader.pid) == os.getpgid(0), (
+        "who ends the group of an import ends what reads its video"
+    )
+    reader.kill()
+    reader.communicate()
 
 
 def test_an_encoder_that_is_gone_is_said_in_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:

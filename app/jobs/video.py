@@ -90,7 +90,7 @@ class ExportJob:
             ended = JobEnded(self.job_id, "failed", self._sentence(error))
             self._clean_up()
         row = self.row
-        row.path, row.picture = str(self.path), None
+        row.path = str(self.path)
         row.state, row.detail, row.done, row.eta_s, row.bytes = (
             ended.outcome,
             ended.detail,
@@ -98,6 +98,7 @@ class ExportJob:
             None,
             0,
         )
+        row.picture = None  # it is shown only while it is rendered
         self.outcome = ended
         self._emit(ended)
         self._drain()

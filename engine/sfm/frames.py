@@ -69,10 +69,14 @@ def extract(
         "-fps_mode", "passthrough", "-q:v", "1", "-qmin", "1", "-progress", "pipe:1", str(folder / "frame_%05d.jpg"),
     ]  # fmt: skip
     process = _ffmpeg(video, arguments)
-    for line in process.stdout:
-        if line.startswith(b"frame="):
-            progress(min(int(line[6:]), len(chosen)), len(chosen))
-    _ended(process, video)
+    try:
+        for line in process.stdout:
+            if line.startswith(b"frame="):
+                progress(min(int(line[6:]), len(chosen)), len(chosen))
+        _ended(process, video)
+    finally:
+        process.kill()
+        process.wait()
     files = sorted(folder.glob("frame_*.jpg"))
     if len(files) < MIN_FRAMES:
         raise SceneError(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,8 +78,14 @@ class ExportQueue:
         panel.explain(f"job{n}-folder", "Show where the file is.")
         panel.configure(f"job{n}-picture", width=panel.px(PICTURE_PX[0]), height=panel.px(PICTURE_PX[1]))
 
-    def _opener(self, n: int):  # type: ignore[no-untyped-def]
-        return lambda: self._panel.context.do("export.open_folder", self._panel.context.session.jobs[n].path)
+    def _opener(self, n: int) -> Callable[[], None]:
+        def show() -> None:
+            context, job_id = self._panel.context, self._ids[n]
+            for row in context.session.jobs:  # it may have left the list since this row was drawn
+                if row.job_id == job_id:
+                    context.do("export.open_folder", row.path)
+
+        return show
 
     def _show(self, n: int, row: JobRow, waiting: list[int]) -> None:
         panel, over, lapse = self._panel, row.state in OVER, row.total == 0
@@ -106,8 +113,10 @@ class ExportQueue:
         for n in range(self._made):
             self._panel.configure(f"job{n}-picture", show=n == at)
         if at is not None and (rows[at].job_id, rows[at].serial) != self._shown:
-            self._shown = rows[at].job_id, rows[at].serial
-            self._pixels[:] = fitted(rows[at].picture, *PICTURE_PX)
+            picture = rows[at].picture
+            if picture is not None:  # else its job, in a thread of its own, ended just now
+                self._shown = rows[at].job_id, rows[at].serial
+                self._pixels[:] = fitted(picture, *PICTURE_PX)
 
 
 def fitted(rgb: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -110,6 +110,22 @@ def test_an_ended_job_keeps_its_outcome_and_loses_its_button(panel, outcome):
     assert panel.done == [("export.clear", None)]
 
 
+def test_open_folder_means_the_job_that_the_row_shows_even_if_the_list_is_another_by_now(panel):
+    panel.session.jobs += [JobRow(name, name, f"{name}/film.mp4", "finished", 1, 1) for name in "ab"]
+    panel.refresh()
+    del panel.session.jobs[0]  # the oldest made room; the row was not drawn since
+    panel.press("job1-folder")
+    panel.press("job0-folder")
+    assert panel.done == [("export.open_folder", "b/film.mp4")]
+
+
+def test_a_job_that_ends_while_it_is_being_shown_has_no_picture_any_more(panel):
+    row = JobRow("a", "Spiral", "spiral.mp4", "rendering", 3, 12, serial=1)
+    panel.session.jobs.append(row)
+    panel.refresh()
+    assert panel.shown("job0-picture")
+
+
 def test_a_time_lapse_needs_views(panel):
     assert panel.config("lapse-start", "enabled")
     panel.press("lapse-views", "chosen views")
