@@ -125,7 +125,8 @@ class App:
         """Create all widgets."""
         actions = self.actions
         self.menu.build()
-        context = PanelContext(self.session, actions.send, actions.run, actions.do, self.look.sizes.scale)
+        scale, plot = self.look.sizes.scale, self.look.plot
+        context = PanelContext(self.session, actions.send, actions.run, actions.do, scale, plot)
         self.columns.build(context)
         self.viewport.build(self.columns.windows["viewport"])
         self.status.build(self.columns.windows["status"])

@@ -24,6 +24,7 @@ class PanelContext:
     run: Callable[[str], None]  # a registry command by id, as the menu would
     do: Callable[[str, Any], None]  # ("goto_view", 3), ("export.cancel", job id)
     scale: float = 1.0  # of the theme; lengths in pixels are multiplied by it
+    plot_theme: int | str = 0  # to bind to each plot
 
 
 class Panel(Protocol):

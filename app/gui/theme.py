@@ -77,6 +77,7 @@ class Theme:
     card: int | str = 0  # a framed group on the background
     line: int | str = 0  # a window that is one line of text
     floating: int | str = 0  # a dialog
+    plot: int | str = 0
 
     def make_fonts(self) -> dict[int | str, int | str]:
         """Make the fonts for the scale of now and bind the plain one; return {font of before: font of now}."""
@@ -115,6 +116,7 @@ def install(scale: float = 1.0) -> Theme:
     theme.line = _bare_theme((theme.sizes.px(12), theme.sizes.px(6)))
     theme.card = _card_theme(theme.sizes)
     theme.floating = _floating_theme(theme.sizes)
+    theme.plot = _plot_theme(theme.sizes)
     return theme
 
 
@@ -141,7 +143,6 @@ def _colours(pairs: dict[int, Sequence[int]], category: int = dpg.mvThemeCat_Cor
 
 
 def _global_theme(sizes: Sizes) -> int | str:
-    px = sizes.px
     with dpg.theme() as theme:
         with dpg.theme_component(dpg.mvAll):
             _colours(
@@ -191,32 +192,39 @@ def _global_theme(sizes: Sizes) -> int | str:
             )
             _styles(sizes)
         _disabled_components()
-        with dpg.theme_component(dpg.mvPlot):
-            _colours(
-                {
-                    dpg.mvPlotCol_FrameBg: CLEAR,
-                    dpg.mvPlotCol_PlotBg: CLEAR,
-                    dpg.mvPlotCol_PlotBorder: LINE,
-                    dpg.mvPlotCol_LegendBg: NOW["LEGEND"],
-                    dpg.mvPlotCol_LegendBorder: CLEAR,
-                    dpg.mvPlotCol_AxisText: MUTED,
-                    dpg.mvPlotCol_AxisGrid: NOW["GRID"],
-                    dpg.mvPlotCol_TitleText: MUTED,
-                    dpg.mvPlotCol_InlayText: MUTED,
-                },
-                dpg.mvThemeCat_Plots,
-            )
-            for target, x, y in (
-                (dpg.mvPlotStyleVar_PlotPadding, px(6), px(6)),
-                (dpg.mvPlotStyleVar_PlotMinSize, px(60), px(40)),
-                (dpg.mvPlotStyleVar_LabelPadding, px(4), px(3)),
-                (dpg.mvPlotStyleVar_LegendPadding, px(6), px(4)),
-            ):
-                dpg.add_theme_style(target, x, y, category=dpg.mvThemeCat_Plots)
-            dpg.add_theme_style(dpg.mvPlotStyleVar_PlotBorderSize, 0.0, category=dpg.mvThemeCat_Plots)
-            dpg.add_theme_style(
-                dpg.mvPlotStyleVar_LineWeight, 1.6 * sizes.scale, category=dpg.mvThemeCat_Plots
-            )
+    return theme
+
+
+def _plot_theme(sizes: Sizes) -> int | str:
+    """Make the look of plots, to bind to each.
+
+    In the theme of all items Dear PyGui 2 pushes it anew with every frame and never pops it, a kilobyte a frame.
+    """
+    px = sizes.px
+    with dpg.theme() as theme, dpg.theme_component(dpg.mvPlot):
+        _colours(
+            {
+                dpg.mvPlotCol_FrameBg: CLEAR,
+                dpg.mvPlotCol_PlotBg: CLEAR,
+                dpg.mvPlotCol_PlotBorder: LINE,
+                dpg.mvPlotCol_LegendBg: NOW["LEGEND"],
+                dpg.mvPlotCol_LegendBorder: CLEAR,
+                dpg.mvPlotCol_AxisText: MUTED,
+                dpg.mvPlotCol_AxisGrid: NOW["GRID"],
+                dpg.mvPlotCol_TitleText: MUTED,
+                dpg.mvPlotCol_InlayText: MUTED,
+            },
+            dpg.mvThemeCat_Plots,
+        )
+        for target, x, y in (
+            (dpg.mvPlotStyleVar_PlotPadding, px(6), px(6)),
+            (dpg.mvPlotStyleVar_PlotMinSize, px(60), px(40)),
+            (dpg.mvPlotStyleVar_LabelPadding, px(4), px(3)),
+            (dpg.mvPlotStyleVar_LegendPadding, px(6), px(4)),
+        ):
+            dpg.add_theme_style(target, x, y, category=dpg.mvThemeCat_Plots)
+        dpg.add_theme_style(dpg.mvPlotStyleVar_PlotBorderSize, 0.0, category=dpg.mvThemeCat_Plots)
+        dpg.add_theme_style(dpg.mvPlotStyleVar_LineWeight, 1.6 * sizes.scale, category=dpg.mvThemeCat_Plots)
     return theme
 
 

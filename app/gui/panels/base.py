@@ -109,6 +109,14 @@ class BasePanel(ABC):
         self.explain(command_id, commands.tooltip(command))
 
     @contextmanager
+    def plot(self, name: str, **options: Any) -> Iterator[None]:
+        """Add a plot as wide as its place; inside, add its axes."""
+        tag = self.tag(name)
+        with dpg.plot(tag=tag, width=-1, no_menus=True, no_mouse_pos=True, **options):
+            yield
+        dpg.bind_item_theme(tag, self.context.plot_theme)
+
+    @contextmanager
     def columns(self, count: int) -> Iterator[None]:
         """Open one row of equally wide cells."""
         with dpg.table(header_row=False, policy=dpg.mvTable_SizingStretchSame, pad_outerX=False):

@@ -90,7 +90,7 @@ class CurvesPanel(BasePanel):
                         dpg.add_theme_style(style, value, category=dpg.mvThemeCat_Plots)
 
     def _make_plot(self, plot: str, label: str) -> None:
-        with dpg.plot(label=label, tag=self.tag(plot), width=-1, height=-1, no_mouse_pos=True, no_menus=True):
+        with self.plot(plot, label=label, height=-1):
             corner = LEGEND_CORNER.get(plot, dpg.mvPlot_Location_SouthEast)
             dpg.add_plot_legend(location=corner, tag=self.tag(f"{plot}-legend"))
             dpg.add_plot_axis(dpg.mvXAxis, tag=self.tag(f"{plot}-x"))

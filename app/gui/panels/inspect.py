@@ -63,9 +63,7 @@ class InspectPanel(BasePanel):
     def _histogram(self) -> None:
         """Add the plot of how the number that colours stand for is distributed over the voxels that are drawn."""
         with dpg.group(tag=self.tag("spread"), show=False):
-            with dpg.plot(
-                height=self.px(PLOT_PX), width=-1, no_menus=True, no_mouse_pos=True, no_inputs=True
-            ):
+            with self.plot("spread-plot", height=self.px(PLOT_PX), no_inputs=True):
                 hidden = dict(no_tick_labels=True, no_tick_marks=True, no_gridlines=True)
                 dpg.add_plot_axis(dpg.mvXAxis, tag=self.tag("spread-x"), **hidden)
                 with dpg.plot_axis(dpg.mvYAxis, tag=self.tag("spread-y"), **hidden):

@@ -65,14 +65,7 @@ class NodesPanel(BasePanel):
             self.explain("budget", BUDGET_TIP)
 
     def _plot(self, name: str, label: str, series: tuple[str, ...]) -> None:
-        with dpg.plot(
-            height=self.px(PLOT_PX),
-            width=-1,
-            no_menus=True,
-            no_mouse_pos=True,
-            no_inputs=True,
-            tag=self.tag(f"{name}-plot"),
-        ):
+        with self.plot(f"{name}-plot", height=self.px(PLOT_PX), no_inputs=True):
             if len(series) > 1:
                 dpg.add_plot_legend(location=dpg.mvPlot_Location_NorthWest, horizontal=True)
             dpg.add_plot_axis(dpg.mvXAxis, tag=self.tag(f"{name}-x"), no_tick_labels=True, no_tick_marks=True)

@@ -55,14 +55,8 @@ class StructurePanel(BasePanel):
                 self.number("Memory", "bytes", "Voxels, corners and the optimiser's state.")
                 self.number("Occupied", "occupancy", "Share of the scene's volume that voxels fill.")
             dpg.add_progress_bar(tag=self.tag("budget"), width=-1, overlay="budget")
-            with dpg.plot(
-                height=self.px(PLOT_PX),
-                width=-1,
-                no_menus=True,
-                no_mouse_pos=True,
-                tag=self.tag("history"),
-                no_inputs=True,  # else the wheel stops scrolling the panel and zooms in here
-            ):
+            # Without no_inputs the wheel stops scrolling the panel and zooms in here.
+            with self.plot("history", height=self.px(PLOT_PX), no_inputs=True):
                 dpg.add_plot_axis(
                     dpg.mvXAxis, tag=self.tag("history-x"), no_tick_labels=True, no_tick_marks=True
                 )

@@ -23,6 +23,7 @@ import dearpygui.dearpygui as dpg
 import fake_worker
 import moderngl
 import numpy as np
+import redraws
 
 from app.gl import context, device_frames
 from app.gl.context import GLError
@@ -438,6 +439,7 @@ def main() -> None:
             "comfort": comfort.comfort,
             "camera_path": camera_path,
             "start_page": start_page,
+            "redraws": redraws.redraws,
         }.get(scenario, just_look)(app)
     print(json.dumps(result))
 
