@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,17 @@ class _Animation(PartialFile):
         self._add(rgb)
         self.written += 1
 
+    @abstractmethod
     def _begin(self, width: int, height: int) -> None:
-        raise NotImplementedError
+        """Write what stands before the pictures."""
 
+    @abstractmethod
     def _add(self, rgb: np.ndarray) -> None:
-        raise NotImplementedError
+        """Write one picture."""
 
+    @abstractmethod
     def _end(self) -> None:
-        raise NotImplementedError
+        """Write what stands after them."""
 
     def finish(self) -> None:
         """Close the file and give it its name."""

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import uuid
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 from engine import files
 from engine.errors import UserError
 
 
-class PartialFile:
+class PartialFile(ABC):
     """A file that is written beside its place under a hidden name, and gets its name when complete."""
 
     def __init__(self, path: Path) -> None:
@@ -18,13 +19,13 @@ class PartialFile:
         self.partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.partial{path.suffix}")
         self.written = 0
 
+    @abstractmethod
     def finish(self) -> None:
         """Close the file and give it its name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def discard(self) -> None:
         """Delete the partial file."""
-        raise NotImplementedError
 
     def stop(self) -> bool:
         """End the file with the pictures so far, under another name if one is there already; return whether there are any."""
