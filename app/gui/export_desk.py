@@ -132,13 +132,9 @@ class ExportDesk:
         session, settings = self.session, self.session.export
         path = session.path
         frames = estimate.frame_count(settings, None if path is None else path.duration_s)
-        stats, frame = session.stats, self._parts.viewport.frame
-        ns_per_ray = estimate.NS_PER_RAY
-        if stats is not None and frame is not None and stats.view_ms > 0.0:
-            camera = frame.request.camera
-            rays = camera.width * camera.height * frame.request.scale**2
-            ns_per_ray = 1e6 * stats.view_ms / max(rays, 1.0)
-        seconds = estimate.seconds(settings, frames, ns_per_ray, session.state)
+        cost = self._parts.viewport.scheduler.cost  # of the pictures that were shown lately
+        picture_s = cost.seconds if cost.trusted else estimate.usual_seconds
+        seconds = estimate.seconds(settings, frames, picture_s, session.state)
         session.export_estimate = (seconds, estimate.size_bytes(settings, frames)) if frames else None
 
     def _open_folder(self, path: str) -> None:
