@@ -29,6 +29,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.heap import allocated
 from benchmarks.window import start_display
 
 WARM_UP_S = 300.0
@@ -61,6 +62,7 @@ class Person:
         self.ended: list[str] = []
         self.deeds: dict[str, int] = {}
         self.widgets: list[int] = []
+        self.allocated: list[int] = []
         on_event = app._on_event
         app._on_event = lambda event: (self._hear(event), on_event(event))
 
@@ -220,6 +222,7 @@ class Person:
         self.rounds += 1
         self.widgets.append(len(dpg.get_all_items()))
         gc.collect()
+        self.allocated.append(allocated())
         return psutil.Process().memory_info().rss
 
 
@@ -240,8 +243,8 @@ def soak(minutes: float, scene: str) -> dict[str, Any]:
                 while time.monotonic() - began < 60.0 * minutes:
                     rss = person.round()
                     samples.append((time.monotonic() - began, rss))
-                    said = f"{samples[-1][0]:7.0f} s  {rss / 2**20:7.0f} MB  faults {len(faults.said)}"
-                    print(said, flush=True)
+                    sizes = f"{rss / 2**20:7.0f} MB, {person.allocated[-1] / 2**20:7.1f} MB of it in use"
+                    print(f"{samples[-1][0]:7.0f} s {sizes}, faults {len(faults.said)}", flush=True)
         finally:
             worker.stop(60)
     return report(samples, person, faults.said)
@@ -259,6 +262,7 @@ def report(samples: list[tuple[float, int]], person: Person, faults: list[str]) 
         "commands": person.deeds,
         "widgets": person.widgets,
         "memory_mb": [round(rss / 2**20) for _, rss in samples],
+        "allocated_mb": [round(size / 2**20, 1) for size in person.allocated],
         "growth": round(max(late) / max(early) - 1.0, 4),
     }
 

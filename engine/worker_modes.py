@@ -7,13 +7,12 @@ command that needs it brings it back from there first.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from engine import memory, worker_structure
 from engine import messages as m
-from engine import worker_structure
 from engine.errors import CheckpointError, UserError
 from engine.messages import TrainState
 from engine.methods.common import AdaptReport, NodeUse, method_title
@@ -154,7 +153,7 @@ def _rest(core: Core) -> None:
     worker_structure.forget(core)  # it holds more than the model itself
     rest()
     training.resting = True
-    _give_back()
+    memory.free_caches()
     core.emit(m.ModeChanged(True, before - _own_bytes(training), training.key))
     core.publish()
 
@@ -191,13 +190,3 @@ def set_cache_budget(core: Core, command: m.SetCacheBudget) -> None:
 def _own_bytes(training: Training) -> int:
     """Return the bytes of a model and of the photos that it has shrunk for itself."""
     return sum(count for name, count in parts_of(training) if name != "decoded photos")
-
-
-def _give_back() -> None:
-    """Return freed memory to the system, where the C library would keep it."""
-    if sys.platform == "linux":
-        import ctypes
-
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)

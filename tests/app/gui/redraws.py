@@ -3,31 +3,13 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 import dearpygui.dearpygui as dpg
 
+from benchmarks.heap import allocated
+
 FRAMES = 150
-
-
-class _Malloc(ctypes.Structure):
-    """What glibc 2.33 and later tell of their heap."""
-
-    _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in (
-            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"
-        )
-    ]  # fmt: skip
-
-
-def allocated() -> int:
-    """Return the bytes that malloc has given out; raises AttributeError without that glibc."""
-    tell = ctypes.CDLL(None).mallinfo2
-    tell.restype = _Malloc
-    found = tell()
-    return found.uordblks + found.hblkhd
 
 
 def redraws(app: Any) -> dict[str, Any]:
