@@ -67,10 +67,15 @@ def step_of(worker: Any) -> int:
 
 def time_between(worker: Any, first: int, last: int, pump: Any = None) -> float:
     """Return the wall time from one step to another; `pump` is called until then."""
+    from engine.messages import Failed
+
     deadline, began = time.monotonic() + LIMIT_S, None
     while time.monotonic() < deadline:
         if pump is None:
             time.sleep(0.002)
+            failed = [event for event in worker.events() if isinstance(event, Failed)]
+            if failed:
+                raise RuntimeError(f"{failed[0].what}: {' / '.join(failed[0].chain)}")
         else:
             pump()
         step = step_of(worker)
@@ -135,37 +140,35 @@ def windowed(scene: str, downscale: int, present: str) -> dict[str, Any]:
         os.environ["NERFVIEWER_CONFIG"] = folder
         size = lay.Layout()
         place = {"width": size.width, "height": size.height, "x_pos": 0, "y_pos": 0}
-        with (
-            make_worker(folder, scene, downscale) as worker,
-            opened(worker, place, present=present) as app,
-        ):
-            watch = MoveWatch(worker)
-            untouched_s = time_between(worker, FIRST, LAST, app.turn)
-            idle_fps, idle = app.session.ui_fps, worker.stats()
-            app.intervals.clear()
-            mouse = threading.Thread(target=orbit_with_mouse, args=(DRAG_S,))
-            mouse.start()
-            first, began = step_of(worker), time.monotonic()
-            while mouse.is_alive():
-                app.turn()
-            moving_rate = (step_of(worker) - first) / (time.monotonic() - began)
-            stats = worker.stats()
-            intervals = 1e3 * np.array(list(app.intervals)[10:])
-            latencies = 1e3 * np.array(watch.latencies_s)
-            return {
-                "untouched_s": untouched_s,
-                "idle_redraws_per_s": idle_fps,
-                "idle_shares": {"train": idle.train_share, "view": idle.view_share},
-                "frame_interval_ms": {f"p{p}": float(np.percentile(intervals, p)) for p in (50, 95, 99)},
-                "redraws": len(intervals),
-                "moving_steps_per_s": moving_rate,
-                "picture_latency_ms": {f"p{p}": float(np.percentile(latencies, p)) for p in (50, 95)},
-                "pictures": len(latencies),
-                "train_step_ms": stats.train_ms,
-                "voxels": stats.structure.voxels,
-                "viewport": [app.viewport.rect.width, app.viewport.rect.height],
-                "present": app.session.present,
-            }
+        with make_worker(folder, scene, downscale) as worker:
+            watch = MoveWatch(worker)  # before the window asks the worker for anything
+            with opened(worker, place, present=present) as app:
+                untouched_s = time_between(worker, FIRST, LAST, app.turn)
+                idle_fps, idle = app.session.ui_fps, worker.stats()
+                app.intervals.clear()
+                mouse = threading.Thread(target=orbit_with_mouse, args=(DRAG_S,))
+                mouse.start()
+                first, began = step_of(worker), time.monotonic()
+                while mouse.is_alive():
+                    app.turn()
+                moving_rate = (step_of(worker) - first) / (time.monotonic() - began)
+                stats = worker.stats()
+                intervals = 1e3 * np.array(list(app.intervals)[10:])
+                latencies = 1e3 * np.array(watch.latencies_s)
+                return {
+                    "untouched_s": untouched_s,
+                    "idle_redraws_per_s": idle_fps,
+                    "idle_shares": {"train": idle.train_share, "view": idle.view_share},
+                    "frame_interval_ms": {f"p{p}": float(np.percentile(intervals, p)) for p in (50, 95, 99)},
+                    "redraws": len(intervals),
+                    "moving_steps_per_s": moving_rate,
+                    "picture_latency_ms": {f"p{p}": float(np.percentile(latencies, p)) for p in (50, 95)},
+                    "pictures": len(latencies),
+                    "train_step_ms": stats.train_ms,
+                    "voxels": stats.structure.voxels,
+                    "viewport": [app.viewport.rect.width, app.viewport.rect.height],
+                    "present": app.session.present,
+                }
 
 
 def main() -> int:
