@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import statistics
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +21,13 @@ from app.view.view_record import ViewRecord, view_from_screenshot
 from engine.cameras import Camera
 from engine.errors import UserError
 from engine.export.resume import OtherJobError
-from engine.messages import Event, Logged, SceneOpened
+from engine.messages import Event, Frame, Logged, SceneOpened
 
 if TYPE_CHECKING:
     from app.gui.actions import Parts
 
 ESTIMATE_S = 0.5  # between two looks at what the export would cost
+PICTURES = 3  # at rest, whose median tells the cost
 FULL_SIZE = (3840, 2160)
 
 
@@ -38,6 +41,8 @@ class ExportDesk:
         self._estimated_s = -1e9
         self._shown: tuple[Any, ...] = ()
         self._had_path = False
+        self._rays_ns: deque[float] = deque(maxlen=PICTURES)
+        self._looked_at: Frame | None = None
 
     def actions(self) -> dict[str, Callable[[Any], None]]:
         """Return what it can do."""
@@ -61,8 +66,9 @@ class ExportDesk:
         }
 
     def on_event(self, event: Event) -> None:
-        """Forget views that were chosen in another scene."""
+        """Forget views that were chosen in another scene, and what pictures of another model took."""
         if isinstance(event, SceneOpened):
+            self._rays_ns.clear()
             place = event.path, event.data_from_engine.tobytes()
             if place != self._place:
                 self._place = place
@@ -132,9 +138,7 @@ class ExportDesk:
         session, settings = self.session, self.session.export
         path = session.path
         frames = estimate.frame_count(settings, None if path is None else path.duration_s)
-        cost = self._parts.viewport.scheduler.cost  # of the pictures that were shown lately
-        picture_s = cost.seconds if cost.trusted else estimate.usual_seconds
-        seconds = estimate.seconds(settings, frames, picture_s, session.state)
+        seconds = estimate.seconds(settings, frames, self._ns_per_ray(), session.state)
         session.export_estimate = (seconds, estimate.size_bytes(settings, frames)) if frames else None
 
     def _open_folder(self, path: str) -> None:
@@ -142,6 +146,15 @@ class ExportDesk:
             show_folder(Path(path).parent)
         except UserError as error:
             self._parts.reports.note(str(error))
+
+    def _ns_per_ray(self) -> float:
+        """Return what a ray took in the last pictures at rest: those in motion are small, so that most of their time is not for
+        rays."""
+        frame = self._parts.viewport.frame
+        if frame is not None and frame is not self._looked_at and not frame.request.moving:
+            self._looked_at = frame
+            self._rays_ns.append(1e6 * frame.render_ms / max(1, frame.rgba.shape[0] * frame.rgba.shape[1]))
+        return statistics.median(self._rays_ns) if self._rays_ns else estimate.NS_PER_RAY
 
     # --- views ------------------------------------------------------------------------------------------------
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from app.jobs.orders import FORMATS, MEANWHILE, SHARE
 from app.session import ExportSettings
 from engine.export.quality import QUALITIES
@@ -34,22 +32,17 @@ def picture_size(settings: ExportSettings) -> tuple[int, int]:
     return width * (2 if wide else 1), height * (2 if high else 1)
 
 
-def usual_seconds(rays: float) -> float:
-    """Return about how long so many rays take somewhere."""
-    return rays * NS_PER_RAY * 1e-9
-
-
 def seconds(
     settings: ExportSettings,
     frames: int,
-    picture_s: Callable[[float], float] = usual_seconds,
+    ns_per_ray: float = NS_PER_RAY,
     state: TrainState = TrainState.PAUSED,
 ) -> float:
-    """Return about how long rendering takes; `picture_s` tells the seconds of a picture of so many rays."""
+    """Return about how long rendering takes."""
     width, height = picture_size(settings)
-    rays = width * height * settings.supersample**2 * (_SIDES if settings.projection == "360" else 1.0)
+    pixels = width * height * (_SIDES if settings.projection == "360" else 1.0)
     moments = settings.moments if settings.mode == "colour" else 1
-    busy_s = frames * moments * picture_s(rays)
+    busy_s = frames * pixels * settings.supersample**2 * moments * ns_per_ray * 1e-9
     shared = state is TrainState.TRAINING and settings.meanwhile == MEANWHILE[0]
     return busy_s / (SHARE if shared else 1.0)
 

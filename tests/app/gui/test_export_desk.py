@@ -15,7 +15,6 @@ from app.gui.export_desk import ExportDesk
 from app.gui.exports import Exports
 from app.session import ExportSettings, Session
 from app.view.camera import ViewCamera
-from app.view.scheduler import CostModel
 from app.view.view_record import view_from_screenshot
 from engine import messages
 from engine.cameras import Camera, look_at
@@ -59,7 +58,6 @@ class Window:
             controller=SimpleNamespace(camera=view, jump=self.jumps.append),
             picture=lambda: np.full((40, 64, 3), 77, np.uint8),
             frame=None,
-            scheduler=SimpleNamespace(cost=CostModel()),
         )
         reports = SimpleNamespace(
             note=self.told.append,
@@ -190,18 +188,22 @@ def test_the_cost_is_known_for_presets_and_unknown_without_a_path(window: Window
     window.desk.update(0.01)
     seconds, size = window.session.export_estimate
     assert seconds > 0.0 and size > 1e5
-    for pixels in (
-        1_000,
-        20_000,
-        40_000,
-        80_000,
-        160_000,
-    ):  # shown in the viewport since: 1 ms, and 100 ns a pixel
-        window.parts.viewport.scheduler.cost.add(pixels, 1e-3 + 1e-7 * pixels)
     window.session.export = ExportSettings(frames=10, width=200, height_px=100, supersample=2)
-    window.desk._estimated_s = -1e9
-    window.desk.update(0.01)
-    assert window.session.export_estimate[0] == pytest.approx(10 * (1e-3 + 1e-7 * 80_000), rel=1e-3)
+    looks = (
+        (False, 100.0),
+        (True, 9_000.0),
+        (False, 300.0),
+        (False, 110.0),
+    )  # in motion most time is not for rays
+    for moving, ns in looks:
+        window.parts.viewport.frame = SimpleNamespace(
+            request=SimpleNamespace(moving=moving), rgba=np.zeros((40, 64, 4)), render_ms=1e-6 * ns * 40 * 64
+        )
+        window.desk._estimated_s = -1e9
+        window.desk.update(0.01)
+    assert window.session.export_estimate[0] == pytest.approx(10 * 80_000 * 110e-9), "the median at rest"
+    window.desk.on_event(window.session.scene)
+    assert not window.desk._rays_ns, "another model takes other times"
     window.session.export.kind, window.desk._estimated_s = "path", -1e9
     window.desk.update(0.01)
     assert window.session.export_estimate is None
