@@ -14,9 +14,7 @@ import sys
 import traceback
 from dataclasses import dataclass
 
-LARGE_BYTES = (
-    4 << 20
-)  # at 1 MB pictures would count, and rendering take 18 % more time for pages that come and go
+LARGE_BYTES = 1 << 20
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 _UNITS = {"": 1, "b": 1, "bytes": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "pib": 2**50}
 _ASKED = re.compile(r"(?:tried to allocate|unable to allocate)\s+([\d.]+)\s*([a-z]*)", re.IGNORECASE)

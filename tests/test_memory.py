@@ -128,8 +128,8 @@ from engine import memory
 memory.keep_large_apart()
 del (first := [np.ones(2**21)])[:]  # 16 MB: glibc by itself would map nothing smaller from now on
 large, small = [], []
-for _ in range(10):
-    large.append(np.ones(2**20))  # 8 MB
+for _ in range(20):
+    large.append(np.ones(2**19))  # 4 MB
     small.append(np.ones(12_000))
 full = psutil.Process().memory_info().rss
 del large
