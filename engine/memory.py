@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import os
 import re
 import sys
 import traceback
 from dataclasses import dataclass
 
-LARGE_BYTES = 1 << 20
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 _UNITS = {"": 1, "b": 1, "bytes": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "pib": 2**50}
 _ASKED = re.compile(r"(?:tried to allocate|unable to allocate)\s+([\d.]+)\s*([a-z]*)", re.IGNORECASE)
 _CARD = re.compile(r"\bGPU (\d+)")
@@ -87,25 +84,6 @@ def free_caches() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
-
-
-def keep_large_apart() -> None:
-    """Have glibc map every block of LARGE_BYTES by itself, so that it goes back to the system as soon as it is freed.
-
-    Else glibc puts ever larger ones, up to 32 MB, between small blocks: some of those stay, and the holes grow with every model
-    that is opened and closed. For the whole process; whoever has set glibc's own variables wants something else.
-    """
-    told = os.environ.get("GLIBC_TUNABLES", "") + "".join(
-        name for name in os.environ if name.startswith("MALLOC_")
-    )
-    if not sys.platform.startswith("linux") or "MMAP_THRESHOLD" in told.upper():
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, 8 * LARGE_BYTES)  # what stays at the end of a heap for the next block
-    except (OSError, AttributeError):
-        pass  # another C library
 
 
 def host_free_bytes() -> int:

@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 
-from engine import memory
 from engine.errors import cause_chain
 from engine.messages import Command, Event, Failed, Frame, Stats, Stop, ViewRequest
 from engine.slots import EventQueue, Inbox, Latest
@@ -70,7 +69,6 @@ class Worker:
         """Start the thread. Once only."""
         if self._thread is not None:
             raise RuntimeError("Worker.start() was called before; make a new Worker.")
-        memory.keep_large_apart()
         self._thread = threading.Thread(target=self._run, name="nerfviewer-worker", daemon=True)
         self._thread.start()
 

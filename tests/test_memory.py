@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +13,6 @@ import pytest
 from engine import memory
 
 GIB = 2**30
-ROOT = Path(__file__).resolve().parents[1]
 
 
 class OutOfMemoryError(RuntimeError):
@@ -119,31 +115,3 @@ def test_free_pages_between_blocks_in_use_go_back_to_the_system():
     memory.free_caches()
     assert full - psutil.Process().memory_info().rss > 60e6
     assert len(kept) == 320
-
-
-_LARGE = """
-import sys
-import numpy as np, psutil
-from engine import memory
-memory.keep_large_apart()
-del (first := [np.ones(2**21)])[:]  # 16 MB: glibc by itself would map nothing smaller from now on
-large, small = [], []
-for _ in range(20):
-    large.append(np.ones(2**19))  # 4 MB
-    small.append(np.ones(12_000))
-full = psutil.Process().memory_info().rss
-del large
-print(full - psutil.Process().memory_info().rss)
-"""
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc keeps what was freed")
-@pytest.mark.parametrize(
-    ("told", "comes_back"), [({}, True), ({"MALLOC_MMAP_THRESHOLD_": "67108864"}, False)]
-)
-def test_large_blocks_go_back_when_they_are_freed_unless_somebody_wants_it_otherwise(told, comes_back):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")} | told
-    command = [sys.executable, "-c", _LARGE]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    assert (int(done.stdout) > 70e6) == comes_back
