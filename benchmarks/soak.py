@@ -201,7 +201,7 @@ class Person:
                 shutil.rmtree(run, ignore_errors=True)
 
     def round(self) -> int:
-        """Do everything once; return the memory afterwards, in bytes, on the freshly opened scene."""
+        """Do everything once; return the memory after a moment of rest, in bytes, on the freshly opened scene."""
         import dearpygui.dearpygui as dpg
 
         self.open()
@@ -222,6 +222,7 @@ class Person:
         self.rounds += 1
         self.widgets.append(len(dpg.get_all_items()))
         gc.collect()
+        self.rest(1.5)  # the worker gives back what is free after a second
         self.allocated.append(allocated())
         return psutil.Process().memory_info().rss
 

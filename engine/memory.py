@@ -80,7 +80,7 @@ def let_go(error: BaseException | None) -> None:
 def free_caches() -> None:
     """Give back what nobody uses: objects in cycles, pages that the allocator keeps, torch's store of the card's memory."""
     gc.collect()
-    _give_back_pages()
+    give_back_pages()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
@@ -96,7 +96,7 @@ def spare_bytes() -> int:
     return host_free_bytes() // 2
 
 
-def _give_back_pages() -> None:
+def give_back_pages() -> None:
     """Let glibc return free pages between its blocks to the system; other allocators do so by themselves or cannot be asked."""
     if not sys.platform.startswith("linux"):
         return

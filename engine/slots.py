@@ -103,15 +103,17 @@ class Inbox:
         """Whether a command or a view request waits: a reason to end what takes long."""
         return self._request is not None or bool(self._commands)
 
-    def wait(self, timeout: float | None, ignore_request: bool = False) -> None:
-        """Sleep until a command, a request (unless ignored) or a nudge comes, at most `timeout` seconds."""
+    def wait(self, timeout: float | None, ignore_request: bool = False) -> bool:
+        """Sleep until a command, a request (unless ignored) or a nudge comes, at most `timeout` seconds; return whether one came
+        in time."""
 
         def awake() -> bool:
             return bool(self._commands) or self._nudged or (self._request is not None and not ignore_request)
 
         with self._condition:
-            self._condition.wait_for(awake, timeout)
+            came = self._condition.wait_for(awake, timeout)
             self._nudged = False
+            return came
 
 
 class EventQueue:

@@ -21,11 +21,14 @@ from pathlib import Path
 
 import numpy as np
 
+from engine import memory
 from engine.errors import cause_chain
 from engine.messages import Command, Event, Failed, Frame, Stats, Stop, ViewRequest
 from engine.slots import EventQueue, Inbox, Latest
 from engine.training import MethodFactory, Opener, SceneLoader, load_scene, make_method
 from engine.worker_core import Core, Outputs
+
+REST_S = 1.0  # without work, until free pages go back to the system: a window that is only looked at holds what it needs
 
 
 class Worker:
@@ -138,12 +141,19 @@ class Worker:
         return self._core.turn()
 
     def _run(self) -> None:
-        core = self._core
+        core, rested = self._core, True
         try:
             while not core.stopped:
-                if not core.turn() and not core.stopped:
-                    # A request can only be served once there is a model; until then it must not keep us awake.
-                    self._inbox.wait(core.patience_s(), ignore_request=core.training is None)
+                if core.turn() or core.stopped:
+                    rested = False
+                    continue
+                # A request can only be served once there is a model; until then it must not keep us awake.
+                ignored, patience = core.training is None, core.patience_s()
+                if rested or core.jobs.active:
+                    self._inbox.wait(patience, ignore_request=ignored)
+                elif not self._inbox.wait(REST_S, ignore_request=ignored):
+                    memory.give_back_pages()
+                    rested = True
         except BaseException as error:  # people must hear of the worker's own fault before it is gone
             self._outputs.events.put(Failed("The worker stopped", tuple(cause_chain(error)), fatal=True))
             raise

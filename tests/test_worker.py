@@ -41,6 +41,25 @@ def test_the_thread_wakes_at_once_for_commands_and_views_and_sleeps_otherwise(tm
     assert any(isinstance(e, m.CheckpointSaved) for e in worker.events())
 
 
+def test_after_a_moment_of_rest_free_memory_goes_back_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+    monkeypatch.setattr("engine.worker.REST_S", 0.05)
+    monkeypatch.setattr("engine.memory.give_back_pages", lambda: given.append(time.monotonic()))
+    worker = threaded(tmp_path)
+    worker.send(m.OpenScene("somewhere", "fake"))
+    wait_for(worker.stats)
+    wait_for(lambda: given)
+    time.sleep(0.2)
+    before = len(given)
+    time.sleep(0.2)
+    assert len(given) == before, "once for all work before it"
+    worker.request_view(request(1))
+    wait_for(lambda: len(given) == before + 1)
+    assert worker.stop(5.0)
+
+
 def test_a_fault_of_the_worker_itself_is_told_as_fatal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
