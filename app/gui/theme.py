@@ -77,7 +77,7 @@ class Theme:
     card: int | str = 0  # a framed group on the background
     line: int | str = 0  # a window that is one line of text
     floating: int | str = 0  # a dialog
-    plot: int | str = 0
+    plot: int | str = 0  # each plot, by itself: see `_plot_theme`
 
     def make_fonts(self) -> dict[int | str, int | str]:
         """Make the fonts for the scale of now and bind the plain one; return {font of before: font of now}."""

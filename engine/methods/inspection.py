@@ -40,22 +40,22 @@ class Inspection:
     def need(self, capability: str) -> None:
         """Raise UserError with the sentence that says why the model cannot do something, if it cannot."""
         if capability in self.cannot:
-            raise UserError(self.cannot[capability])
+            raise self._refusal(capability)
+
+    def _refusal(self, capability: str) -> UserError:
+        return UserError(self.cannot[capability])
 
     def preview(self, limit: int, region: Region | None) -> tuple[AdaptReport, np.ndarray, np.ndarray]:
         """Say what pruning and splitting would do, with boxes [n,4] float32 of what would go and what would be split."""
-        self.need("preview_boxes")
-        raise NotImplementedError
+        raise self._refusal("preview_boxes")
 
     def pick(self, camera: Camera, x: float, y: float, shown: Shown) -> PickedVoxel | None:
         """Return the voxel that weighs most in the pixel x, y of a camera, None where there is nothing."""
-        self.need("pick")
-        raise NotImplementedError
+        raise self._refusal("pick")
 
     def details(self, levels: tuple[int, ...]) -> tuple[Histogram, ...]:
         """Return how the numbers of VALUE_MODES are distributed over the voxels of some levels, none given: of all."""
-        self.need("details")
-        raise NotImplementedError
+        raise self._refusal("details")
 
     def set_train_region(self, region: Region | None) -> None:
         """Train only what is in a region from now on, None: everything."""
@@ -63,18 +63,15 @@ class Inspection:
 
     def delete(self, region: Region, outside: bool) -> AdaptReport:
         """Delete the voxels in a region, or all outside it."""
-        self.need("delete_region")
-        raise NotImplementedError
+        raise self._refusal("delete_region")
 
     def prune(self, region: Region) -> AdaptReport:
         """Drop the voxels in a region that are below the pruning threshold."""
-        self.need("prune_region")
-        raise NotImplementedError
+        raise self._refusal("prune_region")
 
     def subdivide(self, region: Region) -> AdaptReport:
         """Split every voxel in a region once."""
-        self.need("subdivide_region")
-        raise NotImplementedError
+        raise self._refusal("subdivide_region")
 
 
 def inspection_of(method: Any) -> Inspection:

@@ -20,13 +20,17 @@ INDOORS = boxes_scene()
 SPHERES = {"spheres.layers": 4, "spheres.height": 16, "model.sh_degree": 0}
 
 
+# Name -> options, those that make it quick, and what it is trained on.
+MODELS = {
+    "svraster": (SVRasterConfig(), SVRASTER, INDOORS),
+    "plenoxels": (PlenoxelsConfig(), plenoxels.QUICK, INDOORS),
+    "spheres": (PlenoxelsConfig(), plenoxels.QUICK | SPHERES, boxes_scene(n_train=12, outdoors=True)),
+    "infnerf": (InfNeRFConfig(), infnerf.QUICK, INDOORS),
+}
+
+
 def _model(name: str) -> Method:
-    config, values, scene = {
-        "svraster": (SVRasterConfig(), SVRASTER, INDOORS),
-        "plenoxels": (PlenoxelsConfig(), plenoxels.QUICK, INDOORS),
-        "spheres": (PlenoxelsConfig(), plenoxels.QUICK | SPHERES, boxes_scene(n_train=12, outdoors=True)),
-        "infnerf": (InfNeRFConfig(), infnerf.QUICK, INDOORS),
-    }[name]
+    config, values, scene = MODELS[name]
     made = create_method("plenoxels" if name == "spheres" else name, scene, updated(config, values), 1)
     _train(made, 16)
     return made
