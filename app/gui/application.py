@@ -13,14 +13,12 @@ import threading
 import time
 from collections import deque
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import dearpygui.dearpygui as dpg
 
 from app.gl.context import GLError
-from app.gui import effects, formats, session_feed, theme
+from app.gui import effects, session_feed, theme
 from app.gui import layout as lay
 from app.gui.actions import Actions, Parts
 from app.gui.closing import CloseButton
@@ -37,6 +35,7 @@ from app.gui.panel import PanelContext
 from app.gui.panels import PANELS
 from app.gui.photos import PhotoCache
 from app.gui.preferences import Preferences
+from app.gui.reactions import Reactions
 from app.gui.reports import Reports
 from app.gui.statusbar import StatusBar
 from app.gui.surfaces import CopySurface, SurfaceError, open_surface
@@ -45,14 +44,12 @@ from app.gui.viewport import Viewport
 from app.session import Session
 from app.settings import Settings, settings_file
 from engine import messages
-from engine.messages import Event, Logged, TrainState
+from engine.messages import Event, Logged
 
 log = logging.getLogger(__name__)
 
 REFRESH_AWAKE_S, REFRESH_IDLE_S = 1 / 15, 1 / 4
 WORKER_THREAD = "nerfviewer-worker"  # its name in engine/worker.py
-# Of a picture: the log says it, a dialog would come up again and again.
-_QUIET_FAILURES = ("render", "view", "picture")
 
 
 class App:
@@ -71,7 +68,6 @@ class App:
         self._stale = self._numbers_stale = True
         self._shown_stats: Any = None
         self._refresh_key: Any = None
-        self._capture: tuple[str, str, bytes] | None = None  # that was looked over last
         self.preferences = Preferences(self.session, settings_file(), theme.detected_scale(), ui_scale)
         self._make(lay.load(self.layout_path))
         self._build()
@@ -104,6 +100,7 @@ class App:
             lambda action, argument: self.actions.do(action, argument),
         )  # fmt: skip
         self.actions = Actions(parts)
+        self.reactions = Reactions(parts)
         self.desks = [make(parts) for make in DESKS]
         for desk in self.desks:
             self.actions.register(desk.actions())
@@ -250,72 +247,13 @@ class App:
             self.columns.fold("compare", had)
         self._wake()
         self._refreshed_s = -1e9
-        if isinstance(event, messages.SceneOpened):
-            self._scene_opened(event)
-        elif isinstance(event, messages.StateChanged):
-            self.viewport.state_changed(event.state)
-            if event.state is TrainState.TRAINING and self._untrained():
-                self.columns.fold("capture", True)  # it has done its part
-        elif isinstance(event, messages.StructureChanged):
-            self.viewport.structure_changed()
-            self.reports.note(formats.structure_change(event.report, self.session.scene.unit))
-        elif isinstance(event, messages.CamerasMoved):
-            self.viewport.cameras_moved()
-        elif isinstance(event, messages.BoxesReady):
-            self.viewport.boxes_ready(event)
-        elif isinstance(event, messages.Failed):
-            self.viewport.request_failed()
-            quiet = any(word in event.what.lower() for word in _QUIET_FAILURES)
-            if event.fatal or event.offers or not quiet:
-                offers = [(offer.label, partial(self._take_offer, offer)) for offer in event.offers]
-                self.dialogs.error(event.what, event.chain, offers, event.trace)
-        elif isinstance(event, messages.JobProgress):
-            of = f" of {event.total:,} frames" if event.total else " pictures of the time-lapse"
-            self.reports.note(f"exporting, {event.done:,}{of}")
-        elif isinstance(event, messages.JobEnded):
-            self._job_ended(event)
-        elif isinstance(event, messages.CheckpointSaved):
-            self.reports.tell(f"Saved step {event.step:,}", key="saved")
+        self.reactions(event)
         for desk in self.desks:
             try:
                 desk.on_event(event)
             except Exception as error:
                 self.reports.failed_once(f"{type(desk).__name__} failed", error)
         self.columns.on_event(event)
-
-    def _take_offer(self, offer: messages.Offer) -> None:
-        """Go on after memory ran out, in the way that was chosen."""
-        if offer.max_scale is not None:
-            self.session.view.max_scale = min(self.session.view.max_scale, offer.max_scale)
-        for command in offer.commands:
-            self.actions.send(command)
-
-    def _untrained(self) -> bool:
-        return self.session.stats is None or self.session.stats.step == 0
-
-    def _scene_opened(self, scene: messages.SceneOpened) -> None:
-        self.viewport.open_scene(scene)
-        capture = (scene.path, scene.kind, scene.data_from_engine.tobytes())
-        if capture != self._capture:  # else only the model is another one
-            self._capture = capture
-            self.actions.send(messages.SurveyCapture())
-            self.columns.fold("capture", False)
-        self.columns.layout = self.columns.layout.with_recent(scene.path)
-        self._show_recent()
-        dpg.set_viewport_title(f"{scene.name} – nerfviewer")
-
-    def _job_ended(self, event: messages.JobEnded) -> None:
-        if event.outcome == "failed":
-            self.dialogs.error("The export failed", (event.detail,))
-        elif event.outcome == "finished":
-            self.reports.tell(
-                f"Export written: {Path(event.detail).name}",
-                button="Open folder",
-                act=lambda: self.actions.do("export.open_folder", event.detail),
-                line=f"Export written: {event.detail}",
-            )
-        else:
-            self.reports.tell(event.detail)
 
     def _refresh(self, now: float) -> None:
         period = REFRESH_AWAKE_S if self.pacer.awake else REFRESH_IDLE_S

@@ -46,7 +46,6 @@ class Input:
         self._button: int | None = None
         self._kind = PAN  # of the drag
         self._pulling_split = False
-        self._pulling_box = False
         self._pulling_tool = False
         self._held: set[int] = set()  # keys whose press was accepted
         self._fresh: set[int] = (
@@ -77,14 +76,12 @@ class Input:
         if self._pulling_split:
             rect = self._viewport.rect
             self._viewport.session.view.split = min(max((x - rect.x) / max(1, rect.width), 0.0), 1.0)
-        elif self._pulling_box:
-            self._viewport.pull_handle(*self._local())
         elif self._pulling_tool:
-            self._viewport.drag_tool(*self._local())
+            self._viewport.pointing.drag(*self._local())
         elif self._button is not None and moved:
             self._viewport.controller.drag(*self._as_set(dx, dy))
         elif moved or happened:
-            self._look_under_mouse(x, y)
+            self._look_under_mouse()
         return moved or happened | self._poll_keys() | (self._button is not None)
 
     def _as_set(self, dx: float, dy: float) -> tuple[float, float]:
@@ -95,12 +92,12 @@ class Input:
         across, along = (-1 if mouse.invert_horizontal else 1), (-1 if mouse.invert_vertical else 1)
         return across * mouse.turn_speed * dx, along * mouse.turn_speed * dy
 
-    def _look_under_mouse(self, x: float, y: float) -> None:
+    def _look_under_mouse(self) -> None:
         if not self.over_viewport():
-            self._viewport.unhover()
+            self._viewport.pointing.unhover()
         elif self._clock() - self._hovered_at >= HOVER_S:
             self._hovered_at = self._clock()
-            self._viewport.hover(x - self._viewport.rect.x, y - self._viewport.rect.y)
+            self._viewport.pointing.hover(*self._local())
 
     def over_viewport(self) -> bool:
         """Whether the mouse is over the viewport and nothing floats above it there."""
@@ -119,42 +116,45 @@ class Input:
         walk(False)
         self._button = button
         self._pressed_at = self._mouse
-        if button == 0 and viewport.over_split(x):
+        if button == 0 and viewport.pointing.over_split(x):
             self._pulling_split = True
             return
-        if button == 0 and viewport.session.view.edit_box and viewport.take_handle(x, y):
-            self._pulling_box = True
-            return
-        if button == 0 and not self._modifier(*SHIFT) and viewport.take_tool(x, y):
+        if button == 0 and not self._modifier(*SHIFT) and viewport.pointing.press(x, y):
             self._pulling_tool = True
             return
         mouse = viewport.session.settings.mouse
         self._kind = drag_of(mouse.buttons, button, self._modifier(*SHIFT))
-        viewport.controller.press(self._kind, viewport.depth_at(x, y))
+        viewport.controller.press(self._kind, viewport.pointing.depth_at(x, y))
 
     def _release(self, button: int) -> None:
         self._happened = True
         if button != self._button:
             return
-        pulled = self._pulling_split or self._pulling_box or self._pulling_tool
-        self._pulling_split = self._pulling_box = self._pulling_tool = False
-        self._viewport.let_go()
+        pulled = self._pulling_split or self._pulling_tool
+        self._pulling_split = self._pulling_tool = False
+        self._viewport.pointing.release()
         self._button = None
         self._viewport.controller.release()
         start = self._pressed_at
         still = start is not None and max(abs(a - b) for a, b in zip(start, self._mouse)) < CLICK_PX
-        if button == 0 and still and not pulled and not self._viewport.click_tool(*self._local()):
-            self._viewport.hover(*self._local())
-            view = self._viewport.layers.view_of(self._viewport.hovered)
-            if view is not None:
-                self._viewport.goto_view(view)
-                self._viewport.unhover()
+        if button == 0 and still and not pulled:
+            self._click()
+
+    def _click(self) -> None:
+        """Let a tool have the click, or else look through the photo whose frustum is there."""
+        pointing = self._viewport.pointing
+        if pointing.click(*self._local()):
+            return
+        pointing.hover(*self._local())
+        if pointing.view is not None:
+            self._viewport.goto_view(pointing.view)
+            pointing.unhover()
 
     def _wheel(self, notches: float) -> None:
         self._happened = True
         if self.over_viewport():
             x, y = self._local()
-            self._viewport.controller.wheel(notches, (x, y), self._viewport.depth_at(x, y))
+            self._viewport.controller.wheel(notches, (x, y), self._viewport.pointing.depth_at(x, y))
 
     def _local(self) -> tuple[float, float]:
         return self._mouse[0] - self._viewport.rect.x, self._mouse[1] - self._viewport.rect.y

@@ -50,8 +50,8 @@ class InspectDesk:
         self._place: Any = None  # path, kind and box of the scene that the look belongs to
         tool = (self._session, self._edits.show, self._edits.seal, self._reach_px)
         region, plane = RegionTool(*tool), SliceTool(*tool)
-        parts.viewport.tools += [region, plane, PickTool(self._session, self._send)]
-        parts.viewport.layers.sources.append(InspectLayers(region, plane))
+        picking = PickTool(self._session, self._send)
+        parts.viewport.use(region, plane, picking, layers=InspectLayers(region, plane))
 
     def actions(self) -> dict[str, Callable[[Any], None]]:
         """Return what commands and panels may ask for."""
@@ -167,7 +167,7 @@ class InspectDesk:
         inspect.picked = None
 
     def _reach_px(self) -> float:
-        return self._parts.viewport.reach(GRAB_PX)
+        return self._parts.viewport.pointing.reach(GRAB_PX)
 
     # --- the slice ----------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import numpy as np
 from app.gl.overlays import OverlayPass
 from app.gui import region_gizmo, theme
 from app.gui.inspect_tools import RegionTool, SliceTool, frame_lines, grips
+from app.gui.tools import rgba
 from app.session import Session
 from app.view.frusta import AXIS_COLOURS, box_segments
 from engine.messages import AdaptPreviewed
@@ -27,11 +28,6 @@ NAMES = [
     "slice", "slice handles", "slice held", "drop boxes", "split boxes", "trained region", "region", "region ring",
     "region arrows", "region dots", "region held", "picked",
 ]  # fmt: skip
-
-
-def rgba(colour: theme.Colour, alpha: float = 1.0) -> np.ndarray:
-    """Return a colour of the theme as the overlay pass takes it, [4] float32."""
-    return np.array([*(c / 255 for c in colour[:3]), alpha], dtype=np.float32)
 
 
 class InspectLayers:

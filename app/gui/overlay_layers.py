@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What stands over the scene: frusta of the photos, sparse points, the scene's box and its handles, axes, voxel boxes.
+"""What stands over the scene: frusta of the photos, sparse points, the scene's box, axes, voxel boxes.
 
 Keeps the passes' layers in step with the session."""
 
@@ -12,8 +12,7 @@ import numpy as np
 
 from app.gl.overlays import OverlayPass
 from app.gui import theme
-from app.gui.gizmo import HANDLES, Box
-from app.gui.tools import LayerSource
+from app.gui.tools import LayerSource, rgba
 from app.session import Session
 from app.view import frusta, quality
 from app.views_table import psnr_of_views
@@ -26,11 +25,6 @@ LEVEL_COLOURS = (theme.SCENE_ACCENT, *theme.PLOT_COLOURS[1:6])
 AXES_LENGTH = 0.25
 POINT_PX = 3.0  # at distance 1
 BEHIND_PATH = 0.45  # of their opacity that the photos' frusta keep beside a camera path
-HANDLE_PX, HELD_HANDLE_PX = 11.0, 15.0
-
-
-def _rgba(colour: theme.Colour, alpha: float = 1.0) -> np.ndarray:
-    return np.array([*(c / 255 for c in colour[:3]), alpha], dtype=np.float32)
 
 
 class OverlayLayers:
@@ -44,7 +38,6 @@ class OverlayLayers:
         self.frustum_size = 0.08
         self._places = np.zeros((0, 3))
         self._boxes: BoxesReady | None = None
-        self.handle: str | None = None  # of the box: under the mouse, or in hand
         self.sources: list[LayerSource] = []  # layers of other features, drawn after these
         self.quality: tuple[float, float] | None = (
             None  # dB at the ends of the frusta's colours, None: by use
@@ -106,11 +99,6 @@ class OverlayLayers:
         changed |= self._update("hover", hovered if view.show_frusta else None, self._set_hover)
         changed |= self._update("points", view.show_points, self._set_points)
         changed |= self._update("box", (view.show_box, self._scene.outside_levels), self._set_box)
-        wanted_box = session.box or ((0.0, 0.0, 0.0), 1.0)
-        handles = (wanted_box, view.edit_box, self.handle)
-        changed |= self._update(
-            "handles", handles if view.edit_box or session.box else None, self._set_handles
-        )
         changed |= self._update("axes", view.show_axes, self._set_axes)
         boxes = self._boxes if view.show_wireframe and self._boxes is not None else None
         wanted = boxes is not None and set(boxes.levels) <= set(view.wire_levels)
@@ -121,7 +109,7 @@ class OverlayLayers:
 
     def names(self) -> list[str]:
         """Return the layers in the order to draw them in."""
-        own = ["points", "wire", "box", "axes", "frusta", "hover", "new box", "arrows", "handles", "held"]
+        own = ["points", "wire", "box", "axes", "frusta", "hover"]
         return own + [name for source in self.sources for name in source.names()]
 
     def _levels(self, session: Session) -> tuple[int, ...] | None:
@@ -165,20 +153,20 @@ class OverlayLayers:
             self._pass.remove("frusta")
             return
         inside, excluded, flagged, levels, safe, behind = key
-        table = np.array([_rgba((*rgb, 255), 0.95) for rgb in quality.table(safe)])
+        table = np.array([rgba((*rgb, 255), 0.95) for rgb in quality.table(safe)])
         chosen = [n for n in range(len(self.cameras)) if n not in inside]
         segments = frusta.frustum_segments([self.cameras[n] for n in chosen], self.frustum_size)
         colours = np.empty((len(chosen), 4), dtype=np.float32)
         for row, n in enumerate(chosen):
             view = self._indices[n]
             if view in excluded or (levels is not None and levels[view] < 0):
-                colours[row] = _rgba(theme.SCENE_QUIET, 0.35)
+                colours[row] = rgba(theme.SCENE_QUIET, 0.35)
             elif levels is not None:
                 colours[row] = table[levels[view]]
             elif view in flagged:
-                colours[row] = _rgba(theme.SCENE_BAD, 0.9)
+                colours[row] = rgba(theme.SCENE_BAD, 0.9)
             else:
-                colours[row] = _rgba(
+                colours[row] = rgba(
                     theme.SCENE_HELD_OUT if self._scene.views[view].held_out else theme.SCENE_ACCENT, 0.7
                 )
         colours[:, 3] *= BEHIND_PATH if behind else 1.0
@@ -188,12 +176,12 @@ class OverlayLayers:
     def _set_hover(self, key: int | None) -> None:
         cameras = [] if key is None else [self.cameras[key]]
         segments = frusta.frustum_segments(cameras, self.frustum_size)
-        self._pass.set_lines("hover", segments, _rgba(theme.POINTED_AT), width_px=2.4, hidden=0.6)
+        self._pass.set_lines("hover", segments, rgba(theme.POINTED_AT), width_px=2.4, hidden=0.6)
 
     def _set_box(self, key: tuple[bool, int]) -> None:
         half = np.full(3, 0.5)
         segments = frusta.box_segments(-half, half) if key[0] else np.zeros((0, 2, 3))
-        self._pass.set_lines("box", segments, _rgba(theme.SCENE_QUIET, 0.75), width_px=1.2, hidden=0.25)
+        self._pass.set_lines("box", segments, rgba(theme.SCENE_QUIET, 0.75), width_px=1.2, hidden=0.25)
 
     def _set_points(self, show: bool) -> None:
         xyz = self._scene.points_xyz
@@ -203,29 +191,6 @@ class OverlayLayers:
         colours = np.ones((len(xyz), 4), dtype=np.float32)
         colours[:, :3] = self._scene.points_rgb / np.float32(255.0)
         self._pass.set_points("points", xyz, colours, size_px=POINT_PX, shrinks=True, hidden=0.1, opacity=0.9)
-
-    def _set_handles(self, key: tuple[Any, bool, str | None] | None) -> None:
-        for name in ("new box", "arrows", "handles", "held"):
-            self._pass.remove(name)
-        if key is None:
-            return
-        (centre, edge), editing, held = key
-        box = Box(np.array(centre), edge)
-        self._pass.set_lines(
-            "new box", box.edges(), _rgba(theme.SCENE_ACCENT, 0.95), width_px=2.0, hidden=0.45
-        )
-        if not editing:
-            return
-        axes = np.concatenate([frusta.AXIS_COLOURS, np.ones((3, 1), np.float32)], axis=1)
-        self._pass.set_lines("arrows", box.arrows(), axes, width_px=2.4, hidden=0.55)
-        colours = np.concatenate(
-            [_rgba(theme.POINTED_AT)[None], axes, np.repeat(_rgba(theme.SCENE_ACCENT)[None], 8, axis=0)]
-        )
-        places = box.places()
-        self._pass.set_points("handles", places, colours, size_px=HANDLE_PX, hidden=0.7)
-        if held is not None:
-            place = places[[HANDLES.index(held)]]
-            self._pass.set_points("held", place, np.ones(4, np.float32), size_px=HELD_HANDLE_PX, hidden=1.0)
 
     def _set_axes(self, show: bool) -> None:
         segments = frusta.axes_segments(np.zeros(3), AXES_LENGTH) if show else np.zeros((0, 2, 3))
@@ -239,7 +204,7 @@ class OverlayLayers:
             return
         boxes = self._boxes.boxes
         level = np.round(self._scene.outside_levels - np.log2(np.maximum(boxes[:, 3], 1e-6))).astype(int)
-        table = np.array([_rgba(colour) for colour in LEVEL_COLOURS])
+        table = np.array([rgba(colour) for colour in LEVEL_COLOURS])
         self._pass.set_boxes("wire", boxes, table[level % len(table)], hidden=0.04, opacity=0.4)
 
 

@@ -51,13 +51,12 @@ class PathDesk:
             self._look_through,
             self._looks_along,
             lambda: viewport.layers.frustum_size,
-            reach=viewport.reach,
+            reach=viewport.pointing.reach,
         )
         self._bars = FrameBars(viewport)
         self._scene: SceneOpened | None = None
         self._followers: list[Callable[[], bool]] = []  # what is drawn anew in every turn that changes it
-        viewport.tools.append(self.tool)
-        viewport.layers.sources.append(self.tool)
+        viewport.use(self.tool, layers=self.tool)
 
     def actions(self) -> dict[str, Callable[[Any], None]]:
         """Return what can be done, by name."""

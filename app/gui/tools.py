@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from app.gl.overlays import OverlayPass
+from app.gui.colours import Colour
 from app.session import Session
 from engine.cameras import Camera
 
@@ -36,6 +37,11 @@ class Tool(Protocol):
 
     def click(self, camera: Camera, x: float, y: float) -> bool:
         """The left button went down and up in one place and no tool took the press; return True if that was meant here."""
+
+
+def rgba(colour: Colour | tuple[int, ...], alpha: float = 1.0) -> np.ndarray:
+    """Return a colour of the theme as the overlay pass takes it, [4] float32."""
+    return np.array([*(c / 255 for c in colour[:3]), alpha], dtype=np.float32)
 
 
 class LayerSource(Protocol):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The viewport: the camera and its controller, requests to the worker, and what the mouse points at.
+"""The viewport: the camera and its controller, and requests to the worker.
 
 The window's loop calls `update` once a turn and redraws if that returns True. The picture is drawn by `canvas.py`, the
-texts over it by `captions.py`.
+texts over it by `captions.py`; what the mouse means there is found by `pointing.py`.
 """
 
 from __future__ import annotations
@@ -17,26 +17,24 @@ import numpy as np
 
 from app.gui import theme
 from app.gui.annotations import Annotations
+from app.gui.box_tool import BoxTool
 from app.gui.canvas import Canvas
 from app.gui.captions import Captions
-from app.gui.gizmo import Box, Drag, pick_handle
 from app.gui.layout import Rect
 from app.gui.overlay_layers import OverlayLayers
 from app.gui.photos import PhotoCache
+from app.gui.pointing import Pointing
 from app.gui.surfaces import Surface
-from app.gui.tools import Tool
+from app.gui.tools import LayerSource, Tool
 from app.session import Session, model_names
 from app.view.camera import ViewCamera
 from app.view.controllers import CameraController
-from app.view.frusta import pick_camera
 from app.view.overview import overview
 from app.view.scheduler import FrameScheduler
 from engine.cameras import Camera
 from engine.messages import BoxesReady, Frame, GetBoxes, SceneOpened, TrainState, ViewRequest
 
 SCENE_RADIUS = 0.62  # of the ball that "frame scene" fits: a little more than the cube's inscribed one
-SPLIT_GRAB_PX = 9
-HANDLE_GRAB_PX = 12
 MAX_BOXES, MAX_BOXES_SOFTWARE = 200_000, 20_000
 FPS_WINDOW_S = 1.0
 
@@ -60,9 +58,9 @@ class Viewport:
         self.canvas = Canvas(session, self.layers, photos, clock)
         self.rect = Rect(0, 0, 1, 1)
         self.pixel_scale = 1.0  # physical pixels per unit of `rect`
-        self.hovered: int | None = None  # one of `layers.cameras`
-        self.tools: list[Tool] = []  # of other features; asked before the frusta
-        self._tool: Tool | None = None  # that has the mouse
+        self.pointing = Pointing(session, self.canvas, self.layers, look)
+        box = BoxTool(session, self.pointing.reach)
+        self.use(box, layers=box)
         self.moved = False  # in the last `update`
         self.request_waiting: Callable[[], bool] = lambda: False  # whether the last one was not begun yet
         self.photos = photos
@@ -75,7 +73,6 @@ class Viewport:
         self._jumped = False
         self._scene: SceneOpened | None = None
         self._overview: ViewCamera | None = None  # where an untrained scene is looked at from
-        self._box_drag: Drag | None = None
         self._drawlist: int | str = 0
         self._captions: Captions | None = None
 
@@ -88,6 +85,11 @@ class Viewport:
     def drawlist(self) -> int | str:
         """What the picture stands in, once it is built; others may draw over it."""
         return self._drawlist
+
+    def use(self, *tools: Tool, layers: LayerSource) -> None:
+        """Let a feature's tools have the mouse and draw its layers over the picture; those of earlier ones come first."""
+        self.pointing.tools += tools
+        self.layers.sources.append(layers)
 
     # --- widgets ----------------------------------------------------------------------------------------------
 
@@ -110,6 +112,7 @@ class Viewport:
         if rect == self.rect:
             return
         self.rect = rect
+        self.pointing.place(rect)
         dpg.configure_item(self._drawlist, width=rect.width, height=rect.height)
         self.controller.resize(rect.width, rect.height)
         self.scheduler.resized(*self._pixels())
@@ -148,10 +151,10 @@ class Viewport:
                 self._overview = self.controller.look_over(
                     overview([v.camera for v in scene.views], scene.up)
                 )
-        self._box_drag = self.layers.handle = None
+        self.pointing.forget()
         self.layers.open_scene(scene)
         self.photos.clear()
-        self._wire_key = self.hovered = None
+        self._wire_key = None
         self.canvas.clear()
         self.scheduler.expect(scene.slow_views)
         self.scheduler.structure_changed()
@@ -214,115 +217,6 @@ class Viewport:
         """Return to the first camera."""
         self.controller.reset(smooth=True)
 
-    # --- the mouse's questions --------------------------------------------------------------------------------
-
-    def depth_at(self, x: float, y: float) -> float | None:
-        """Return the depth of what is shown at a point of the viewport, None where nothing is."""
-        if self.frame is None:
-            return None
-        height, width = self.frame.depth_z.shape
-        column = min(max(int(x / self.rect.width * width), 0), width - 1)
-        row = min(max(int(y / self.rect.height * height), 0), height - 1)
-        depth = float(self.frame.on_host().depth_z[row, column])
-        return depth if np.isfinite(depth) else None
-
-    def hover(self, x: float, y: float) -> None:
-        """Find the handle of the box or the frustum under the mouse."""
-        view, self.layers.handle = self.session.view, None
-        if self.frame is None:
-            self.hovered = None
-            return
-        camera = self.frame.request.camera
-        scale = camera.width / self.rect.width
-        if view.edit_box:
-            self.layers.handle = pick_handle(
-                self._wanted_box(), camera, x * scale, y * scale, self.reach(HANDLE_GRAB_PX)
-            )
-        taken = self.layers.handle is not None or self._hover_tools(camera, x * scale, y * scale)
-        if not view.show_frusta or taken or self.session.timeline.preview:
-            self.hovered = None
-            return
-        self.hovered = pick_camera(
-            self.layers.cameras, self.layers.frustum_size, camera, x * scale, y * scale
-        )
-
-    def reach(self, length: float) -> float:
-        """Return a length on an ordinary screen in pixels of the picture that is shown."""
-        shown = self.rect.width if self.frame is None else self.frame.request.camera.width
-        return length * self._look.sizes.scale * shown / max(1, self.rect.width)
-
-    def unhover(self) -> None:
-        """The mouse is elsewhere."""
-        self.hovered = self.layers.handle = None
-        for tool in self.tools:
-            tool.unhover()
-
-    def _hover_tools(self, camera: Camera, x: float, y: float) -> bool:
-        """Ask the tools in order whether the mouse means one of them; the others are told that it does not."""
-        taken = False
-        for tool in self.tools:
-            if taken:
-                tool.unhover()
-            else:
-                taken = tool.hover(camera, x, y)
-        return taken
-
-    def _under(self, x: float, y: float) -> tuple[Camera, float, float] | None:
-        """Return the camera of what is shown and a point of the viewport in its pixels; None before the first picture."""
-        if self.frame is None:
-            return None
-        camera = self.frame.request.camera
-        scale = camera.width / self.rect.width
-        return camera, x * scale, y * scale
-
-    def take_tool(self, x: float, y: float) -> bool:
-        """Let a tool take the press at a point; return whether one did."""
-        place = self._under(x, y)
-        if place is not None:
-            self._tool = next((tool for tool in self.tools if tool.press(*place)), None)
-        return self._tool is not None
-
-    def drag_tool(self, x: float, y: float) -> None:
-        """Move what the tool took."""
-        place = self._under(x, y)
-        if self._tool is not None and place is not None:
-            self._tool.drag(*place)
-
-    def click_tool(self, x: float, y: float) -> bool:
-        """Let the tools have a click; return whether one took it."""
-        place = self._under(x, y)
-        return place is not None and any(tool.click(*place) for tool in self.tools)
-
-    # --- the box ----------------------------------------------------------------------------------------------
-
-    def _wanted_box(self) -> Box:
-        centre, edge = self.session.box or ((0.0, 0.0, 0.0), 1.0)
-        return Box(np.array(centre), edge)
-
-    def take_handle(self, x: float, y: float) -> bool:
-        """Take hold of the handle of the box at a point, if there is one; return whether."""
-        self.hover(x, y)
-        if self.layers.handle is None:
-            return False
-        scale = self.frame.request.camera.width / self.rect.width
-        self._box_drag = Drag(self.layers.handle, self._wanted_box(), x * scale, y * scale)
-        return True
-
-    def pull_handle(self, x: float, y: float) -> None:
-        """Move the handle in hand to a point."""
-        if self._box_drag is not None and self.frame is not None:
-            camera = self.frame.request.camera
-            scale = camera.width / self.rect.width
-            box = self._box_drag.moved(camera, x * scale, y * scale)
-            self.session.box = tuple(float(v) for v in box.centre), box.edge
-
-    def let_go(self) -> None:
-        """Drop the handle in hand."""
-        self._box_drag = None
-        if self._tool is not None:
-            self._tool.release()
-            self._tool = None
-
     def under_mouse(self) -> bool:
         """Whether the mouse was over the picture, and nothing floated above it there, in the last frame of the window."""
         return dpg.is_item_hovered(self._drawlist)
@@ -330,11 +224,6 @@ class Viewport:
     def take_keyboard(self) -> None:
         """Let no widget have the keyboard."""
         dpg.focus_item(dpg.get_item_parent(self._drawlist))
-
-    def over_split(self, x: float) -> bool:
-        """Whether the split line is under the mouse."""
-        reach = self._look.sizes.px(SPLIT_GRAB_PX)
-        return self.canvas.split and abs(x - self.session.view.split * self.rect.width) <= reach
 
     # --- once a turn ------------------------------------------------------------------------------------------
 
@@ -344,13 +233,12 @@ class Viewport:
         self._ask_for_picture()
         self._ask_for_boxes()
         shown = self._shown_camera()
-        redraw = self.canvas.present(self.controller.camera, self.hovered, shown.position)
-        pointed_at = self.layers.view_of(self.hovered)
+        redraw = self.canvas.present(self.controller.camera, self.pointing.hovered, shown.position)
         sides = self._sides() if self.canvas.split or self.canvas.blinking else None
         blinks = self.canvas.other_shown if self.canvas.blinking else None
         quality = self.layers.quality if self.session.view.show_frusta else None
         return redraw | self._captions.refresh(
-            self.frame, shown, self.rect, pointed_at, sides, blinks, self.canvas.legend, quality
+            self.frame, shown, self.rect, self.pointing.view, sides, blinks, self.canvas.legend, quality
         )
 
     def _sides(self) -> tuple[str, str]:

@@ -56,9 +56,8 @@ class Window:
         self.frame = None
         self.structure_changed = 0
         viewport = SimpleNamespace(
-            tools=[],
-            layers=SimpleNamespace(sources=[]),
-            reach=lambda length: length,
+            use=self._use,
+            pointing=SimpleNamespace(reach=lambda length: length),
             canvas=SimpleNamespace(software=True),
             frame=None,
             controller=SimpleNamespace(camera=SimpleNamespace(engine_camera=lambda w, h: self.camera)),
@@ -80,6 +79,9 @@ class Window:
             TrainState.PAUSED, 40, None, 1.0, 40.0, None, (), 20.0, STRUCTURE, 0, 20.0, 10.0, 0.9, 0.1, 30.0, 1.0
         )  # fmt: skip
 
+    def _use(self, *tools: object, layers: object) -> None:
+        self.tools = tools
+
     def _changed(self) -> None:
         self.structure_changed += 1
 
@@ -97,7 +99,7 @@ class Window:
 
     def tool(self, kind: int) -> object:
         """The tools in their order: region, slice, pick."""
-        return self.viewport.tools[kind]
+        return self.tools[kind]
 
 
 @pytest.fixture

@@ -27,11 +27,11 @@ class Window:
         self.failures: list[str] = []
         self.logged: list[str] = []
         self.asked: list[tuple[object, ...]] = []
-        layers = SimpleNamespace(sources=[], frustum_size=0.1)
+        layers = SimpleNamespace(frustum_size=0.1)
         viewport = SimpleNamespace(
-            controller=self.controller, tools=[], layers=layers, rect=Rect(0, 0, 800, 400),
+            controller=self.controller, use=lambda *tools, layers: None, layers=layers, rect=Rect(0, 0, 800, 400),
             canvas=SimpleNamespace(changed=False),
-            reach=lambda length: length,
+            pointing=SimpleNamespace(reach=lambda length: length),
         )  # fmt: skip
         reports = SimpleNamespace(
             note=self.notes.append,
