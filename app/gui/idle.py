@@ -112,8 +112,9 @@ class Pacer:
         return since >= (SLEEP_S if self._watch is not None else LISTEN_S)
 
     def drew(self) -> None:
-        """A frame begins."""
-        self._drawn_s = self._clock()
+        """A frame begins. One that is a little late does not put off those after it: they keep the beat."""
+        now, beat = self._clock(), self._drawn_s + self.active_s
+        self._drawn_s = beat if 0.0 <= now - beat < 0.5 * self.active_s else now
 
     def close(self) -> None:
         """Stop watching."""

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import moderngl
 import numpy as np
 import pytest
 
@@ -35,6 +36,15 @@ def picture(ctx):
     picture = PicturePass(ctx)
     yield picture
     picture.release()
+
+
+def test_what_is_shown_pixel_by_pixel_is_not_interpolated(ctx, target):
+    theirs = ctx.texture((8, 8), 4)
+    around = Target.around(ctx, theirs.glo, (8, 8))
+    for shown in (target, around):
+        assert shown._texture.filter == (moderngl.NEAREST, moderngl.NEAREST)
+    around.release()
+    theirs.release()
 
 
 def quadrants(width: int, height: int) -> np.ndarray:

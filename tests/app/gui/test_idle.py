@@ -42,6 +42,20 @@ def test_a_window_in_use_is_drawn_sixty_times_a_second():
     assert 55 <= count <= 62
 
 
+def test_late_frames_keep_the_beat_and_what_takes_too_long_is_not_made_up_for():
+    pacer, clock = rested(None)
+    for late, expected in ((0.003, 60), (0.02, 27)):  # beside a period of 16.7 ms: a little, or more than one
+        count, end = 0, clock.now + 1.0
+        while clock.now < end:
+            pacer.touch()
+            pacer.wait()
+            clock.now += late
+            if pacer.due(True):
+                pacer.drew()
+                count += 1
+        assert abs(count - expected) <= 2
+
+
 def test_an_untouched_window_is_drawn_seldom():
     pacer, clock = rested(None)
     assert draws(pacer, clock, 2.0) <= 2.0 / LISTEN_S + 1
