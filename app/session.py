@@ -222,7 +222,9 @@ class Session:
 def model_names(session: Session) -> tuple[str, str]:
     """Return what the open model and the one beside are called: their methods, told apart if they are one method."""
     front = method_title(session.scene.method) if session.scene is not None else ""
-    beside = method_title(session.beside.info.method) if session.beside is not None else ""
-    if session.beside is not None and session.beside.info.moment is not None:
-        return front, f"{beside}, step {session.beside.info.moment:,}"
+    if session.beside is None:
+        return front, ""
+    beside, moment = method_title(session.beside.info.method), session.beside.info.moment
+    if moment is not None:
+        return front, f"{beside}, step {moment:,}"
     return front, f"{beside}, beside" if beside == front else beside

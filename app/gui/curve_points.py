@@ -70,6 +70,11 @@ def step_below(value: float) -> float:
     return max(step * decade for step in (1.0, 2.0, 5.0) if step * decade <= value)
 
 
+def far_label(end: float) -> float:
+    """Return where the second label of a narrow axis stands, which ends at `end`, at least 1: not so far that it is cut off."""
+    return step_below(max(1.0, 0.85 * end))
+
+
 def drawn_here(name: str) -> bool:
     """Whether a curve has a place: of the model beside only quality has, other losses say nothing side by side."""
     return name != VOXELS and (not name.startswith(BESIDE) or name.removeprefix(BESIDE) in QUALITY)

@@ -17,7 +17,7 @@ from app.session import CurvePoint, Session, model_names
 REDRAW_S = 0.25
 DRAWN_POINTS = 600  # about one per pixel of a plot
 MEASURED = (HELD_OUT_PSNR, HELD_OUT_SSIM)
-PLOTS = {"loss": LOSSES, "psnr": "PSNR (dB)", "ssim": "SSIM"}
+PLOTS = {"loss": LOSSES, "psnr": "PSNR (dB)", "ssim": "SSIM, held out"}
 LEGEND_CORNER = {"loss": dpg.mvPlot_Location_NorthEast}  # losses fall, qualities rise
 MARKER_PX = 3.5
 ROOMY_PX = 190  # a narrower plot has room for two labels only
@@ -141,6 +141,7 @@ class CurvesPanel(BasePanel):
         if (front, beside) == self._named:
             return
         self._named = front, beside
+        self.configure("ssim-legend", show=bool(beside))  # else the title says it all
         for curve, (plot, label) in QUALITY.items():
             kind = "marked" if curve in MEASURED else "plain"  # seldom: one point alone must be seen too
             nameless = curve in MEASURED and plot == "psnr"  # the training view's line says the name
@@ -161,7 +162,7 @@ class CurvesPanel(BasePanel):
             axis = self.tag(f"{plot}-x")
             dpg.set_axis_limits(axis, 0.0, end * 1.02)
             if dpg.get_item_rect_size(self.tag(plot))[0] < self.px(ROOMY_PX):
-                far = curve_points.step_below(end)
+                far = curve_points.far_label(end)
                 dpg.set_axis_ticks(axis, (("0", 0.0), (formats.count(round(far)), far)))
             else:
                 dpg.reset_axis_ticks(axis)

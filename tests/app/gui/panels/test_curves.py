@@ -9,7 +9,7 @@ import dearpygui.dearpygui as dpg
 import pytest
 
 from app.gui import theme
-from app.gui.curve_points import smoothed, ssim_limits, step_below
+from app.gui.curve_points import far_label, smoothed, ssim_limits, step_below
 from app.gui.panels.curves import DRAWN_POINTS, REDRAW_S, CurvesPanel
 from app.gui.session_feed import apply_event
 from app.session import BesideModel, CurvePoint
@@ -159,6 +159,7 @@ def test_an_axis_of_ssim_holds_what_ssim_can_be_and_fits_its_values():
 def test_held_out_points_have_markers_so_that_one_alone_is_seen(curves):
     curves.refresh()
     assert look(curves, "held-out ssim")[0] and not look(curves, "psnr")[0]
+    assert curves.shown("psnr-legend") and not curves.shown("ssim-legend")
 
 
 def look(curves, name):
@@ -184,6 +185,7 @@ def test_two_models_are_drawn_in_one_plot_each_in_its_colour_and_with_its_name(c
     assert labels == {"psnr": "SVRaster", "beside psnr": "Plenoxels", "held-out psnr": "##held-out psnr"}
     assert look(curves, "psnr")[1] == look(curves, "held-out psnr")[1] == theme.ACCENT
     assert look(curves, "beside psnr")[1] == look(curves, "beside held-out ssim")[1] != theme.ACCENT
+    assert curves.shown("ssim-legend")
     curves.session.beside = None
     clock.now = 1.0
     curves.refresh()
@@ -209,6 +211,7 @@ def test_the_second_label_of_a_narrow_axis_is_a_round_number_within_it():
         (7431.0, 5000.0),
     ):
         assert step_below(value) == label
+    assert (far_label(1.0), far_label(1101.0), far_label(1200.0)) == (1.0, 500.0, 1000.0)
 
 
 def test_each_loss_term_has_a_colour_of_the_theme_of_its_own(curves, lego):
