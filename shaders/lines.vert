@@ -5,6 +5,7 @@
 uniform mat4 u_clip_from_world;
 uniform vec2 u_viewport;
 uniform float u_width_px;
+uniform float u_rim_px;
 
 in vec3 in_a;
 in vec3 in_b;
@@ -39,8 +40,8 @@ void main() {
 
     bool at_end = (gl_VertexID & 1) == 1;
     float side = (gl_VertexID & 2) == 2 ? 1.0 : -1.0;
-    float reach = 0.5 * u_width_px + 1.0;
-    vec2 pixel = (at_end ? to : from) + side * reach * across;
+    float reach = 0.5 * u_width_px + u_rim_px + 1.0;
+    vec2 pixel = (at_end ? to + u_rim_px * along : from - u_rim_px * along) + side * reach * across;
     gl_Position = vec4(pixel / half_size, 0.0, 1.0);
     v_inverse_z = 1.0 / (at_end ? b.w : a.w);
     v_across_px = side * reach;

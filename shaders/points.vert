@@ -5,6 +5,7 @@
 uniform mat4 u_clip_from_world;
 uniform vec2 u_viewport;
 uniform float u_width_px;   // diameter; of a shrinking point at distance 1
+uniform float u_rim_px;
 uniform float u_shrinks;    // 1: smaller with distance, 0: not
 
 in vec3 in_place;
@@ -22,7 +23,7 @@ void main() {
     bool behind = clip.w < NEAR;
     float size = u_shrinks > 0.5 ? clamp(u_width_px / max(clip.w, NEAR), 1.5, 2.5 * u_width_px) : u_width_px;
     gl_Position = behind ? vec4(2.0, 2.0, 2.0, 1.0) : vec4(clip.xy / clip.w, 0.0, 1.0);
-    gl_PointSize = size + 1.0;
+    gl_PointSize = size + 2.0 * u_rim_px + 1.0;
     v_colour = in_colour;
     v_z = clip.w;
     v_radius_px = 0.5 * size;

@@ -27,6 +27,7 @@ class _Layer:
     width_px: float
     hidden: float
     opacity: float
+    rim_px: float = 0.0
     shrinks: bool = False
 
 
@@ -61,10 +62,11 @@ class OverlayPass:
         colours: np.ndarray,
         *,
         width_px: float = 1.5,
+        rim_px: float = 0.0,
         hidden: float = 0.15,
         opacity: float = 1.0,
     ) -> None:
-        """Keep segments [n,2,3] with colours [n,4] (or one, [4]) in 0..1 as a layer.
+        """Keep segments [n,2,3] with colours [n,4] (or one, [4]) in 0..1 as a layer, with a dark rim along both sides.
 
         `hidden` is the share of the opacity that is left behind the picture's surfaces.
         """
@@ -75,6 +77,8 @@ class OverlayPass:
         self._set(
             name, self._lines, data, "3f 3f 4f/i", ("in_a", "in_b", "in_colour"), width_px, hidden, opacity
         )
+        if name in self._layers:
+            self._layers[name].rim_px = rim_px
 
     def set_points(
         self,
@@ -83,11 +87,12 @@ class OverlayPass:
         colours: np.ndarray,
         *,
         size_px: float = 3.0,
+        rim_px: float = 0.0,
         shrinks: bool = False,
         hidden: float = 0.15,
         opacity: float = 1.0,
     ) -> None:
-        """Keep points [n,3] with colours [n,4] (or one, [4]) as a layer of discs, `size_px` wide.
+        """Keep points [n,3] with colours [n,4] (or one, [4]) as a layer of discs, `size_px` wide within a dark rim.
 
         With `shrinks` that is their width at distance 1, and they get smaller with distance.
         """
@@ -96,7 +101,7 @@ class OverlayPass:
         data[:, 3:] = colours
         self._set(name, self._points, data, "3f 4f", ("in_place", "in_colour"), size_px, hidden, opacity)
         if name in self._layers:
-            self._layers[name].shrinks = shrinks
+            self._layers[name].rim_px, self._layers[name].shrinks = rim_px, shrinks
 
     def set_boxes(
         self, name: str, boxes: np.ndarray, colours: np.ndarray, *, hidden: float = 0.0, opacity: float = 0.5
@@ -170,15 +175,17 @@ class OverlayPass:
             program = layer.array.program
             program["u_hidden"] = layer.hidden
             program["u_opacity"] = layer.opacity
-            if program is self._lines:
-                program["u_width_px"] = scale * layer.width_px
-                layer.array.render(moderngl.TRIANGLE_STRIP, vertices=4, instances=layer.instances)
-            elif program is self._points:
-                program["u_width_px"] = scale * layer.width_px
-                program["u_shrinks"] = float(layer.shrinks)
-                layer.array.render(moderngl.POINTS, vertices=layer.instances)
-            else:
+            if program is self._boxes:
                 layer.array.render(moderngl.LINES, vertices=24, instances=layer.instances)
+                continue
+            program["u_width_px"] = scale * layer.width_px
+            for rim_px in (scale * layer.rim_px, 0.0) if layer.rim_px > 0.0 else (0.0,):
+                program["u_rim_px"] = rim_px
+                if program is self._lines:
+                    layer.array.render(moderngl.TRIANGLE_STRIP, vertices=4, instances=layer.instances)
+                else:
+                    program["u_shrinks"] = float(layer.shrinks)
+                    layer.array.render(moderngl.POINTS, vertices=layer.instances)
         target.framebuffer.scissor = None
 
     def release(self) -> None:

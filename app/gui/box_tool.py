@@ -11,7 +11,7 @@ import numpy as np
 from app.gl.overlays import OverlayPass
 from app.gui import theme
 from app.gui.gizmo import HANDLES, Box, Drag, pick_handle
-from app.gui.tools import rgba
+from app.gui.tools import RIM_PX, rgba
 from app.session import Session
 from app.view.frusta import AXIS_COLOURS
 from engine.cameras import Camera
@@ -103,7 +103,7 @@ class BoxTool:
         corners = np.repeat(rgba(theme.SCENE_ACCENT)[None], 8, axis=0)
         colours = np.concatenate([rgba(theme.POINTED_AT)[None], axes, corners])
         places = box.places()
-        overlay_pass.set_points("handles", places, colours, size_px=HANDLE_PX, hidden=0.7)
+        overlay_pass.set_points("handles", places, colours, size_px=HANDLE_PX, rim_px=RIM_PX, hidden=0.7)
         if self.held is not None:
             place = places[[HANDLES.index(self.held)]]
-            overlay_pass.set_points("held", place, np.ones(4, np.float32), size_px=HELD_PX, hidden=1.0)
+            overlay_pass.set_points("held", place, np.ones(4), size_px=HELD_PX, rim_px=RIM_PX, hidden=1.0)

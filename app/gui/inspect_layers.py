@@ -12,7 +12,7 @@ import numpy as np
 from app.gl.overlays import OverlayPass
 from app.gui import region_gizmo, theme
 from app.gui.inspect_tools import RegionTool, SliceTool, frame_lines, grips
-from app.gui.tools import rgba
+from app.gui.tools import RIM_PX, rgba
 from app.session import Session
 from app.view.frusta import AXIS_COLOURS, box_segments
 from engine.messages import AdaptPreviewed
@@ -110,10 +110,12 @@ class InspectLayers:
         self._pass.set_lines("region arrows", region_gizmo.arrows(region), axes, width_px=2.4, hidden=0.6)
         faces = np.repeat(rgba(theme.ACCENT)[None], len(region_gizmo.FACES), axis=0)
         colours = np.concatenate([rgba(theme.TEXT)[None], axes, faces])
-        self._pass.set_points("region dots", places, colours, size_px=DOT_PX, hidden=0.7)
+        self._pass.set_points("region dots", places, colours, size_px=DOT_PX, rim_px=RIM_PX, hidden=0.7)
         if held in region_gizmo.DOTS:
             place = places[[region_gizmo.DOTS.index(held)]]
-            self._pass.set_points("region held", place, np.ones(4, np.float32), size_px=HELD_PX, hidden=1.0)
+            self._pass.set_points(
+                "region held", place, np.ones(4), size_px=HELD_PX, rim_px=RIM_PX, hidden=1.0
+            )
 
     def _set_slice(self, key: tuple[Any, int | None, Any] | None) -> None:
         for name in ("slice", "slice handles", "slice held"):
@@ -125,9 +127,11 @@ class InspectLayers:
         self._pass.set_lines(
             "slice", frame_lines(plane, np.array(up)), rgba(SLICE, 0.7), width_px=1.6, hidden=0.35
         )
-        self._pass.set_points("slice handles", places, rgba(SLICE), size_px=DOT_PX, hidden=0.8)
+        self._pass.set_points("slice handles", places, rgba(SLICE), size_px=DOT_PX, rim_px=RIM_PX, hidden=0.8)
         if held is not None:
-            self._pass.set_points("slice held", places[[held]], np.ones(4), size_px=HELD_PX, hidden=1.0)
+            self._pass.set_points(
+                "slice held", places[[held]], np.ones(4), size_px=HELD_PX, rim_px=RIM_PX, hidden=1.0
+            )
 
     def _set_picked(self, key: tuple[Any, float] | None) -> None:
         if key is None:
@@ -135,4 +139,4 @@ class InspectLayers:
             return
         centre, half = np.array(key[0]), 0.5 * key[1]
         lines = box_segments(centre - half, centre + half)
-        self._pass.set_lines("picked", lines, rgba(PICKED), width_px=2.6, hidden=0.7)
+        self._pass.set_lines("picked", lines, rgba(PICKED), width_px=2.6, rim_px=RIM_PX, hidden=0.7)

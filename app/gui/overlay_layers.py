@@ -12,7 +12,7 @@ import numpy as np
 
 from app.gl.overlays import OverlayPass
 from app.gui import theme
-from app.gui.tools import LayerSource, rgba
+from app.gui.tools import RIM_PX, LayerSource, rgba
 from app.session import Session
 from app.view import frusta, quality
 from app.views_table import psnr_of_views
@@ -176,7 +176,9 @@ class OverlayLayers:
     def _set_hover(self, key: int | None) -> None:
         cameras = [] if key is None else [self.cameras[key]]
         segments = frusta.frustum_segments(cameras, self.frustum_size)
-        self._pass.set_lines("hover", segments, rgba(theme.POINTED_AT), width_px=2.4, hidden=0.6)
+        self._pass.set_lines(
+            "hover", segments, rgba(theme.POINTED_AT), width_px=2.4, rim_px=RIM_PX, hidden=0.6
+        )
 
     def _set_box(self, key: tuple[bool, int]) -> None:
         half = np.full(3, 0.5)

@@ -39,6 +39,9 @@ class Tool(Protocol):
         """The left button went down and up in one place and no tool took the press; return True if that was meant here."""
 
 
+RIM_PX = 1.2  # around what the mouse takes hold of or points at: it must be seen on any picture
+
+
 def rgba(colour: Colour | tuple[int, ...], alpha: float = 1.0) -> np.ndarray:
     """Return a colour of the theme as the overlay pass takes it, [4] float32."""
     return np.array([*(c / 255 for c in colour[:3]), alpha], dtype=np.float32)

@@ -75,7 +75,7 @@ def test_every_shader_compiles_in_all_its_variants(ctx, name):
 
 def test_an_include_keeps_the_line_numbers_of_the_file_around_it():
     text = expanded("lines.frag").splitlines()
-    number = shader_source("lines.frag").splitlines().index('#include "occlusion.glsl"') + 1
+    number = shader_source("lines.frag").splitlines().index('#include "rim.glsl"') + 1
     after = text.index(f"#line {number + 1} 0")
     assert text[after + 1] == ""
     assert text[after + 2].startswith("uniform float u_width_px")
@@ -160,6 +160,28 @@ def test_lines_are_as_much_wider_as_the_interface_is_larger(ctx, picture, target
         wide.append(target.read(W, H)[:, W // 2, 0].sum() / 255.0)
     overlays.release()
     assert wide[1] == pytest.approx(wide[0] + 3.0, abs=0.5)
+
+
+@pytest.mark.parametrize("kind", ["lines", "points"])
+def test_what_is_white_has_a_dark_rim_to_be_seen_on_white(ctx, picture, target, kind):
+    picture.set_frame(np.full((H, W, 4), 255, np.uint8), far(W, H))
+    overlays, seen = OverlayPass(ctx), []
+    for rim_px in (0.0, 2.0):
+        if kind == "lines":
+            overlays.set_lines(
+                "x", np.array([[[-1, 0, 0], [1, 0, 0]]]), np.ones(4), width_px=4, rim_px=rim_px
+            )
+        else:
+            overlays.set_points("x", np.zeros((1, 3)), np.ones(4), size_px=4, rim_px=rim_px)
+        picture.draw(target, W, H)
+        overlays.draw(target, W, H, camera(), picture.depth, ["x"])
+        seen.append(target.read(W, H)[:, W // 2, 0])
+    overlays.release()
+    middle = H // 2
+    assert seen[0].min() == 255
+    assert seen[1][middle] == 255 and seen[1].min() < 40
+    dark = np.flatnonzero(seen[1] < 128)
+    assert 2 <= (dark < middle).sum() <= 3 and 2 <= (dark > middle).sum() <= 3
 
 
 def test_overlays_leave_the_photo_left_of_the_split_alone(ctx, picture, target):
