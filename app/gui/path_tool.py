@@ -15,7 +15,6 @@ import numpy as np
 
 from app.gl.overlays import OverlayPass
 from app.gui.path_editor import PathEditor
-from app.gui.tools import RIM_PX
 from app.session import Session
 from app.view import path_edit, path_lines
 from app.view.path import CameraPath
@@ -193,8 +192,8 @@ class PathTool:
         had = name in overlay_pass.names()
         segments, colours = self._lines(name, eye) if shown else (np.zeros((0, 2, 3)), np.zeros((0, 4)))
         width = {"path": 2.2, "path gizmo": 2.6}.get(name, 1.8)
-        hidden, rim = (0.75, RIM_PX) if name == "path gizmo" else (0.35, 0.0)
-        overlay_pass.set_lines(name, segments, colours, width_px=width, rim_px=rim, hidden=hidden)
+        hidden = 0.75 if name == "path gizmo" else 0.35
+        overlay_pass.set_lines(name, segments, colours, width_px=width, hidden=hidden)
         return had or len(segments) > 0
 
     def _lines(self, name: str, eye: np.ndarray) -> path_lines.Lines:

@@ -22,7 +22,7 @@ STEPS_PER_KEY, MOST_STEPS = 24, 4000
 SLOW, MIDDLE, FAST = (0.27, 0.45, 0.95), (0.78, 0.36, 0.78), (0.98, 0.58, 0.12)
 # None of them is a colour of the capture's frusta, and none is lost before a white background.
 PLAIN, KEY, SELECTED, PLAYHEAD = (0.78, 0.36, 0.78), (0.67, 0.42, 0.92), (1.0, 0.16, 0.62), (0.94, 0.41, 0.38)
-_BRIGHT = (1.0, 1.0, 0.6)  # of the handle under the mouse
+_BRIGHT = (1.0, 0.72, 0.05)  # of the handle under the mouse: seen on white and on black
 _HEAD = 0.14  # of an arrow's length: its head
 
 
